@@ -1,0 +1,94 @@
+package dialect
+
+import "time"
+
+// Server is what Probe found.
+type Server struct {
+	// Product and Version as the server calls itself: "MariaDB", "10.11.19".
+	Product, Version string
+
+	// Schema is the version in sqllock_schema_migrations, and Dirty its flag. Where that table isn't there
+	// Versioned is false: the tables were made by something else than golang-migrate, and Probe has tried them.
+	Schema    uint
+	Dirty     bool
+	Versioned bool
+}
+
+// Lease is a row of sqllock_leases to be written.
+type Lease struct {
+	ID     string // unique for ever
+	Holder string // who, for people
+	TTL    time.Duration
+}
+
+// Burial is what became of a lease that BuryLeases was asked about.
+type Burial struct {
+	Dead      bool
+	Overdue   time.Duration // dead: for how long, as far as known; zero where somebody else has buried it
+	Remaining time.Duration // alive: for how long yet
+}
+
+// Key names a lock row: slot 0 is the exclusive lock of that name.
+type Key struct {
+	Name string
+	Slot int
+}
+
+// Request asks for one lock.
+type Request struct {
+	Key
+	LeaseID string // the living lease to hold it under
+	Owner   string // unique to this acquisition
+	Note    string // for people
+
+	HoldAtLeast time.Duration // not free again before now + this, even if released
+	LockDelay   time.Duration // not free before this has passed since its lease ran out; nothing after a release
+}
+
+// Grant answers a Request.
+type Grant struct {
+	Granted bool
+	Fence   int64
+}
+
+// Claim names a lock as its owner knows it.
+type Claim struct {
+	Key
+	Owner string
+}
+
+// Orphan names a lock row whose lease is dead, as it was seen.
+type Orphan struct {
+	Key
+	Fence   int64
+	LeaseID string
+	Overdue time.Duration // how long the lease has been dead, as Burial has it
+}
+
+// Row is a lock row as Look and List read it. It is a picture of a moment that has passed: good for telling
+// people and for choosing what to try, never for deciding.
+type Row struct {
+	Key
+	Exists     bool // false: never taken, or purged; the fields below are zero
+	Fence      int64
+	AcquiredAt time.Time     // last change of hands, by the database's clock
+	FreeIn     time.Duration // not free before this has passed; zero or less: no bar
+	Note       string
+
+	Held      bool // names a lease; else the fields below are zero
+	Owner     string
+	LeaseID   string
+	Lease     LeaseState
+	Holder    string        // empty where the lease is gone
+	Remaining time.Duration // until the lease runs out; zero or less when it has
+}
+
+// LeaseState is what a lock row's lease was found to be.
+type LeaseState int
+
+// A lease that is LeaseExpired can still be renewed until it is buried.
+const (
+	LeaseGone LeaseState = iota
+	LeaseLive
+	LeaseExpired
+)

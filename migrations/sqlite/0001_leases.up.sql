@@ -1,0 +1,10 @@
+-- One row a process (one more for each further TTL it uses). The only row a heartbeat touches. Times are
+-- microseconds since 1970.
+CREATE TABLE sqllock_leases (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    holder     TEXT    NOT NULL,
+    ttl        INTEGER NOT NULL CHECK (ttl > 0), -- microseconds
+    created_at INTEGER NOT NULL,
+    renewed_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

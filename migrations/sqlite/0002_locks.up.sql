@@ -1,0 +1,13 @@
+-- A row changes only when its lock changes hands. Times are microseconds since 1970.
+CREATE TABLE sqllock_locks (
+    name        TEXT    NOT NULL,
+    slot        INTEGER NOT NULL CHECK (slot >= 0),
+    fence       INTEGER NOT NULL,
+    lease_id    TEXT,             -- null: free, from free_at on
+    owner       TEXT,             -- unique to each acquisition
+    note        TEXT    NOT NULL,
+    acquired_at INTEGER NOT NULL,
+    free_at     INTEGER NOT NULL, -- never free before this
+    lock_delay  INTEGER NOT NULL, -- microseconds after the lease ran out
+    PRIMARY KEY (name, slot)
+) STRICT, WITHOUT ROWID;
