@@ -1,0 +1,71 @@
+# `make` alone lists the targets: the text after ## is what it shows.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=.ci/tools.mod
+ENGINES := sqlite,postgres15,postgres18,mysql,mariadb
+TIMEOUT ?= 20m
+FUZZTIME ?= 20s
+RUN_DOCKER ?= ^(TestServers|TestConformance)$$
+
+# As root the servers that the tests want are installed first; anybody else is told what is missing when tests skip.
+root := $(filter 0,$(shell id -u))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## watch locks survive a killed and a frozen process (needs nothing but Go)
+	$(GO) run ./examples/ledger
+
+.PHONY: deps
+deps: ## install the database servers that the tests run (root on Debian: all of them)
+	./integration/deps/install.sh
+
+.PHONY: test
+test: $(if $(root),deps) ## every test, on every engine that can be had here
+	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+
+.PHONY: test-unit
+test-unit: ## the tests that need no server
+	$(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v /integration)
+
+.PHONY: test-docker
+test-docker: ## the conformance suite in containers, from images built here (root on Debian)
+	./integration/deps/images.sh
+	SQLLOCK_TEST_PROVIDER=docker SQLLOCK_TEST_REQUIRE=$(ENGINES) \
+	SQLLOCK_TEST_POSTGRES15_IMAGE=sqllock-test/postgres:15 SQLLOCK_TEST_POSTGRES18_IMAGE=sqllock-test/postgres:18 \
+	SQLLOCK_TEST_MYSQL_IMAGE=sqllock-test/mysql:9 SQLLOCK_TEST_MARIADB_IMAGE=sqllock-test/mariadb:10.11 \
+	TESTCONTAINERS_RYUK_DISABLED=true \
+	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(RUN_DOCKER)' ./integration
+
+.PHONY: fmt
+fmt: ## format the Go files
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: lint
+lint: ## check the Go files
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what is used
+	$(TOOL) govulncheck ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 20s)
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u | while read -r dir; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | awk '{ print $$2 }' | while read -r target; do \
+			echo "== $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null; \
+		done; \
+	done
+
+.PHONY: cover
+cover: ## the share of statements that tests reach, by package (build/cover.html for the lines)
+	@mkdir -p build
+	$(GO) test -coverpkg=./... -coverprofile=build/cover.out -timeout=$(TIMEOUT) ./...
+	$(GO) tool cover -html=build/cover.out -o build/cover.html
+	$(GO) tool cover -func=build/cover.out | tail -n 1
