@@ -1,0 +1,143 @@
+package sqllock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Client takes locks in one database. A program makes one and shares it: all methods are safe for concurrent use.
+type Client struct {
+	dialect dialect.Dialect
+	opts    Options
+	log     *slog.Logger
+
+	open   context.Context // ends when Close begins
+	shut   context.CancelFunc
+	ctx    context.Context // ends with what Close still waits for
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows; never held while the database is asked
+	closed bool
+	leases map[time.Duration]*tenure
+	lines  map[string]*line
+}
+
+// New makes a Client on the database behind d. It asks the database, by trying, whether locks will work there, and
+// refuses at once what can't: ErrSchema (tables missing or of another version; run `sqllock-migrate up`),
+// ErrUnsupported (a read-only replica, a server too old), ErrInvalid (an option out of range, a nil or too small
+// pool). Nil opts are the defaults. ctx bounds New alone. The Client never closes the *sql.DB; Close the Client
+// before it.
+func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error) {
+	if d == nil {
+		return nil, invalid("the dialect is nil")
+	}
+	full, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		dialect: d, opts: full, log: full.Logger,
+		leases: make(map[time.Duration]*tenure), lines: make(map[string]*line),
+	}
+	if err := c.probe(ctx); err != nil {
+		if closer, ok := d.(io.Closer); ok {
+			err = errors.Join(err, closer.Close())
+		}
+		return nil, err
+	}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.open, c.shut = context.WithCancel(c.ctx)
+	if full.ReapEvery > 0 {
+		c.spawn(c.reapForever)
+	}
+	return c, nil
+}
+
+// probe refuses a database in which locks wouldn't work.
+func (c *Client) probe(ctx context.Context) error {
+	server, err := c.dialect.Probe(ctx)
+	if err != nil {
+		return c.failed("looking at the "+c.dialect.Name()+" database", err)
+	}
+	want := c.dialect.SchemaVersion()
+	if server.Versioned && (server.Dirty || server.Schema != want) {
+		return &SchemaError{Have: server.Schema, Want: want, Dirty: server.Dirty}
+	}
+	return nil
+}
+
+// spawn runs f in the background until the Client is closed. False: it is closed, and f was not run.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.work.Go(f)
+	return true
+}
+
+// Close lets go of all that the Client holds, one statement whatever the number of locks, and waits for what it
+// has under way in the background; their contexts end with ErrClosed. It works though ctx has ended, and takes a
+// few seconds at most: an error says that the database couldn't be reached, and the locks stay taken until their
+// leases run out. A second Close does nothing. It doesn't close the *sql.DB.
+func (c *Client) Close(ctx context.Context) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.shut()
+	leases := c.leases
+	c.leases = nil
+	c.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := c.letGo(ctx, leases)
+	stop := context.AfterFunc(ctx, c.cancel)
+	c.work.Wait()
+	stop()
+	c.cancel()
+	if closer, ok := c.dialect.(io.Closer); ok {
+		err = errors.Join(err, closer.Close())
+	}
+	return err
+}
+
+// letGo ends all leases. A lock with a LockDelay is released first, one by one: its holder hasn't failed.
+func (c *Client) letGo(ctx context.Context, leases map[time.Duration]*tenure) error {
+	var ids []string
+	var delayed []dialect.Claim
+	for _, t := range leases {
+		lease := t.settled()
+		if lease == nil {
+			continue
+		}
+		ids = append(ids, lease.id)
+		for _, lock := range lease.end(func(string) error { return fmt.Errorf("sqllock: %w", ErrClosed) }) {
+			if lock.delayed {
+				delayed = append(delayed, lock.claim)
+			}
+		}
+	}
+	_, err := c.retry(ctx, func(ctx context.Context) error {
+		if _, err := c.dialect.Release(ctx, delayed); err != nil {
+			return err
+		}
+		return c.dialect.DeleteLeases(ctx, ids)
+	})
+	if err != nil {
+		return c.failed("letting go of all locks; they stay taken until their leases run out", err)
+	}
+	return nil
+}

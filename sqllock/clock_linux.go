@@ -1,0 +1,19 @@
+package sqllock
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// clockBoottime is CLOCK_BOOTTIME of clock_gettime(2): like the monotonic clock, and it runs during suspend.
+const clockBoottime = 7
+
+func bootTime() time.Duration {
+	var ts syscall.Timespec
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime,
+		uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

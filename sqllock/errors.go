@@ -1,0 +1,153 @@
+package sqllock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// The errors that a program may want to tell apart with errors.Is.
+var (
+	// ErrNotAcquired: the lock is somebody else's. Mostly it comes as a *HeldError, which tells whose.
+	ErrNotAcquired = errors.New("lock not acquired")
+
+	// ErrLost: the lock was held and can't be trusted any longer, because its lease could not be renewed in time,
+	// or because it is another's by now. It is the cause with which Lock.Context ends.
+	ErrLost = errors.New("lock lost")
+
+	// ErrNotHeld: the lock was released already.
+	ErrNotHeld = errors.New("lock not held")
+
+	// ErrClosed: the Client is closed.
+	ErrClosed = errors.New("client closed")
+
+	// ErrSchema: sqllock's tables are missing, or of another version than this program needs.
+	ErrSchema = errors.New("schema mismatch")
+
+	// ErrInvalid: a value that the caller passed breaks a rule. The error names both.
+	ErrInvalid = dialect.ErrInvalid
+
+	// ErrUnsupported: this server can't do what was asked.
+	ErrUnsupported = dialect.ErrUnsupported
+)
+
+// HeldError tells who holds a lock. It is an ErrNotAcquired.
+type HeldError struct {
+	Name      string
+	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
+	Note      string        // what it said of itself (WithNote)
+	Fence     int64         // its fencing token
+	Since     time.Time     // when it took the lock, by the database's clock
+	Remaining time.Duration // until its lease runs out, unless it is renewed; or until the lock may be taken (HoldAtLeast, LockDelay)
+	Self      bool          // the holder is this very Client
+
+	reason string
+}
+
+// Error tells what was tried, who holds the lock since when, and when to expect it back.
+func (e *HeldError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "sqllock: lock %q not acquired: %s", e.Name, e.reason)
+	if e.Note != "" {
+		fmt.Fprintf(&b, " (%s)", e.Note)
+	}
+	if !e.Since.IsZero() {
+		fmt.Fprintf(&b, "; taken at %s with fence %d", e.Since.UTC().Format(time.RFC3339Nano), e.Fence)
+	}
+	return b.String()
+}
+
+// Is makes errors.Is(err, ErrNotAcquired) true.
+func (e *HeldError) Is(target error) bool { return target == ErrNotAcquired }
+
+// heldError describes row as it was seen by a client with that lease.
+func heldError(row dialect.Row, self string) *HeldError {
+	e := &HeldError{
+		Name: row.Name, Holder: row.Holder, Note: row.Note, Fence: row.Fence,
+		Since: row.AcquiredAt, Remaining: max(row.Remaining, 0), Self: row.Held && row.LeaseID == self,
+	}
+	switch {
+	case !row.Exists || !row.Held && row.FreeIn <= 0:
+		*e = HeldError{Name: row.Name, reason: "others were faster, several times in a row"}
+	case !row.Held:
+		e.Holder, e.Remaining = "", row.FreeIn
+		e.reason = fmt.Sprintf("nobody holds it, but it may not be taken for another %s (HoldAtLeast or LockDelay)", row.FreeIn)
+	case e.Self:
+		e.reason = "this process holds it itself; locks are not reentrant"
+	case row.Lease == dialect.LeaseLive:
+		e.reason = fmt.Sprintf("held by %s, whose lease runs out in %s unless it is renewed", row.Holder, row.Remaining)
+	default:
+		e.reason = "its holder's lease has run out, but a transaction that it guards is not over"
+	}
+	return e
+}
+
+// SchemaError tells what is wrong with sqllock's tables and what to run. It is an ErrSchema.
+type SchemaError struct {
+	Have, Want uint // versions of the migrations; Have is 0 where there are none
+	Dirty      bool // a migration failed half-way
+	Err        error
+}
+
+// Error tells what to run.
+func (e *SchemaError) Error() string {
+	switch {
+	case e.Dirty:
+		return fmt.Sprintf("sqllock: a migration of sqllock's tables failed half-way at version %d: "+
+			"see `sqllock-migrate status`, repair it, then `sqllock-migrate force VERSION`", e.Have)
+	case e.Have > e.Want:
+		return fmt.Sprintf("sqllock: the tables are of version %d, newer than the %d that this program knows: "+
+			"update the program's sqllock, or run `sqllock-migrate goto %d`", e.Have, e.Want, e.Want)
+	case e.Have > 0 && e.Err == nil:
+		return fmt.Sprintf("sqllock: the tables are of version %d, this program needs %d: run `sqllock-migrate up`",
+			e.Have, e.Want)
+	}
+	return fmt.Sprintf("sqllock: the tables are missing or incomplete: run `sqllock-migrate up`: %v", e.Err)
+}
+
+// Is makes errors.Is(err, ErrSchema) true.
+func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
+
+// Unwrap is the database's own error, if there was one.
+func (e *SchemaError) Unwrap() error { return e.Err }
+
+// invalid is an error about a value that the caller passed.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("sqllock: %w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// lost is the cause with which the context of a lost lock ends.
+func lost(name, why string) error {
+	return fmt.Errorf("sqllock: %w: %q: %s", ErrLost, name, why)
+}
+
+// failed is the error for something that the database refused or couldn't do.
+func (c *Client) failed(what string, err error) error {
+	switch c.dialect.Classify(err) {
+	case dialect.NoSchema:
+		return &SchemaError{Want: c.dialect.SchemaVersion(), Err: err}
+	case dialect.ReadOnly:
+		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
+			what, ErrUnsupported, err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("sqllock: %s: no answer from the database in time: %w", what, err)
+	}
+	return fmt.Errorf("sqllock: %s: %w", what, err)
+}
+
+// gaveUp is the error for a caller whose ctx ended before the lock was his.
+func gaveUp(ctx context.Context, name string, held *HeldError) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
+		err = fmt.Errorf("%w (%w)", err, cause)
+	}
+	if held != nil {
+		return fmt.Errorf("%w: %w", held, err)
+	}
+	return fmt.Errorf("sqllock: %w: %q: %w", ErrNotAcquired, name, err)
+}

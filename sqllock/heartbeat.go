@@ -1,0 +1,95 @@
+package sqllock
+
+import (
+	"context"
+	"time"
+)
+
+// renewal is what became of a heartbeat.
+type renewal struct {
+	sent  moment
+	alive bool
+	err   error
+}
+
+// keep is the heartbeat of one lease: one statement an interval, whatever the number of locks under it. It ends
+// the lease at the moment when it can no longer be relied on, even while a statement is stuck.
+func (l *lease) keep() {
+	var underWay chan renewal // nil between heartbeats
+	last, interval := l.trust.sent, beatEvery(l.ttl)
+	for {
+		left := l.left()
+		if left <= 0 {
+			l.lose(l.outlived())
+			return
+		}
+		due := interval - now().since(last)
+		if underWay == nil && due <= 0 {
+			if l.retire() {
+				l.goodbye()
+				return
+			}
+			last = now()
+			underWay = l.beat(last, min(left, beatEvery(l.ttl)))
+			continue
+		}
+		// A timer doesn't run while the machine is suspended: look at the clock at least once a second.
+		wait := min(left, time.Second)
+		if underWay == nil {
+			wait = min(wait, due)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case r := <-underWay:
+			underWay = nil
+			last, interval = l.heard(r)
+		case <-l.stop:
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// beat sends one heartbeat without waiting for the answer.
+func (l *lease) beat(sent moment, timeout time.Duration) chan renewal {
+	answer := make(chan renewal, 1)
+	started := l.c.spawn(func() {
+		ctx, cancel := l.c.operation(context.Background(), timeout)
+		defer cancel()
+		r := renewal{sent: sent}
+		var alive []bool
+		if alive, r.err = l.c.dialect.RenewLeases(ctx, []string{l.id}); r.err == nil {
+			r.alive = alive[0]
+		}
+		answer <- r
+	})
+	if !started {
+		return nil
+	}
+	return answer
+}
+
+// heard takes a heartbeat's answer, and says from when to count how long until the next one.
+func (l *lease) heard(r renewal) (from moment, interval time.Duration) {
+	switch {
+	case r.err != nil:
+		l.c.log.Warn("sqllock: heartbeat failed; trying again", "lease", l.id, "left", l.left(), "err", r.err)
+		return now(), jitter(l.ttl / 20)
+	case !r.alive:
+		l.lose("its lease had run out, by the database's clock")
+	default:
+		l.renewed(r.sent)
+	}
+	return r.sent, beatEvery(l.ttl)
+}
+
+// goodbye deletes the row of a lease that nobody used. If that fails, it runs out by itself.
+func (l *lease) goodbye() {
+	ctx, cancel := l.c.operation(context.Background(), patience)
+	defer cancel()
+	if err := l.c.dialect.DeleteLeases(ctx, []string{l.id}); err != nil {
+		l.c.log.Debug("sqllock: deleting an idle lease failed; it will run out", "lease", l.id, "err", err)
+	}
+}

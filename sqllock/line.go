@@ -1,0 +1,65 @@
+package sqllock
+
+import (
+	"context"
+	"fmt"
+)
+
+// line is where the goroutines of this process wait for one name, first come first served. Only its head talks to
+// the database, so a thousand of them are one waiter there.
+type line struct {
+	turn   chan struct{} // holds a token while somebody is the head; blocked senders are served in order
+	freed  chan struct{} // this process has released the lock
+	people int           // in line, head included; guarded by Client.mu
+}
+
+// enter waits until the caller is the head of the line for name.
+func (c *Client) enter(ctx context.Context, name string) (*line, error) {
+	c.mu.Lock()
+	ln := c.lines[name]
+	if ln == nil {
+		ln = &line{turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+		c.lines[name] = ln
+	}
+	ln.people++
+	c.mu.Unlock()
+
+	select {
+	case ln.turn <- struct{}{}:
+		return ln, nil
+	case <-ctx.Done():
+		c.quit(name, ln)
+		return nil, gaveUp(ctx, name, nil)
+	case <-c.open.Done():
+		c.quit(name, ln)
+		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+	}
+}
+
+// leave is what the head does when it is done: the next one's turn.
+func (c *Client) leave(name string, ln *line) {
+	<-ln.turn
+	c.quit(name, ln)
+}
+
+func (c *Client) quit(name string, ln *line) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ln.people--; ln.people == 0 {
+		delete(c.lines, name)
+	}
+}
+
+// freed wakes the head of the line for name: hand-over within a process needs no poll.
+func (c *Client) freed(name string) {
+	c.mu.Lock()
+	ln := c.lines[name]
+	c.mu.Unlock()
+	if ln == nil {
+		return
+	}
+	select {
+	case ln.freed <- struct{}{}:
+	default:
+	}
+}

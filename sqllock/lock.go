@@ -1,0 +1,148 @@
+package sqllock
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Lock is a lock that is held, or was. Its methods are safe for concurrent use.
+type Lock struct {
+	c       *Client
+	lease   *lease
+	claim   dialect.Claim
+	fence   int64
+	delayed bool // has a LockDelay
+	unsure  bool // was asked for twice: the first request may be carried out late
+
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	released atomic.Bool
+}
+
+// Name is the lock's name.
+func (l *Lock) Name() string { return l.claim.Name }
+
+// Fence is the acquisition's fencing token: greater than that of every acquisition of this name before it, through
+// release, expiry, the reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks
+// agree to within the time that it took). Whatever the lock protects can keep the greatest it has seen and refuse
+// smaller ones (Kleppmann, How to do distributed locking, 2016). See Guard for what needs no such column.
+func (l *Lock) Fence() int64 { return l.fence }
+
+// Context ends when the lock can't be trusted any longer, with cause ErrLost; when it is released, with
+// ErrNotHeld; and when the Client is closed, with ErrClosed. It ends before the lease runs out, whether or not
+// the database can be reached. It has the values of the ctx that the lock was acquired with, not its end.
+func (l *Lock) Context() context.Context { return l.ctx }
+
+// Guard makes sure that the lock is still ours, and stays ours until tx has ended: nobody can take it over before,
+// however long this process is paused and whatever becomes of its lease. Call it last, right before tx.Commit();
+// to Release before tx has ended would wait for it. If the lock is another's by now, or can't be trusted any
+// longer, the error is ErrLost: roll back. It waits for the database until ctx ends, and not for other holders.
+//
+// Begin tx after the lock was acquired: under REPEATABLE READ and SERIALIZABLE an older transaction doesn't see
+// the acquisition, which is an ErrInvalid.
+func (l *Lock) Guard(ctx context.Context, tx *sql.Tx) error {
+	if tx == nil {
+		return invalid("Guard of lock %q: the transaction is nil", l.Name())
+	}
+	if err := l.check(); err != nil {
+		return err
+	}
+	ours, err := l.c.dialect.Guard(ctx, tx, []dialect.Claim{l.claim})
+	switch {
+	case err != nil:
+		return l.c.failed(fmt.Sprintf("guarding lock %q", l.Name()), err)
+	case ours[0]:
+		return nil
+	case l.oursElsewhere(ctx):
+		return invalid("Guard of lock %q: the transaction began before the lock was acquired; begin it afterwards", l.Name())
+	}
+	err = lost(l.Name(), "it is another's by now")
+	l.cancel(err)
+	return err
+}
+
+// oursElsewhere tells whether a look from outside the guarded transaction still finds the lock ours.
+func (l *Lock) oursElsewhere(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	rows, err := l.c.dialect.Look(ctx, []dialect.Key{l.claim.Key})
+	return err == nil && rows[0].Owner == l.claim.Owner
+}
+
+// check refuses a lock that is known to be over. It looks at the clock itself: the timers of a process that was
+// just resumed may not have fired yet.
+func (l *Lock) check() error {
+	if l.released.Load() {
+		return fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name())
+	}
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	if l.lease.left() <= 0 {
+		return lost(l.Name(), l.lease.outlived())
+	}
+	return nil
+}
+
+// Release frees the lock. It does so even if ctx has ended, and blocks for a few seconds at most: an error from the
+// database says that it couldn't be confirmed yet, and it goes on in the background until it is, or the lease has
+// run out. If the lock had been lost before, the error is ErrLost and nothing was changed; a second call answers
+// ErrNotHeld. While a transaction that it Guards is open, Release waits.
+func (l *Lock) Release(ctx context.Context) error {
+	if !l.released.CompareAndSwap(false, true) {
+		return fmt.Errorf("sqllock: %w: %q was released before", ErrNotHeld, l.Name())
+	}
+	defer l.lease.drop(l)
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	if l.lease.left() <= 0 {
+		err := lost(l.Name(), l.lease.outlived())
+		l.cancel(err)
+		return err
+	}
+	l.cancel(fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name()))
+
+	ctx, cancel := l.c.operation(ctx, patience)
+	defer cancel()
+	var ours []bool
+	unsure, err := l.c.retry(ctx, func(ctx context.Context) (err error) {
+		ours, err = l.c.dialect.Release(ctx, []dialect.Claim{l.claim})
+		return err
+	})
+	if err != nil {
+		l.c.settle(l.lease, l.claim, l.late())
+		return l.c.failed(fmt.Sprintf("releasing lock %q; trying on in the background", l.Name()), err)
+	}
+	// Not ours, after a try whose reply was lost and under a lease that still lives: that try released it.
+	if !ours[0] && !(unsure && l.lease.left() > 0) {
+		return lost(l.Name(), "it was another's before it was released")
+	}
+	l.c.freed(l.Name())
+	if l.unsure {
+		l.c.settle(l.lease, l.claim, l.late())
+	}
+	return nil
+}
+
+// late is how long after its release the lock may yet be taken by a request of ours that is still on its way.
+func (l *Lock) late() time.Duration {
+	if l.unsure {
+		return l.lease.ttl
+	}
+	return 0
+}
+
+// giveBack releases in the background a lock that nobody waits for any more.
+func (l *Lock) giveBack() {
+	l.released.Store(true)
+	l.cancel(errors.New("sqllock: given back"))
+	l.lease.drop(l)
+	l.c.settle(l.lease, l.claim, l.late())
+}

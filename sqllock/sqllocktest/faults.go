@@ -1,0 +1,194 @@
+package sqllocktest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Op names one of the dialect's operations.
+type Op string
+
+// The operations that reach the database. Any stands for all of them.
+const (
+	Any            Op = "any"
+	OpProbe        Op = "Probe"
+	OpCreateLease  Op = "CreateLease"
+	OpRenewLeases  Op = "RenewLeases"
+	OpBuryLeases   Op = "BuryLeases"
+	OpBuryExpired  Op = "BuryExpired"
+	OpDeleteLeases Op = "DeleteLeases"
+	OpAcquire      Op = "Acquire"
+	OpRelease      Op = "Release"
+	OpGuard        Op = "Guard"
+	OpLook         Op = "Look"
+	OpFree         Op = "Free"
+	OpList         Op = "List"
+	OpPurge        Op = "Purge"
+)
+
+// Error is a failure that a test asked for.
+type Error struct {
+	Op     Op
+	Class  dialect.Class
+	Reason string
+}
+
+// Error says which operation failed, and why.
+func (e *Error) Error() string {
+	return fmt.Sprintf("sqllocktest: %s: %s (%s)", e.Op, e.Reason, e.Class)
+}
+
+// Outage makes every operation fail with a Transient error until it is switched off: nothing is carried out, as when
+// connections are refused.
+func (d *Dialect) Outage(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.outage = on
+}
+
+// FailNext makes the next n calls of op fail with an error of that class. Nothing is carried out, of class Unknown
+// neither: LoseReplies is for an outcome that is there, but unknown.
+func (d *Dialect) FailNext(op Op, n int, class dialect.Class) {
+	d.script(op, n, fault{class: class, reason: "scripted failure"})
+}
+
+// LoseReplies makes the next n calls of op be carried out and then fail with an Unknown error, as when the connection
+// is cut after the commit.
+func (d *Dialect) LoseReplies(op Op, n int) {
+	d.script(op, n, fault{class: dialect.Unknown, reason: "reply lost", applied: true})
+}
+
+// Delay makes every call of op take that long to arrive at the database; zero ends it. A caller whose ctx ends before
+// gets the ctx's error, and its request, which can't be called back, is carried out all the same once the time has
+// passed. A delay for an operation of its own comes before one for Any.
+func (d *Dialect) Delay(op Op, by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delays[op] = by
+}
+
+// Calls counts the calls of op that reached the database, with those that a fault answered and without those whose
+// slice was empty or whose ctx had ended already.
+func (d *Dialect) Calls(op Op) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls[op]
+}
+
+type fault struct {
+	class   dialect.Class
+	reason  string
+	applied bool
+}
+
+// pending is a request whose caller has gone before it arrived.
+type pending struct {
+	at    time.Time
+	apply func(now time.Time)
+}
+
+func (d *Dialect) script(op Op, n int, f fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range n {
+		d.faults[op] = append(d.faults[op], f)
+	}
+}
+
+// do is the way of every call to the database: count it, let it travel, carry it out, answer.
+func (d *Dialect) do(ctx context.Context, op Op, apply func(now time.Time)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, delay := d.arrive(op)
+	if delay > 0 {
+		if err := d.travel(ctx, delay, apply, f); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.settle()
+	if f == nil || f.applied {
+		apply(now)
+	}
+	if f != nil {
+		return &Error{Op: op, Class: f.class, Reason: f.reason}
+	}
+	return nil
+}
+
+// arrive counts the call and takes the fault that is scripted for it.
+func (d *Dialect) arrive(op Op) (*fault, time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls[op]++
+	d.calls[Any]++
+	if d.outage {
+		return &fault{class: dialect.Transient, reason: "outage"}, 0
+	}
+	delay := d.delays[op]
+	if delay == 0 {
+		delay = d.delays[Any]
+	}
+	for _, o := range []Op{op, Any} {
+		if queue := d.faults[o]; len(queue) > 0 {
+			d.faults[o] = queue[1:]
+			return &queue[0], delay
+		}
+	}
+	return nil, delay
+}
+
+// travel waits for the request's arrival. If ctx ends first, the request goes on without its caller.
+func (d *Dialect) travel(ctx context.Context, delay time.Duration, apply func(time.Time), f *fault) error {
+	at := time.Now().Add(delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+	}
+	if f == nil || f.applied {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.late = append(d.late, pending{at: at, apply: apply})
+	}
+	return ctx.Err()
+}
+
+// settle carries out the late requests that have arrived meanwhile, and reads the clock. The caller holds mu.
+func (d *Dialect) settle() time.Time {
+	waiting := d.late[:0]
+	for _, p := range d.late {
+		if p.at.After(time.Now()) {
+			waiting = append(waiting, p)
+			continue
+		}
+		p.apply(p.at.Add(d.offset))
+	}
+	clear(d.late[len(waiting):])
+	d.late = waiting
+	return d.now()
+}
+
+// each carries out one operation on a slice, element by element.
+func each[A, B any](ctx context.Context, d *Dialect, op Op, in []A, one func(now time.Time, a A) B) ([]B, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]B, len(in))
+	err := d.do(ctx, op, func(now time.Time) {
+		for i, a := range in {
+			out[i] = one(now, a)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
