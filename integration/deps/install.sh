@@ -129,8 +129,8 @@ install_embedded() {
 }
 
 install_mariadb() {
-	[[ ! -x /usr/sbin/mariadbd ]] || return 0
-	apt_install MariaDB mariadb-server-core
+	[[ ! -x /usr/sbin/mariadbd || ! -x /usr/bin/my_print_defaults ]] || return 0
+	apt_install MariaDB mariadb-server-core mariadb-client-core # the client has what mariadb-install-db calls
 }
 
 # MySQL isn't in Debian's stable releases. It is in sid: unpacked, and run with the libc beside it, it needs
