@@ -69,10 +69,13 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return dialect.Server{Product: "sqllocktest", Version: "1", Schema: schemaVersion, Versioned: true}, nil
 }
 
-// Classify answers the class of a scripted *Error, and Unknown for everything else.
+// Classify answers the class of a scripted *Error, Permanent for dialect.ErrInvalid, and else Unknown.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
+	}
+	if errors.Is(err, dialect.ErrInvalid) {
+		return dialect.Permanent
 	}
 	return dialect.Unknown
 }

@@ -16,7 +16,8 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 			l = &lock{}
 			d.locks[r.Key] = l
 		}
-		if l.owner != r.Owner && (l.leaseID != "" || l.free.After(now)) {
+		free := l.leaseID == "" && !l.free.After(now)
+		if !free && !d.owns(dialect.Claim{Key: r.Key, Owner: r.Owner}) {
 			return dialect.Grant{}
 		}
 		l.fence = max(l.fence+1, now.UnixMicro())

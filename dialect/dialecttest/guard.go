@@ -1,0 +1,260 @@
+package dialecttest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+func (s *suite) begin(level sql.IsolationLevel) *sql.Tx {
+	s.Helper()
+	tx, err := settle(s, func(ctx context.Context) (*sql.Tx, error) {
+		return s.DB.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	})
+	s.must(err)
+	s.Cleanup(func() { tx.Rollback() })
+	return tx
+}
+
+func (s *suite) guard(tx *sql.Tx, claims ...dialect.Claim) []bool {
+	s.Helper()
+	return ask(s, func(ctx context.Context, c []dialect.Claim) ([]bool, error) { return s.d.Guard(ctx, tx, c) }, claims...)
+}
+
+// guard: the lock is its owner's until the transaction ends, whatever becomes of the lease.
+func guard(s *suite) {
+	s.run("nobody takes it over before the commit", func(s *suite) { takeover(s, (*sql.Tx).Commit) })
+	s.run("nor before the rollback", func(s *suite) { takeover(s, (*sql.Tx).Rollback) })
+	s.run("a lost lock", func(s *suite) {
+		r, o := s.orphaned(request(unique("lock"), ""))
+		s.free(o)
+		next := request(r.Name, s.lease(long))
+		fence := s.take(next)
+		tx := s.begin(0)
+		missing := claim(request(unique("never there"), ""))
+		if got := s.guard(tx, claim(r), missing); !slices.Equal(got, []bool{false, false}) {
+			s.Errorf("Guard answered %t for a lock of another and one that isn't there", got)
+		}
+		s.must(tx.Rollback())
+		s.held(next, fence)
+	})
+	s.run("each claim by itself", func(s *suite) {
+		lease := s.lease(long)
+		a, b, c := request(unique("c"), lease), request(unique("b"), lease), request(unique("a"), lease)
+		ask(s, s.d.Acquire, a, b, c)
+		tx := s.begin(0)
+		if got := s.guard(tx, claim(a), claim(request(b.Name, lease)), claim(c)); !slices.Equal(got, []bool{true, false, true}) {
+			s.Errorf("Guard answered %t", got)
+		}
+		s.must(tx.Commit())
+	})
+	s.run("a release waits", releaseWaits)
+	s.run("changes nothing", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		fence := s.take(r)
+		before := s.held(r, fence)
+		tx := s.begin(0)
+		s.guard(tx, claim(r))
+		s.must(tx.Commit())
+		if after := s.held(r, fence); still(after) != still(before) {
+			s.Errorf("the row went from %+v to %+v", before, after)
+		}
+	})
+}
+
+// takeover: the holder is dead and buried, its transaction still open. Others are told no, and at once.
+func takeover(s *suite, end func(*sql.Tx) error) {
+	r := request(unique("lock"), s.lease(long))
+	fence := s.take(r)
+	other := request(r.Name, s.lease(long))
+	s.drop(r.LeaseID)
+	tx := s.begin(0)
+	if got := s.guard(tx, claim(r)); !got[0] {
+		s.Fatal("Guard refused its owner")
+	}
+	o := orphan(r, fence)
+	s.keptOut("Free", func(ctx context.Context) (bool, error) {
+		freed, err := s.d.Free(ctx, []dialect.Orphan{o})
+		return err == nil && freed[0], err
+	})
+	s.keptOut("Acquire", func(ctx context.Context) (bool, error) {
+		grants, err := s.d.Acquire(ctx, []dialect.Request{other})
+		return err == nil && grants[0].Granted, err
+	})
+	s.quickly("Look", func() { s.held(r, fence) })
+	s.must(end(tx))
+	if !s.free(o) {
+		s.Error("Free refused after the transaction")
+	}
+	s.take(other)
+}
+
+// keptOut expects no, at once; from an engine of a single writer a failure, or no answer, will do as well.
+func (s *suite) keptOut(what string, call func(context.Context) (bool, error)) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
+	defer cancel()
+	got, err := call(ctx)
+	switch {
+	case got:
+		s.Fatalf("%s was granted while a guarded transaction was open", what)
+	case err == nil:
+	case s.SingleWriter:
+		if class := s.d.Classify(err); class != dialect.Transient && class != dialect.Unknown {
+			s.Errorf("%s: %v (class %s)", what, err, class)
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		s.Errorf("%s waits for the guarded transaction", what)
+	default:
+		s.must(err)
+	}
+}
+
+// releaseWaits: the release's answer comes after the transaction's end, not before.
+func releaseWaits(s *suite) {
+	r := request(unique("lock"), s.lease(long))
+	s.take(r)
+	tx := s.begin(0)
+	if got := s.guard(tx, claim(r)); !got[0] {
+		s.Fatal("Guard refused its owner")
+	}
+	var ended atomic.Bool
+	done := make(chan bool, 1)
+	go func() {
+		released, err := settle(s, func(ctx context.Context) ([]bool, error) {
+			return s.d.Release(ctx, []dialect.Claim{claim(r)})
+		})
+		if err == nil && !ended.Load() {
+			s.Error("Release answered while the guarded transaction was open")
+		}
+		done <- s.answered(err) && released[0]
+	}()
+	select {
+	case <-done:
+		s.Fatal("Release didn't wait")
+	case <-time.After(100 * time.Millisecond):
+	}
+	ended.Store(true)
+	s.must(tx.Commit())
+	if !<-done {
+		s.Error("Release was refused")
+	}
+	s.take(request(r.Name, r.LeaseID))
+}
+
+// blocked: what a guard, or any other transaction, doesn't keep waiting.
+func blocked(s *suite) {
+	if s.SingleWriter {
+		s.run("reads go on", readsGoOn)
+		return
+	}
+	s.run("reads go on", readsGoOn)
+	s.run("two guards at once", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		s.take(r)
+		a, b := s.begin(0), s.begin(0)
+		s.guard(a, claim(r))
+		s.quickly("a second guard", func() {
+			if got := s.guard(b, claim(r)); !got[0] {
+				s.Error("the second guard was refused")
+			}
+		})
+		s.must(a.Commit())
+		s.must(b.Commit())
+	})
+	s.run("the lease goes on", func(s *suite) {
+		r := request(unique("lock"), s.lease(short))
+		s.take(r)
+		tx := s.begin(0)
+		s.guard(tx, claim(r))
+		s.quickly("a heartbeat", func() { s.renew(r.LeaseID) })
+		s.eventually("lease runs out", func() bool {
+			s.quickly("a burial", func() { s.bury(r.LeaseID) })
+			return s.bury(r.LeaseID).Dead
+		})
+		s.must(tx.Commit())
+	})
+	s.run("the other locks of a batch", func(s *suite) {
+		r, free := request(unique("b"), s.lease(long)), request(unique("c"), "")
+		fence := s.take(r)
+		free.LeaseID = r.LeaseID
+		s.take(free)
+		s.release(claim(free))
+		_, dead := s.orphaned(request(unique("a"), ""))
+		s.drop(r.LeaseID)
+		tx := s.begin(0)
+		s.guard(tx, claim(r))
+		next := s.lease(long)
+		s.quickly("a batch of acquires", func() {
+			grants := ask(s, s.d.Acquire, request(unique("new"), next), request(r.Name, next), request(free.Name, next))
+			if !grants[0].Granted || grants[1].Granted || !grants[2].Granted {
+				s.Errorf("Acquire answered %+v", grants)
+			}
+		})
+		s.quickly("a batch of frees", func() {
+			if got := ask(s, s.d.Free, dead, orphan(r, fence)); !slices.Equal(got, []bool{true, false}) {
+				s.Errorf("Free answered %t", got)
+			}
+		})
+		s.must(tx.Commit())
+	})
+	s.run("the reaper's leases", func(s *suite) {
+		busy, dead := s.lease(time.Millisecond), s.lease(time.Millisecond)
+		time.Sleep(4 * tick)
+		tx := s.begin(0)
+		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+busy+"'")
+		s.must(err)
+		s.quickly("BuryExpired", func() {
+			n, err := s.d.BuryExpired(s.ctx, 100)
+			s.must(err)
+			if n == 0 || s.renew(dead) {
+				s.Errorf("BuryExpired answered %d beside a row that somebody is at", n)
+			}
+		})
+		s.must(tx.Rollback())
+		if b := s.bury(busy); !b.Dead || b.Overdue <= 0 {
+			s.Errorf("the row that was skipped: %+v", b)
+		}
+	})
+	s.run("a release whose caller gives up", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		s.take(r)
+		tx := s.begin(0)
+		s.guard(tx, claim(r))
+		ctx, cancel := context.WithTimeout(s.ctx, short)
+		defer cancel()
+		s.quickly("giving up", func() {
+			_, err := s.d.Release(ctx, []dialect.Claim{claim(r)})
+			if class := s.d.Classify(err); !errors.Is(err, context.DeadlineExceeded) || class != dialect.Unknown {
+				s.Errorf("Release: %v (class %s), want the ctx's error, unknown", err, class)
+			}
+		})
+		s.must(tx.Commit())
+		s.eventually("released at last", func() bool { return s.release(claim(r)) || !s.look(r.Key).Held })
+	})
+}
+
+// readsGoOn: Look and List wait for nobody's uncommitted change, and don't show it.
+func readsGoOn(s *suite) {
+	r := request(unique("lock"), s.lease(long))
+	fence := s.take(r)
+	tx := s.begin(0)
+	for _, query := range []string{"UPDATE sqllock_locks SET fence = fence + 1", "UPDATE sqllock_leases SET ttl = ttl + 1"} {
+		_, err := tx.ExecContext(s.ctx, query)
+		s.must(err)
+	}
+	s.quickly("Look", func() { s.held(r, fence) })
+	s.quickly("List", func() {
+		for _, row := range s.page(dialect.Key{}, false, 100) {
+			if row.Key == r.Key && row.Fence != fence {
+				s.Errorf("List shows what isn't committed: %+v", row)
+			}
+		}
+	})
+	s.must(tx.Rollback())
+}

@@ -1,0 +1,51 @@
+package dialecttest
+
+import (
+	"context"
+	"time"
+)
+
+// purge: only what has been free for longer than asked.
+func purge(s *suite) {
+	rid := func(s *suite, idle time.Duration, limit int) int {
+		s.Helper()
+		n, err := settle(s, func(ctx context.Context) (int, error) { return s.d.Purge(ctx, idle, limit) })
+		s.must(err)
+		return n
+	}
+	lease := s.lease(long)
+	held, orphaned := request(unique("held"), lease), request(unique("orphaned"), "")
+	fence := s.take(held)
+	_, o := s.orphaned(orphaned)
+	barred := request(unique("barred"), lease)
+	barred.HoldAtLeast = time.Hour
+	s.take(barred)
+	s.release(claim(barred))
+	for range 5 {
+		r := request(unique("idle"), lease)
+		s.take(r)
+		s.release(claim(r))
+	}
+	time.Sleep(10 * tick) // "longer than", on a clock of a millisecond
+	if n := rid(s, time.Minute, 100); n != 0 {
+		s.Errorf("%d rows purged that were free for less than a minute", n)
+	}
+	for _, want := range []int{2, 2, 1, 0} {
+		if n := rid(s, 10*time.Millisecond, 2); n != want {
+			s.Errorf("Purge of at most 2 answered %d, want %d", n, want)
+		}
+	}
+	if n := rid(s, 0, 0); n != 0 {
+		s.Errorf("Purge of at most none answered %d", n)
+	}
+	s.held(held, fence)
+	if row := s.look(o.Key); !row.Held {
+		s.Error("Purge took a row that still names a (dead) lease")
+	}
+	if row := s.look(barred.Key); row.FreeIn <= 0 {
+		s.Errorf("Purge took a row that isn't free yet: %+v", row)
+	}
+	s.refused(request(barred.Name, lease))
+	s.free(o)
+	s.eventually("the freed row is purged", func() bool { return rid(s, 0, 100) == 1 })
+}

@@ -1,0 +1,88 @@
+// Package dialecttest is the conformance suite of package dialect: what every engine has to do, each contract in a
+// file of its own. An engine's own tests call Run with a fresh database; so does the in-memory dialect.
+package dialecttest
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Harness is a dialect on a fresh, migrated database that nothing else uses, with room for at least 8 connections.
+type Harness struct {
+	Dialect dialect.Dialect
+
+	// DB is the pool that Dialect runs on. Nil: there is no database behind it and so no transactions of the
+	// caller's; the contracts that need them are not the dialect's to keep, and the fields below stay zero.
+	DB *sql.DB
+
+	// New makes a dialect on another pool.
+	New func(*sql.DB) dialect.Dialect
+
+	// Open opens one more pool on the same database. The caller closes it.
+	Open func(t *testing.T) *sql.DB
+
+	// Empty opens a pool on a database without any tables. The caller closes it.
+	Empty func(t *testing.T) *sql.DB
+
+	// Isolation is the levels of isolation that the engine has, besides its default.
+	Isolation []sql.IsolationLevel
+
+	// SingleWriter: one transaction that has written keeps all other writers out. While a guard is held, others'
+	// writes then wait or fail, and only their safety is asserted, not that they answer at once.
+	SingleWriter bool
+}
+
+// contract is one file of this package.
+type contract struct {
+	name  string
+	check func(*suite)
+	db    bool // needs Harness.DB
+}
+
+// contracts is the whole suite, in the order of its report.
+var contracts = []contract{
+	{name: "leases", check: leases},
+	{name: "mirror", check: mirror},
+	{name: "acquire", check: acquire},
+	{name: "delay", check: delay},
+	{name: "fences", check: fences},
+	{name: "release", check: release},
+	{name: "free", check: free},
+	{name: "look", check: look},
+	{name: "list", check: list},
+	{name: "text", check: text},
+	{name: "purge", check: purge},
+	{name: "slices", check: slicesContract},
+	{name: "holder", check: holder},
+	{name: "precision", check: precision},
+	{name: "ctx", check: contexts},
+	{name: "probe", check: probe},
+	{name: "guard", check: guard, db: true},
+	{name: "isolation", check: isolation, db: true},
+	{name: "blocked", check: blocked, db: true},
+	{name: "clock", check: clock, db: true},
+	{name: "errors", check: failures, db: true},
+	{name: "version", check: version, db: true},
+}
+
+// Run checks every contract as a parallel subtest, each on a harness of its own.
+func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
+	for _, c := range contracts {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			switch {
+			case h.Dialect == nil:
+				t.Fatal("Harness.Dialect is nil")
+			case h.DB != nil && (h.New == nil || h.Open == nil || h.Empty == nil):
+				t.Fatal("Harness.New, Open and Empty must be set where DB is")
+			case h.DB == nil && c.db:
+				t.Log("no database behind this dialect: nothing to check")
+				return
+			}
+			c.check(newSuite(t, h))
+		})
+	}
+}
