@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 )
@@ -56,24 +55,35 @@ func (t *taking) claim() dialect.Claim {
 // there is something to win.
 func (t *taking) run(ctx context.Context, looking bool) (dialect.Grant, error) {
 	var row dialect.Row
-	for round := range rounds {
-		if !looking || round > 0 {
+	for range rounds {
+		if !looking {
 			grant, err := t.ask(ctx)
 			if err != nil || grant.Granted {
 				return grant, err
 			}
 		}
-		var free bool
+		seen := row
+		var found finding
 		var err error
-		if row, free, err = t.look(ctx); err != nil {
+		if row, found, err = t.look(ctx); err != nil {
 			return dialect.Grant{}, err
 		}
-		if !free {
+		if found == held || found == stuck && row.Fence == seen.Fence {
 			break
 		}
+		looking = found == stuck // somebody else may have freed it, or taken it: see which
 	}
 	return dialect.Grant{}, heldError(row, t.lease.id)
 }
+
+// finding is what a look at the row came to.
+type finding int
+
+const (
+	free  finding = iota // by now
+	held                 // by somebody alive, or barred
+	stuck                // its holder is dead, and yet it can't be freed
+)
 
 func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
 	unsure, err := t.c.retry(ctx, func(ctx context.Context) error {
@@ -87,8 +97,8 @@ func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
 	return grant, t.wrap(err)
 }
 
-// look reads the row, clears it if its holder is dead, and tells whether it looks free now.
-func (t *taking) look(ctx context.Context) (row dialect.Row, free bool, err error) {
+// look reads the row, and clears it if its holder is dead.
+func (t *taking) look(ctx context.Context) (row dialect.Row, found finding, err error) {
 	_, err = t.c.retry(ctx, func(ctx context.Context) error {
 		rows, err := t.c.dialect.Look(ctx, []dialect.Key{t.request.Key})
 		if err == nil {
@@ -98,43 +108,43 @@ func (t *taking) look(ctx context.Context) (row dialect.Row, free bool, err erro
 	})
 	switch {
 	case err != nil:
-		return row, false, t.wrap(err)
+		return row, held, t.wrap(err)
+	case !row.Held && row.FreeIn > 0:
+		return row, held, nil
 	case !row.Held:
-		return row, row.FreeIn <= 0, nil
+		return row, free, nil
 	case row.Owner == t.request.Owner: // an answer was lost, and it was yes: ask again
-		return row, true, nil
+		return row, free, nil
 	case row.Lease == dialect.LeaseLive:
-		return row, false, nil
+		return row, held, nil
 	}
 	_, err = t.c.retry(ctx, func(ctx context.Context) error {
-		free, err = t.c.exhume(ctx, &row)
+		found, err = t.c.clear(ctx, &row)
 		return err
 	})
-	return row, free, t.wrap(err)
+	return row, found, t.wrap(err)
 }
 
-// exhume buries the lease of a row that seemed dead, and frees the row. False: it was alive after all, which
-// row then says, or a transaction that its holder guards is not over.
-func (c *Client) exhume(ctx context.Context, row *dialect.Row) (bool, error) {
+// clear buries the lease of a row whose holder seemed dead, and frees the row. If the holder was alive after all,
+// row says so then. Stuck: a transaction that the dead holder guards is not over, or the row has changed.
+func (c *Client) clear(ctx context.Context, row *dialect.Row) (finding, error) {
 	burials, err := c.dialect.BuryLeases(ctx, []string{row.LeaseID})
 	if err != nil {
-		return false, err
+		return held, err
 	}
 	if b := burials[0]; !b.Dead {
 		row.Lease, row.Remaining = dialect.LeaseLive, b.Remaining
-		return false, nil
+		return held, nil
 	}
 	freed, err := c.dialect.Free(ctx, []dialect.Orphan{{
 		Key: row.Key, Fence: row.Fence, LeaseID: row.LeaseID, Overdue: burials[0].Overdue,
 	}})
-	if err != nil {
-		return false, err
+	if err != nil || !freed[0] {
+		return stuck, err
 	}
-	if freed[0] {
-		c.log.Info("sqllock: took a lock from a dead holder", "lock", row.Name, "holder", row.Holder,
-			"fence", row.Fence, "overdue", burials[0].Overdue)
-	}
-	return freed[0], nil
+	c.log.Info("sqllock: freed a dead holder's lock", "lock", row.Name, "holder", row.Holder,
+		"fence", row.Fence, "overdue", burials[0].Overdue)
+	return free, nil
 }
 
 // lock makes the grant the caller's, if it came in time.
@@ -159,25 +169,4 @@ func (t *taking) wrap(err error) error {
 		return nil
 	}
 	return t.c.failed(fmt.Sprintf("acquiring lock %q", t.request.Name), err)
-}
-
-// settle releases the claim in the background, again and again until it is certain: for what was granted to
-// nobody, and for a request without an answer, which the server may carry out late. It stops when the claim was
-// released, when it has been a stranger's for as long as late, or when the lease is over, and with it the claim.
-func (c *Client) settle(l *lease, claim dialect.Claim, late time.Duration) {
-	started := now()
-	c.spawn(func() {
-		for pause := firstPause; ; pause = min(2*pause, maxPause) {
-			ctx, cancel := c.operation(context.Background(), patience)
-			ours, err := c.dialect.Release(ctx, []dialect.Claim{claim})
-			cancel()
-			if err == nil && ours[0] {
-				c.freed(claim.Name)
-				return
-			}
-			if err == nil && now().since(started) >= late || l.left() <= 0 || !nap(c.open, jitter(pause)) {
-				return
-			}
-		}
-	})
 }

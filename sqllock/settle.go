@@ -1,0 +1,29 @@
+package sqllock
+
+import (
+	"context"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// settle releases the claim in the background, again and again until it is certain: for what was granted to
+// nobody, and for a request without an answer, which the server may carry out late. It stops when the claim was
+// released, when it has been a stranger's for as long as late, or when the lease is over, and with it the claim.
+func (c *Client) settle(l *lease, claim dialect.Claim, late time.Duration) {
+	started := now()
+	c.spawn(func() {
+		for pause := firstPause; ; pause = min(2*pause, maxPause) {
+			ctx, cancel := c.operation(context.Background(), patience)
+			ours, err := c.dialect.Release(ctx, []dialect.Claim{claim})
+			cancel()
+			if err == nil && ours[0] {
+				c.freed(claim.Name)
+				return
+			}
+			if err == nil && now().since(started) >= late || l.left() <= 0 || !nap(c.open, jitter(pause)) {
+				return
+			}
+		}
+	})
+}
