@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
+// nothing.
+func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	rows, err := look(ctx, d.pool, keys)
+	return rows, fail("look", err)
+}
+
+func look(ctx context.Context, s session, keys []dialect.Key) ([]dialect.Row, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	names, slots := make([]string, len(keys)), make([]string, len(keys))
+	rows := make([]dialect.Row, len(keys))
+	for i, key := range keys {
+		names[i], slots[i] = key.Name, strconv.Itoa(key.Slot)
+		rows[i].Key = key
+	}
+	found, err := query(ctx, s, scanRow, sqlLook, array(names), array(slots))
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range found {
+		rows[one.ord-1] = one.Row
+	}
+	return rows, addLeases(ctx, s, rows)
+}
+
+// List reads up to limit lock rows beyond the key after, in key order, and then their leases. It waits for nothing.
+func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	rows, err := list(ctx, d.pool, after, heldOnly, limit)
+	return rows, fail("list", err)
+}
+
+func list(ctx context.Context, s session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	found, err := query(ctx, s, scanRow, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]dialect.Row, len(found))
+	for i, one := range found {
+		rows[i] = one.Row
+	}
+	return rows, addLeases(ctx, s, rows)
+}
+
+// Purge deletes up to limit lock rows that have been free for longer than idle, and waits for none that others are at.
+func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
+	n, err := exec(ctx, d.pool, sqlPurge, micros(idle), int64(limit))
+	return n, fail("purge", err)
+}
+
+// numbered is a row with its place, from 1, among the keys asked for.
+type numbered struct {
+	dialect.Row
+	ord int64
+}
+
+func scanRow(rows *sql.Rows) (numbered, error) {
+	var (
+		row                numbered
+		acquiredAt, freeIn int64
+		owner, leaseID     sql.NullString
+	)
+	err := rows.Scan(&row.ord, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID)
+	row.Exists = true
+	row.AcquiredAt = time.UnixMicro(acquiredAt).UTC()
+	row.FreeIn = duration(freeIn)
+	if leaseID.Valid {
+		row.Held, row.Owner, row.LeaseID = true, owner.String, leaseID.String
+	}
+	return row, err
+}
+
+// addLeases reads what became of the leases that the rows name.
+func addLeases(ctx context.Context, s session, rows []dialect.Row) error {
+	var ids []string
+	for _, row := range rows {
+		if row.Held {
+			ids = append(ids, row.LeaseID)
+		}
+	}
+	byID, err := states(ctx, s, ids)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		row := &rows[i]
+		lease, found := byID[row.LeaseID]
+		switch {
+		case !row.Held || !found:
+			continue
+		case lease.remaining > 0:
+			row.Lease = dialect.LeaseLive
+		default:
+			row.Lease = dialect.LeaseExpired
+		}
+		row.Holder, row.Remaining = lease.holder, lease.remaining
+	}
+	return nil
+}
