@@ -1,0 +1,79 @@
+package mysql
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+func TestOpenForms(t *testing.T) {
+	for url, want := range map[string]string{
+		"mysql://root@127.0.0.1/db":                              "root@tcp(127.0.0.1:3306)/db?timeout=10s",
+		"mysql://u:p%40s%2Fs@127.0.0.1:3307/db?timeout=3s":       "u:p@s/s@tcp(127.0.0.1:3307)/db?timeout=3s",
+		"mariadb://u:p@[::1]:3306/db?tls=true":                   "u:p@tcp([::1]:3306)/db?timeout=10s&tls=true",
+		"MySQL://u:p@tcp(127.0.0.1:1)/db?loc=Europe%2FBerlin":    "u:p@tcp(127.0.0.1:1)/db?loc=Europe%2FBerlin&timeout=10s",
+		"mysql://u:p%2Bq@unix(/run/mysqld/mysqld.sock)/db":       "u:p+q@unix(/run/mysqld/mysqld.sock)/db?timeout=10s",
+		"mysql://tcp(127.0.0.1:3306)/db":                         "tcp(127.0.0.1:3306)/db?timeout=10s",
+		"mysql://u:p@127.0.0.1/my%20db?connectionAttributes=a:b": "u:p@tcp(127.0.0.1:3306)/my%20db?connectionAttributes=a%3Ab&timeout=10s",
+	} {
+		config, err := parse(url)
+		if err != nil {
+			t.Errorf("%q: %v", url, err)
+			continue
+		}
+		if got := config.FormatDSN(); got != want {
+			t.Errorf("%q became %q, want %q", url, got, want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for url, says := range map[string]string{
+		"":                                     "begin with",
+		"mysql:u:hunter2@h/db":                 "begin with",
+		"msyql://u:hunter2@h/db":               "mysql://",
+		"mysql://u:hunter2@h":                  "no database",
+		"mysql://u:hunter2@/db":                "no host",
+		"mysql://u:hunter2@h:port/db":          "percent-encoded",
+		"mysql://u:hun%zzter2@h/db":            "percent-encoded",
+		"mysql://u:hun%zzter2@tcp(h:1)/db":     "percent-encoding",
+		"mysql://u:hunter2@tcp(h:1)":           "",
+		"mysql://u:hunter2@h/db?strict=true":   "strict",
+		"mysql://u:hunter2@h/db?parseTime":     "parseTime",
+		"mysql://u:hunter2@h/db?parseTime=x":   "bool",
+		"mysql://u:hunter2@h/db?timeout=3":     "timeout",
+		"mysql://u:hunter2@h/db?tls=unknown":   "unknown",
+		"mysql://u:hunter2@h/db?x-tls-ca=file": "golang-migrate",
+	} {
+		db, err := Open(url)
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%q was opened", url)
+			continue
+		}
+		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, says)
+		}
+		if strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%q: the error shows the password: %v", url, err)
+		}
+	}
+}
+
+// Whatever stands in a URL, it is opened or refused, and never a panic.
+func FuzzOpen(f *testing.F) {
+	for _, seed := range []string{
+		"mysql://u:p@h:1/db?strict=1", "mysql://u:p@tcp(h:1)/db?a=)?strict=1", "mysql://@()/?&", "mysql://a(b)/c?tls=x",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, url string) {
+		if db, err := Open(url); err == nil {
+			_ = db.Close()
+		} else if !errors.Is(err, dialect.ErrInvalid) {
+			t.Errorf("%q: %v isn't ErrInvalid", url, err)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+func TestOpenSettings(t *testing.T) {
+	for url, want := range map[string]struct {
+		timeout     time.Duration
+		application string
+		password    string
+	}{
+		"postgres://u:p%40ss@127.0.0.1:1/db":                             {10 * time.Second, "sqllock", "p@ss"},
+		"postgresql://u@127.0.0.1:1/db?connect_timeout=3":                {3 * time.Second, "sqllock", ""},
+		"postgres://u@h1:1,h2:2/db?target_session_attrs=read-write":      {10 * time.Second, "sqllock", ""},
+		"postgres://u@127.0.0.1:1/db?application_name=a&sslmode=disable": {10 * time.Second, "a", ""},
+	} {
+		config, err := parse(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.ConnectTimeout != want.timeout || config.RuntimeParams["application_name"] != want.application || config.Password != want.password {
+			t.Errorf("%q: %v, %q, %q; want %v", url, config.ConnectTimeout, config.RuntimeParams["application_name"], config.Password, want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for url, says := range map[string]string{
+		"":                                                  "begin with",
+		"postgres:/u:hunter2@h/db":                          "begin with",
+		"postgrse://u:hunter2@h/db":                         "postgres://",
+		"postgres://u:hunter2@h:port/d":                     "port",
+		"postgres://u:hun%zzter2@h/db":                      "percent-encoded",
+		"postgres://u:hunter2@h/db?sslmode=on":              "sslmode",
+		"postgres://u:hunter2@h/db?connect_timeout=x":       "connect_timeout",
+		"postgres://u:hunter2@h/db?target_session_attrs=rw": "target_session_attrs",
+		"postgres://u:hunter2@h/db?x-migrations-table=t":    "golang-migrate",
+	} {
+		db, err := Open(url)
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%q was opened", url)
+			continue
+		}
+		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, says)
+		}
+		if strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%q: the error shows the password: %v", url, err)
+		}
+	}
+}

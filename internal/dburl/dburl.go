@@ -1,0 +1,41 @@
+package dburl
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Cut takes the scheme, in lower case, off a URL. Its error wraps dialect.ErrInvalid.
+func Cut(raw string) (scheme, rest string, err error) {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found || scheme == "" {
+		return "", "", Invalid(raw, "it doesn't begin with an engine's name and ://")
+	}
+	return strings.ToLower(scheme), rest, nil
+}
+
+// CutScheme takes the scheme off and requires it to be one of schemes.
+func CutScheme(raw string, schemes ...string) (rest string, err error) {
+	scheme, rest, err := Cut(raw)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range schemes {
+		if s == scheme {
+			return rest, nil
+		}
+	}
+	return "", Invalid(raw, "it must begin with %s://", strings.Join(schemes, ":// or "))
+}
+
+// Invalid is the error about a bad database URL: it names the URL, without password, says what is wrong with it,
+// and wraps dialect.ErrInvalid.
+func Invalid(raw, format string, args ...any) error {
+	why := fmt.Sprintf(format, args...)
+	if Leaks(why, raw) {
+		why = "it can't be parsed; write special characters in user and password percent-encoded, as in p%40ss for p@ss"
+	}
+	return fmt.Errorf("%w: database URL %q: %s", dialect.ErrInvalid, Redact(raw), why)
+}
