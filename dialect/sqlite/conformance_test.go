@@ -1,0 +1,59 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/sqlite"
+)
+
+func TestConformance(t *testing.T) {
+	dialecttest.Run(t, harness)
+}
+
+func harness(t *testing.T) dialecttest.Harness {
+	path := filepath.Join(t.TempDir(), "locks.db")
+	db := open(t, path)
+	migrate(t, db)
+	return dialecttest.Harness{
+		Dialect:      sqlite.New(db),
+		DB:           db,
+		New:          func(db *sql.DB) dialect.Dialect { return sqlite.New(db) },
+		Open:         func(t *testing.T) *sql.DB { return open(t, path) },
+		Empty:        func(t *testing.T) *sql.DB { return open(t, filepath.Join(t.TempDir(), "empty.db")) },
+		Isolation:    []sql.IsolationLevel{sql.LevelSerializable},
+		SingleWriter: true,
+	}
+}
+
+// open is a pool as sqlite.Open makes it, without waiting for the disk.
+func open(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sqlite.Open("sqlite://" + path + "?_synchronous=OFF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func migrate(t *testing.T, db *sql.DB) {
+	t.Helper()
+	files, err := filepath.Glob("../../migrations/sqlite/*.up.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(string(text)); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// CreateLease writes a new lease that runs out TTL from now.
+func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
+	return fail(ctx, "create lease", d.createLease(ctx, d.pool, lease))
+}
+
+func (d *Dialect) createLease(ctx context.Context, s session, lease dialect.Lease) error {
+	_, err := count(ctx, s, d.sql.createLease, lease.ID, lease.Holder, micros(lease.TTL))
+	return err
+}
+
+// RenewLeases moves the end of each lease that hasn't run out to its TTL from now.
+func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
+	return each(ctx, "renew lease", ids, func(id string) (bool, error) { return d.renewLease(ctx, d.pool, id) })
+}
+
+func (d *Dialect) renewLease(ctx context.Context, s session, id string) (bool, error) {
+	n, err := count(ctx, s, d.sql.renewLease, id)
+	return n == 1, err
+}
+
+// BuryLeases deletes those of the leases that have run out, and tells which are dead.
+func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
+	return each(ctx, "bury lease", ids, func(id string) (dialect.Burial, error) { return d.buryLease(ctx, d.pool, id) })
+}
+
+// buryLease deletes first and looks for a living lease later: whoever finds none then has found it dead.
+func (d *Dialect) buryLease(ctx context.Context, s session, id string) (dialect.Burial, error) {
+	overdue, err := query(ctx, s, micro, d.sql.buryLease, id)
+	if err != nil {
+		return dialect.Burial{}, err
+	}
+	if len(overdue) > 0 {
+		return dialect.Burial{Dead: true, Overdue: duration(overdue[0])}, nil
+	}
+	left, err := query(ctx, s, micro, d.sql.leaseLeft, id)
+	if err != nil {
+		return dialect.Burial{}, err
+	}
+	if len(left) > 0 {
+		return dialect.Burial{Remaining: duration(max(left[0], 0))}, nil
+	}
+	return dialect.Burial{Dead: true}, nil
+}
+
+// micro scans a row of one integer.
+func micro(rows *sql.Rows) (us int64, err error) { return us, rows.Scan(&us) }
+
+// BuryExpired deletes up to limit leases that have run out.
+func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
+	n, err := count(ctx, d.pool, d.sql.buryExpired, max(limit, 0))
+	return n, fail(ctx, "bury expired leases", err)
+}
+
+// DeleteLeases deletes the leases, run out or not.
+func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
+	_, err := each(ctx, "delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
+	return err
+}

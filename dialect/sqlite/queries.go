@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"embed"
+	"strings"
+)
+
+//go:embed sql/*.sql
+var files embed.FS
+
+// clock is the machine's time in microseconds since 1970. It moves once a millisecond, and unixepoch is a floating
+// point number of seconds: rounding takes its error off. SQLite reads it when a statement first needs it, which is
+// after a wait for the write lock, and keeps it for that statement.
+const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
+
+// statements are the texts in sql/, one file each.
+type statements struct {
+	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
+	acquire, release, guard, free, look, list, purge                       string
+	server, schema                                                         string
+}
+
+var queries = statements{
+	createLease: load("create_lease"),
+	renewLease:  load("renew_lease"),
+	buryLease:   load("bury_lease"),
+	leaseLeft:   load("lease_left"),
+	buryExpired: load("bury_expired"),
+	deleteLease: load("delete_lease"),
+
+	acquire: load("acquire"),
+	release: load("release"),
+	guard:   load("guard"),
+	free:    load("free"),
+	look:    load("look"),
+	list:    load("list"),
+	purge:   load("purge"),
+
+	server: load("server"),
+	schema: load("schema"),
+}
+
+// load reads an embedded statement without its comments and with the clock put in. A file that isn't there is a
+// mistake in the list above, found by any test.
+func load(name string) string {
+	text, err := files.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "--") {
+			b.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(strings.ReplaceAll(b.String(), "clock()", clock))
+}

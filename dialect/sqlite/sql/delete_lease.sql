@@ -1,0 +1,3 @@
+DELETE FROM sqllock_leases
+WHERE id = ?1
+RETURNING 1

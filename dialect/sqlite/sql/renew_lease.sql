@@ -1,0 +1,7 @@
+-- The heartbeat. What has run out stays so: somebody may have acted on it already.
+UPDATE sqllock_leases
+SET renewed_at = clock(),
+    expires_at = clock() + ttl
+WHERE id = ?1
+  AND expires_at > clock()
+RETURNING 1

@@ -1,0 +1,2 @@
+SELECT version, dirty
+FROM sqllock_schema_migrations
