@@ -147,6 +147,7 @@ func TestLineIsFirstComeFirstServed(t *testing.T) {
 					return
 				}
 				order = append(order, i) // under the lock
+				time.Sleep(time.Millisecond)
 				mustRelease(t, l)
 			})
 			synctest.Wait()
@@ -165,7 +166,7 @@ func TestLineIsFirstComeFirstServed(t *testing.T) {
 				t.Fatalf("number %d came %d.", got, i)
 			}
 		}
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 3*time.Second {
 			t.Errorf("handing over 1,000 times within a process took %s: it polls", d)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
@@ -20,7 +21,7 @@ func bubble(t *testing.T, f func(t *testing.T, db *sqllocktest.Dialect)) {
 }
 
 // client is a quiet process of its own on db, closed with the test. It doesn't reap unless opts say so.
-func client(t *testing.T, db *sqllocktest.Dialect, holder string, opts ...func(*sqllock.Options)) *sqllock.Client {
+func client(t *testing.T, db dialect.Dialect, holder string, opts ...func(*sqllock.Options)) *sqllock.Client {
 	t.Helper()
 	o := &sqllock.Options{Holder: holder, ReapEvery: -1, Logger: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {

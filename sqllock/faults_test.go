@@ -1,0 +1,89 @@
+package sqllock_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+)
+
+// stale is a database whose reads show every lease as run out, as a replica does that lags behind.
+type stale struct{ *sqllocktest.Dialect }
+
+func (s stale) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	rows, err := s.Dialect.Look(ctx, keys)
+	return expired(rows), err
+}
+
+func (s stale) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	rows, err := s.Dialect.List(ctx, after, heldOnly, limit)
+	return expired(rows), err
+}
+
+func expired(rows []dialect.Row) []dialect.Row {
+	for i := range rows {
+		rows[i].Lease, rows[i].Remaining = dialect.LeaseExpired, -time.Second
+	}
+	return rows
+}
+
+// TestReadsDecideNothing: whatever a read showed, a living holder keeps its lock.
+func TestReadsDecideNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b := client(t, db, "a"), client(t, stale{db}, "b")
+		lock := mustTry(t, a, "job")
+		if held := mustHeld(t, b, "job"); held.Holder != "a" || held.Remaining != sqllock.DefaultTTL {
+			t.Errorf("HeldError = %+v", held)
+		}
+		if r, err := b.Reap(t.Context()); err != nil || r != (sqllock.Reaped{}) {
+			t.Errorf("Reap = %+v, %v; want nothing", r, err)
+		}
+		mustRelease(t, lock)
+	})
+}
+
+// late is a database on whose way the first acquire request is held up: its sender sees the connection cut.
+type late struct {
+	*sqllocktest.Dialect
+	by   time.Duration
+	sent atomic.Bool
+}
+
+func (l *late) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	if l.sent.Swap(true) {
+		return l.Dialect.Acquire(ctx, requests)
+	}
+	go func() {
+		time.Sleep(l.by)
+		_, _ = l.Dialect.Acquire(context.WithoutCancel(ctx), requests)
+	}()
+	return nil, &sqllocktest.Error{Class: dialect.Unknown, Reason: "connection cut"}
+}
+
+// TestRequestArrivesAfterTheRelease: the request was sent again, granted and released when the first one arrives.
+func TestRequestArrivesAfterTheRelease(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b := client(t, &late{Dialect: db, by: 10 * time.Second}, "a"), client(t, db, "b")
+		lock := mustTry(t, a, "job")
+		mustTry(t, a, "other") // keeps the lease alive
+		mustRelease(t, lock)
+		time.Sleep(20 * time.Second)
+		mustTry(t, b, "job")
+	})
+}
+
+// TestTrustCountsFromBeforeTheHeartbeat was sent, and not from when its answer came.
+func TestTrustCountsFromBeforeTheHeartbeat(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		lock := mustTry(t, client(t, db, "a"), "job", sqllock.WithTTL(9*time.Second))
+		db.Delay(sqllocktest.OpRenewLeases, 2*time.Second)
+		time.Sleep(5*time.Second + time.Millisecond) // sent after 3 s, answered after 5
+		db.Outage(true)
+		endsWithin(t, lock, 6*time.Second, 7*time.Second, sqllock.ErrLost)
+		db.Outage(false)
+	})
+}
