@@ -10,6 +10,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (noDB) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
 func exec(ctx context.Context, s session, query string, args ...any) (int, error) {
 	result, err := s.ExecContext(ctx, query, args...)
 	if err != nil {
-		return 0, err
+		return 0, withCause(ctx, err)
 	}
 	n, err := result.RowsAffected()
 	return int(n), err
@@ -71,7 +72,7 @@ func exec(ctx context.Context, s session, query string, args ...any) (int, error
 func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
 	rows, err := s.QueryContext(ctx, text, args...)
 	if err != nil {
-		return nil, err
+		return nil, withCause(ctx, err)
 	}
 	defer rows.Close() //nolint:errcheck // after a full read it is closed already, else there is an error to report
 	var all []T
@@ -82,7 +83,16 @@ func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error
 		}
 		all = append(all, one)
 	}
-	return all, rows.Err()
+	return all, withCause(ctx, rows.Err())
+}
+
+// withCause adds that ctx has ended where the driver doesn't say so: lib/pq passes on what the server answers to
+// being told to cancel.
+func withCause(ctx context.Context, err error) error {
+	if ended := ctx.Err(); err != nil && ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
 }
 
 // each calls ask for every element in turn. Elements are statements of their own, each with a commit of its own, so

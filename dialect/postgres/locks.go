@@ -42,7 +42,7 @@ func release(ctx context.Context, s session, c dialect.Claim) (bool, error) {
 // Where the row changes hands at that very moment under READ COMMITTED, the server may keep the row locked for tx
 // although the answer is false: its new holder's release then waits until tx ends, so roll back soon.
 func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
-	if tx == nil {
+	if tx == nil && len(claims) > 0 {
 		return nil, fmt.Errorf("postgres: guard: %w: the *sql.Tx is nil; pass the transaction that the lock protects",
 			dialect.ErrInvalid)
 	}
