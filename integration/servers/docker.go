@@ -1,0 +1,125 @@
+package servers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
+	"github.com/testcontainers/testcontainers-go/wait"
+)
+
+const (
+	pullPatience  = 5 * time.Minute
+	startPatience = 2 * time.Minute
+)
+
+// startContainer runs the engine's image. testcontainers-go's reaper removes the container if this process is
+// killed; TESTCONTAINERS_RYUK_DISABLED=true turns that off where its own image can't be had.
+func startContainer(e *engine) (*Server, error) {
+	if err := dockerAnswers(); err != nil {
+		return nil, err
+	}
+	image := e.image
+	if other := os.Getenv(e.env("IMAGE")); other != "" {
+		image = other
+	}
+	if err := haveImage(image); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	// The images start the server once to prepare it, without TCP: that it answers there is the sign.
+	var root *url.URL
+	ready := wait.ForSQL(e.port, e.driver, func(host string, port network.Port) string {
+		root = e.rootURL(host, int(port.Num()))
+		dsn, _ := e.dsn(root)
+		return dsn
+	}).WithStartupTimeout(startPatience)
+	c, err := testcontainers.Run(ctx, image, testcontainers.WithExposedPorts(e.port), testcontainers.WithEnv(e.variables),
+		testcontainers.WithCmd(e.args...), testcontainers.WithWaitStrategyAndDeadline(startPatience, ready))
+	stop := func() { _ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
+	if err != nil {
+		defer stop()
+		if c == nil {
+			return nil, fmt.Errorf("running %s: %w", image, err)
+		}
+		text, _ := readContainerLog(c)
+		return nil, fmt.Errorf("running %s: %w; its log:\n%s", image, err, text)
+	}
+	before, err := readContainerLog(c)
+	if err != nil {
+		defer stop()
+		return nil, fmt.Errorf("reading the log of %s: %w", image, err)
+	}
+	return &Server{url: root, stop: stop, log: func() ([]byte, error) {
+		text, err := readContainerLog(c)
+		return text[min(len(before), len(text)):], err
+	}}, nil
+}
+
+// dockerAnswers is errAbsent where no Docker engine does.
+var dockerAnswers = sync.OnceValue(func() (err error) {
+	// testcontainers-go panics where it can't find out where an engine might be.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errAbsent, r)
+		}
+	}()
+	log.SetDefault(log.NewNoopLogger()) // what it tells is in its errors too
+	provider, err := testcontainers.NewDockerProvider()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAbsent, err)
+	}
+	defer provider.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := provider.Client().Ping(ctx, client.PingOptions{}); err != nil {
+		return fmt.Errorf("%w: %w", errAbsent, err)
+	}
+	return nil
+})
+
+// haveImage pulls the image unless it is there. That it can't be had is errAbsent.
+func haveImage(image string) error {
+	provider, err := testcontainers.NewDockerProvider()
+	if err != nil {
+		return err
+	}
+	defer provider.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), pullPatience)
+	defer cancel()
+	_, err = provider.Client().ImageInspect(ctx, image)
+	if !cerrdefs.IsNotFound(err) {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "pulling %s\n", image)
+	// Not by testcontainers-go, which tries again for a quarter of an hour where there is no network.
+	pull, err := provider.Client().ImagePull(ctx, image, client.ImagePullOptions{})
+	if err == nil {
+		err = pull.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the image %s is not there and can't be pulled: %w", errAbsent, image, err)
+	}
+	return nil
+}
+
+func readContainerLog(c testcontainers.Container) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := c.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}

@@ -1,0 +1,102 @@
+package servers
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// engine is what there is to know of one kind of server.
+type engine struct {
+	name     string
+	embedded bool // no server at all, and none of what follows
+
+	scheme    string                         // of its URLs
+	driver    string                         // of database/sql
+	dsn       func(*url.URL) (string, error) // the URL as that driver takes it
+	drop      string                         // the statement; %s is the quoted name
+	quote     string
+	rootURL   func(host string, port int) *url.URL // of a server that we started
+	image     string
+	port      string // in the container
+	variables map[string]string
+	args      []string // what the image's entrypoint hands to the server
+	find      func() (*program, error)
+}
+
+// program is an engine's server as it is installed on this machine.
+type program struct {
+	version string                 // what it is, byte for byte: data directories made by another version are not used
+	ready   string                 // what it logs when it takes connections
+	init    func(dir string) error // makes the data directory dir/data
+	command func(dir string, port int, durable bool) []string
+	bin     string // PostgreSQL: where pg_basebackup is
+}
+
+// lookup finds the engine of that name.
+func lookup(name string) (*engine, error) {
+	switch name {
+	case "sqlite":
+		return &engine{name: name, embedded: true}, nil
+	case "mysql":
+		return mysql(), nil
+	case "mariadb":
+		return mariadb(), nil
+	}
+	if major, ok := strings.CutPrefix(name, "postgres"); ok && slices.Contains([]string{"14", "15", "16", "17", "18", "19"}, major) {
+		return postgres(major), nil
+	}
+	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(Engines, ", "))
+}
+
+// env is the name of the engine's variable in the environment: SQLLOCK_TEST_MYSQL_URL.
+func (e *engine) env(what string) string {
+	return "SQLLOCK_TEST_" + strings.ToUpper(e.name) + "_" + what
+}
+
+const patience = 30 * time.Second // for one statement on a busy machine
+
+func (e *engine) exec(ctx context.Context, u *url.URL, statement string) error {
+	dsn, err := e.dsn(u)
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open(e.driver, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+func (e *engine) ping(u *url.URL) error {
+	return e.exec(context.Background(), u, "SELECT 1")
+}
+
+func (e *engine) createDatabase(ctx context.Context, root *url.URL) (*url.URL, error) {
+	u := *root
+	u.Path = "/t_" + strings.ToLower(rand.Text())
+	if err := e.exec(ctx, root, "CREATE DATABASE "+e.quoted(&u)); err != nil {
+		return nil, fmt.Errorf("creating a database at %s: %w", root.Redacted(), err)
+	}
+	return &u, nil
+}
+
+func (e *engine) dropDatabase(root, u *url.URL) error {
+	if err := e.exec(context.Background(), root, fmt.Sprintf(e.drop, e.quoted(u))); err != nil {
+		return fmt.Errorf("dropping the database %s: %w", u.Redacted(), err)
+	}
+	return nil
+}
+
+func (e *engine) quoted(u *url.URL) string {
+	return e.quote + strings.TrimPrefix(u.Path, "/") + e.quote
+}

@@ -1,0 +1,180 @@
+package servers
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// startLocal runs the installed server as an instance that the tests of this process share.
+func startLocal(e *engine) (*Server, error) {
+	l, err := launch(e, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{url: l.root, log: l.logSinceReady, stop: l.process.kill}, nil
+}
+
+// local is a server that runs on this machine from a data directory of its own.
+type local struct {
+	engine  *engine
+	program *program
+	dir     string
+	port    int
+	durable bool
+	root    *url.URL
+	process *process
+	ready   int64 // how long the log was when the server took connections
+}
+
+// launch makes a data directory and starts a server on it. Between choosing a free port and the server's using it
+// another process may take it; then another one is tried.
+func launch(e *engine, durable bool) (*local, error) {
+	if runtime.GOOS != "linux" {
+		return nil, fmt.Errorf("%w: installed servers are run on Linux only", errAbsent)
+	}
+	p, err := e.find()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := copyTemplate(e, p)
+	if err != nil {
+		return nil, err
+	}
+	return launchOn(e, p, dir, durable)
+}
+
+func launchOn(e *engine, p *program, dir string, durable bool) (*local, error) {
+	var tried []error
+	for range 3 {
+		l := &local{engine: e, program: p, dir: dir, durable: durable}
+		var err error
+		if l.port, err = freePort(); err != nil {
+			return nil, err
+		}
+		l.root = e.rootURL("127.0.0.1", l.port)
+		if err = l.start(); err == nil {
+			return l, nil
+		}
+		tried = append(tried, err)
+	}
+	return nil, errors.Join(tried...)
+}
+
+func (l *local) logPath() string { return filepath.Join(l.dir, "log") }
+
+// start runs the server and waits until it takes connections.
+func (l *local) start() error {
+	before := fileSize(l.logPath())
+	var err error
+	l.process, err = startProcess(l.logPath(), l.program.command(l.dir, l.port, l.durable))
+	if err != nil {
+		return err
+	}
+	if err := l.awaitReady(before); err != nil {
+		l.process.kill()
+		return fmt.Errorf("%s on port %d: %w; the end of its log:\n%s", l.engine.name, l.port, err, tail(l.logPath(), 20))
+	}
+	return nil
+}
+
+// awaitReady watches the log, as no server tells its readiness in another way without an error line in that same log.
+func (l *local) awaitReady(from int64) error {
+	deadline := time.After(time.Minute)
+	for {
+		text, err := readFrom(l.logPath(), from)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, []byte(l.program.ready)) {
+			break
+		}
+		select {
+		case <-l.process.done:
+			return errors.New("it ended at once")
+		case <-deadline:
+			return errors.New("it took no connections within a minute")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	if err := l.engine.ping(l.root); err != nil {
+		return err
+	}
+	l.ready = fileSize(l.logPath())
+	return nil
+}
+
+func (l *local) logSinceReady() ([]byte, error) { return readFrom(l.logPath(), l.ready) }
+
+// freePort chooses below the range from which the kernel takes ports for outgoing connections: a client that keeps
+// dialling a killed server could otherwise be given that very port, and be connected to itself.
+func freePort() (int, error) {
+	for range 100 {
+		port := 12000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, errors.New("found no free port between 12000 and 32000")
+}
+
+// copyTemplate makes a data directory. Initialising one takes seconds (MySQL: 6), copying it a tenth of one, so it is
+// initialised once for each version of server and of this code, and kept in the cache directory.
+func copyTemplate(e *engine, p *program) (string, error) {
+	template, err := template(e, p)
+	if err != nil {
+		return "", err
+	}
+	dir, err := newDir(e.name)
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("cp", "-a", template+"/.", dir).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copying %s: %w: %s", template, err, out)
+	}
+	return dir, nil
+}
+
+func template(e *engine, p *program) (string, error) {
+	cache := cacheDirs()[0]
+	templates := filepath.Join(cache, "data")
+	key := sha256.Sum256([]byte(p.version + strings.Join(p.command("", 0, false), " ") + templateVersion))
+	path := filepath.Join(templates, fmt.Sprintf("%s-%x", e.name, key[:6]))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.MkdirAll(templates, 0o755); err != nil {
+		return "", fmt.Errorf("%w (SQLLOCK_CACHE names another directory)", err)
+	}
+	building, err := os.MkdirTemp(templates, "new-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(building)
+	if err := giveToServer(building); err != nil {
+		return "", err
+	}
+	if err := p.init(building); err != nil {
+		return "", fmt.Errorf("making a data directory for %s: %w", e.name, err)
+	}
+	if err := os.Rename(building, path); err != nil {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil // another process was faster
+		}
+		return "", err
+	}
+	return path, nil
+}
+
+// templateVersion changes when an init function does.
+const templateVersion = "1"

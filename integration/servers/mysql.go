@@ -1,0 +1,123 @@
+package servers
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	driver "github.com/go-sql-driver/mysql"
+)
+
+func mysql() *engine {
+	e := mysqlProtocol("mysql")
+	e.image = "mysql:9"
+	e.variables = map[string]string{"MYSQL_ROOT_PASSWORD": "sqllock", "MYSQL_ROOT_HOST": "%"}
+	e.args = []string{"--skip-log-bin", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300", "--log-error-verbosity=3"}
+	e.find = findMySQL
+	return e
+}
+
+// mysqlProtocol is what MySQL and MariaDB have in common.
+func mysqlProtocol(name string) *engine {
+	return &engine{
+		name:   name,
+		scheme: "mysql",
+		driver: "mysql",
+		dsn:    mysqlDSN,
+		quote:  "`",
+		drop:   "DROP DATABASE IF EXISTS %s",
+		rootURL: func(host string, port int) *url.URL {
+			return &url.URL{
+				Scheme: "mysql", User: url.UserPassword("root", "sqllock"),
+				Host: net.JoinHostPort(host, strconv.Itoa(port)), Path: "/mysql",
+			}
+		},
+		port: "3306/tcp",
+	}
+}
+
+func mysqlDSN(u *url.URL) (string, error) {
+	config := driver.NewConfig()
+	config.Net = "tcp"
+	config.Addr = u.Host
+	config.DBName = strings.TrimPrefix(u.Path, "/")
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	dsn := config.FormatDSN()
+	if u.RawQuery != "" {
+		dsn += "?" + u.RawQuery
+	}
+	_, err := driver.ParseDSN(dsn)
+	return dsn, err
+}
+
+// findMySQL looks for what make deps unpacked, which runs with the libc beside it, and then for one that was
+// installed.
+func findMySQL() (*program, error) {
+	for _, cache := range cacheDirs() {
+		root := filepath.Join(cache, "mysql")
+		loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
+		if len(loaders) == 0 {
+			continue
+		}
+		share := filepath.Join(root, "usr/share/mysql")
+		if p, ok := mysqlProgram(loaders[0], "--library-path", filepath.Dir(loaders[0]), filepath.Join(root, "usr/sbin/mysqld"),
+			"--no-defaults", "--basedir="+filepath.Join(root, "usr"), "--lc-messages-dir="+share,
+			"--character-sets-dir="+filepath.Join(share, "charsets"), "--plugin-dir="+filepath.Join(root, "usr/lib/mysql/plugin")); ok {
+			return p, nil
+		}
+	}
+	for _, dir := range pathDirs() {
+		if p, ok := mysqlProgram(filepath.Join(dir, "mysqld"), "--no-defaults"); ok {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no MySQL in %q, no mysqld in PATH", errAbsent, cacheDirs())
+}
+
+// mysqlProgram tells whether that command is a MySQL: MariaDB installs a mysqld too.
+func mysqlProgram(command ...string) (*program, bool) {
+	version, err := output(command[0], append(command[1:len(command):len(command)], "--version")...)
+	if err != nil || strings.Contains(version, "MariaDB") {
+		return nil, false
+	}
+	with := func(args ...string) []string { return append(command[:len(command):len(command)], args...) }
+	return &program{
+		version: version,
+		ready:   "ready for connections",
+		init: func(dir string) error {
+			users, err := writeForServer(dir, "users.sql",
+				"ALTER USER 'root'@'localhost' IDENTIFIED BY 'sqllock';\n"+
+					"CREATE USER 'root'@'%' IDENTIFIED BY 'sqllock';\n"+
+					"GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n")
+			if err != nil {
+				return err
+			}
+			command := with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL", "--innodb-redo-log-capacity=48M",
+				"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--initialize-insecure", "--init-file="+users)
+			if _, err := runAsServer(command...); err != nil {
+				return err
+			}
+			return os.Remove(filepath.Join(dir, "data", "auto.cnf")) // the server's identity: each copy makes its own
+		},
+		command: func(dir string, port int, durable bool) []string {
+			return with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL", "--port="+strconv.Itoa(port),
+				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--mysqlx=OFF", "--skip-name-resolve",
+				"--skip-log-bin", "--max-connections=300", "--innodb-redo-log-capacity=48M", "--log-error-verbosity=3",
+				"--innodb-flush-log-at-trx-commit="+flushAtCommit(durable))
+		},
+	}, true
+}
+
+// flushAtCommit: 2 writes at each commit and doesn't flush, so a killed server loses nothing, only a killed machine
+// would.
+func flushAtCommit(durable bool) string {
+	if durable {
+		return "1"
+	}
+	return "2"
+}

@@ -1,0 +1,250 @@
+package servers
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is a running server with all its child processes. Its methods block until what they do is done.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the server's first process has ended
+
+	mu       sync.Mutex
+	watchdog *watchdog // there while the server is stopped
+}
+
+// startProcess runs the command, with the log appended to the file.
+func startProcess(log string, command []string) (*process, error) {
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = filepath.Dir(log)
+	cmd.Stdout, cmd.Stderr = f, f
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	if err := spawn(cmd); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// kill ends the whole server at once, as a crash would. Ended already is fine.
+func (p *process) kill() {
+	tree := p.freeze()
+	defer tree.close()
+	tree.signal(unix.SIGKILL)
+	tree.awaitEnd()
+	<-p.done
+	p.endWatchdog()
+}
+
+// stop freezes the whole server: connections stay open and nothing answers.
+func (p *process) stop() error {
+	tree := p.freeze()
+	defer tree.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watchdog != nil {
+		return nil
+	}
+	var err error
+	p.watchdog, err = watch(tree.pids)
+	return err
+}
+
+// cont lets a stopped server go on.
+func (p *process) cont() {
+	tree := p.freeze() // finds them all; those that are stopped stay so
+	defer tree.close()
+	p.endWatchdog()
+	tree.signal(unix.SIGCONT)
+}
+
+func (p *process) endWatchdog() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watchdog != nil {
+		p.watchdog.end()
+		p.watchdog = nil
+	}
+}
+
+// freeze stops the first process, so that it starts no further ones, and then those it has started. PostgreSQL's
+// have sessions of their own, so no process group holds them all.
+func (p *process) freeze() *tree {
+	t := &tree{}
+	select {
+	case <-p.done:
+		return t
+	default:
+	}
+	t.add(p.cmd.Process.Pid)
+	t.signal(unix.SIGSTOP)
+	awaitStopped(p.cmd.Process.Pid)
+	for _, child := range children(p.cmd.Process.Pid) {
+		t.add(child)
+	}
+	t.signal(unix.SIGSTOP)
+	return t
+}
+
+// tree is a set of processes, by descriptors: a number may be somebody else's by the time the signal is sent.
+type tree struct {
+	pids []int
+	fds  []int
+}
+
+func (t *tree) add(pid int) {
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		t.pids, t.fds = append(t.pids, pid), append(t.fds, fd)
+	}
+}
+
+func (t *tree) signal(s unix.Signal) {
+	for _, fd := range t.fds {
+		_ = unix.PidfdSendSignal(fd, s, nil, 0) // it fails for a process that has ended
+	}
+}
+
+// awaitEnd blocks until they have all ended: a server that starts while one of its predecessor's processes lives
+// finds the data directory in use.
+func (t *tree) awaitEnd() {
+	for _, fd := range t.fds {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); err != unix.EINTR {
+				break
+			}
+		}
+	}
+}
+
+func (t *tree) close() {
+	for _, fd := range t.fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// children lists the processes whose parent that is.
+func children(parent int) []int {
+	var found []int
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range paths {
+		if _, ppid, ok := stat(path); ok && ppid == parent {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// stat reads a process's state and parent, which follow its name in brackets, which may hold anything.
+func stat(path string) (state string, ppid int, ok bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", 0, false
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return "", 0, false
+	}
+	ppid, err = strconv.Atoi(fields[1])
+	return fields[0], ppid, err == nil
+}
+
+// awaitStopped waits out the moment between a SIGSTOP's sending and its effect.
+func awaitStopped(pid int) {
+	for {
+		state, _, ok := stat(fmt.Sprintf("/proc/%d/stat", pid))
+		if !ok || strings.Contains("TtZX", state) {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// serverUser is whom servers run as when the tests run as root: PostgreSQL refuses root. Nil: as ourselves.
+var serverUser = sync.OnceValues(func() (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, fmt.Errorf("servers don't run as root, and there is no user to run them as: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+})
+
+func giveToServer(path string) error {
+	c, err := serverUser()
+	if err != nil || c == nil {
+		return err
+	}
+	return os.Chown(path, int(c.Uid), int(c.Gid))
+}
+
+// runAsServer runs a command to its end.
+func runAsServer(command ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := spawn(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(command[0]), err, &out)
+	}
+	return out.String(), nil
+}
+
+// spawn starts the command so that it dies with this process, even one that is killed. The kernel sends that signal
+// when the *thread* that forked ends, so one thread forks them all and never ends.
+func spawn(cmd *exec.Cmd) error {
+	c, err := serverUser()
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: c}
+	result := make(chan error)
+	spawner() <- func() { result <- cmd.Start() }
+	return <-result
+}
+
+var spawner = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})

@@ -1,0 +1,123 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// errAbsent is wrapped by the error of a provider that has no such server, when asking the next one is right. Any
+// other error is one to look at: a URL that doesn't parse must not end in a test against something else.
+var errAbsent = errors.New("not available")
+
+type provider struct {
+	name  string
+	start func(*engine) (*Server, error)
+}
+
+var providers = []provider{{"env", fromEnv}, {"docker", startContainer}, {"local", startLocal}}
+
+// provide asks the providers in turn.
+func provide(name string) (*Server, error) {
+	e, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if e.embedded {
+		return &Server{Engine: name, Provider: "embedded", engine: e}, nil
+	}
+	use, err := chosen(os.Getenv("SQLLOCK_TEST_PROVIDER"))
+	if err != nil {
+		return nil, err
+	}
+	var tried []error
+	for _, p := range use {
+		s, err := p.start(e)
+		switch {
+		case err == nil:
+			s.Engine, s.Provider, s.engine = name, p.name, e
+			return s, nil
+		case !errors.Is(err, errAbsent):
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		tried = append(tried, fmt.Errorf("%s: %w", p.name, err))
+	}
+	return nil, errors.Join(tried...)
+}
+
+func chosen(name string) ([]provider, error) {
+	if name == "" {
+		return providers, nil
+	}
+	i := slices.IndexFunc(providers, func(p provider) bool { return p.name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("SQLLOCK_TEST_PROVIDER is %q; it can be env, docker, local, or unset for the first that works", name)
+	}
+	return providers[i : i+1], nil
+}
+
+// fromEnv takes the server that the user names. One that doesn't answer is an error: falling back to another would
+// hide that it wasn't tested.
+func fromEnv(e *engine) (*Server, error) {
+	key := e.env("URL")
+	text := os.Getenv(key)
+	if text == "" {
+		return nil, fmt.Errorf("%w: %s is not set", errAbsent, key)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a URL", key) // url.Parse's error would show a password
+	}
+	if u.Scheme != e.scheme || u.Host == "" { // not shown: with two slashes forgotten, the password is anywhere
+		return nil, fmt.Errorf("%s must look like %s://user:password@host:port/database", key, e.scheme)
+	}
+	if err := e.ping(u); err != nil {
+		return nil, fmt.Errorf("%s is %s: %w", key, u.Redacted(), err)
+	}
+	return &Server{url: u}, nil
+}
+
+// missing ends the test: err says why there is no such server.
+func missing(t testing.TB, name string, err error) {
+	t.Helper()
+	must, bad := required(os.Getenv("SQLLOCK_TEST_REQUIRE"), name)
+	switch {
+	case bad != nil:
+		t.Fatal(bad)
+	case must:
+		t.Fatalf("SQLLOCK_TEST_REQUIRE names %s, and there is none:\n%v", name, err)
+	case !errors.Is(err, errAbsent):
+		t.Fatalf("%s: %v", name, err)
+	}
+	skip(t, fmt.Sprintf("%s is not tested: run make deps as root on Debian, or start Docker, or set SQLLOCK_TEST_%s_URL\n%v",
+		name, strings.ToUpper(name), err))
+}
+
+// skip says it on stderr too: without -v, go test shows nothing of a skipped test.
+func skip(t testing.TB, why string) {
+	t.Helper()
+	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), why)
+	t.Skip(why)
+}
+
+// required tells whether the list, as SQLLOCK_TEST_REQUIRE has it, names the engine.
+func required(list, name string) (bool, error) {
+	if list == "" {
+		return false, nil
+	}
+	if list == "all" {
+		return true, nil
+	}
+	names := strings.Split(list, ",")
+	for i, n := range names {
+		names[i] = strings.TrimSpace(n)
+		if _, err := lookup(names[i]); err != nil {
+			return false, fmt.Errorf("SQLLOCK_TEST_REQUIRE: %w", err)
+		}
+	}
+	return slices.Contains(names, name), nil
+}

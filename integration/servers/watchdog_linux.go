@@ -1,0 +1,35 @@
+package servers
+
+import (
+	"io"
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// watchdog kills stopped processes if this one dies. A stopped server's first process dies with us; but the others
+// would learn of that only if somebody let them go on.
+type watchdog struct {
+	cmd   *exec.Cmd
+	alive io.WriteCloser
+}
+
+func watch(pids []int) (*watchdog, error) {
+	args := []string{"-c", `read -r word || kill -KILL "$@"`, "sh"}
+	for _, pid := range pids {
+		args = append(args, strconv.Itoa(pid))
+	}
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it must survive us, and a Ctrl-C
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &watchdog{cmd: cmd, alive: alive}, cmd.Start()
+}
+
+// end sends it away without a kill.
+func (w *watchdog) end() {
+	_, _ = io.WriteString(w.alive, "end\n")
+	_ = w.cmd.Wait()
+}
