@@ -7,31 +7,31 @@ type Server struct {
 	// Product and Version as the server calls itself: "MariaDB", "10.11.19".
 	Product, Version string
 
-	// Schema is the version in sqllock_schema_migrations, and Dirty its flag. Where that table isn't there
-	// Versioned is false: the tables were made by something else than golang-migrate, and Probe has tried them.
-	Schema    uint
-	Dirty     bool
+	// Versioned: there is a table sqllock_schema_migrations, which has Schema and Dirty. Where it isn't there, the
+	// tables were made by something else than golang-migrate, and Probe has tried them.
 	Versioned bool
+	Schema    uint // the version in it
+	Dirty     bool // its flag: a migration failed half-way
 }
 
 // Lease is a row of sqllock_leases to be written.
 type Lease struct {
-	ID     string // unique for ever
-	Holder string // who, for people
-	TTL    time.Duration
+	ID     string        // unique for ever
+	Holder string        // who, for people
+	TTL    time.Duration // how long it lasts from each renewal
 }
 
 // Burial is what became of a lease that BuryLeases was asked about.
 type Burial struct {
-	Dead      bool
+	Dead      bool          // it can't be renewed any more
 	Overdue   time.Duration // dead: for how long, as far as known; zero where somebody else has buried it
 	Remaining time.Duration // alive: for how long yet
 }
 
 // Key names a lock row: slot 0 is the exclusive lock of that name.
 type Key struct {
-	Name string
-	Slot int
+	Name string // 1 to 255 bytes, compared byte for byte
+	Slot int    // 0 for the exclusive lock
 }
 
 // Request asks for one lock.
@@ -47,21 +47,21 @@ type Request struct {
 
 // Grant answers a Request.
 type Grant struct {
-	Granted bool
-	Fence   int64
+	Granted bool  // false: it is another's, or barred
+	Fence   int64 // of this acquisition; zero if not granted
 }
 
 // Claim names a lock as its owner knows it.
 type Claim struct {
 	Key
-	Owner string
+	Owner string // as in the Request that was granted
 }
 
 // Orphan names a lock row whose lease is dead, as it was seen.
 type Orphan struct {
 	Key
-	Fence   int64
-	LeaseID string
+	Fence   int64         // of the row
+	LeaseID string        // of the row
 	Overdue time.Duration // how long the lease has been dead, as Burial has it
 }
 
@@ -69,16 +69,16 @@ type Orphan struct {
 // people and for choosing what to try, never for deciding.
 type Row struct {
 	Key
-	Exists     bool // false: never taken, or purged; the fields below are zero
-	Fence      int64
+	Exists     bool          // false: never taken, or purged; the fields below are zero
+	Fence      int64         // of the last acquisition
 	AcquiredAt time.Time     // last change of hands, by the database's clock
 	FreeIn     time.Duration // not free before this has passed; zero or less: no bar
-	Note       string
+	Note       string        // of the last acquisition
 
-	Held      bool // names a lease; else the fields below are zero
-	Owner     string
-	LeaseID   string
-	Lease     LeaseState
+	Held      bool          // names a lease; else the fields below are zero
+	Owner     string        // of the acquisition
+	LeaseID   string        // that it is held under
+	Lease     LeaseState    // what the lease was found to be
 	Holder    string        // empty where the lease is gone
 	Remaining time.Duration // until the lease runs out; zero or less when it has
 }

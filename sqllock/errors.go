@@ -37,7 +37,7 @@ var (
 
 // HeldError tells who holds a lock. It is an ErrNotAcquired.
 type HeldError struct {
-	Name      string
+	Name      string        // the lock's
 	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
 	Note      string        // what it said of itself (WithNote)
 	Fence     int64         // its fencing token
@@ -88,9 +88,9 @@ func heldError(row dialect.Row, self string) *HeldError {
 
 // SchemaError tells what is wrong with sqllock's tables and what to run. It is an ErrSchema.
 type SchemaError struct {
-	Have, Want uint // versions of the migrations; Have is 0 where there are none
-	Dirty      bool // a migration failed half-way
-	Err        error
+	Have, Want uint  // versions of the migrations; Have is 0 where there are none
+	Dirty      bool  // a migration failed half-way
+	Err        error // the database's own, if there was one
 }
 
 // Error tells what to run.

@@ -21,12 +21,12 @@ const (
 
 // Info is a lock as a list shows it: a picture of a moment that has passed.
 type Info struct {
-	Name      string
-	Slot      int
-	State     State
-	Holder    string
-	Note      string
-	Fence     int64
+	Name      string        // the lock's
+	Slot      int           // 0 for an exclusive lock
+	State     State         // what it was found to be
+	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
+	Note      string        // what the last acquisition said of itself (WithNote)
+	Fence     int64         // of the last acquisition
 	Since     time.Time     // when it was taken, by the database's clock
 	Remaining time.Duration // until the lease runs out, unless it is renewed; or until the lock may be taken
 }

@@ -31,9 +31,9 @@ const (
 
 // Error is a failure that a test asked for.
 type Error struct {
-	Op     Op
-	Class  dialect.Class
-	Reason string
+	Op     Op            // that failed
+	Class  dialect.Class // as Classify answers it
+	Reason string        // for people
 }
 
 // Error says which operation failed, and why.
