@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// beatTimeout bounds one heartbeat where the TTL is long: a stuck connection must not use up the time of another try.
+const beatTimeout = 10 * time.Second
+
 // renewal is what became of a heartbeat.
 type renewal struct {
 	sent  moment
@@ -30,7 +33,7 @@ func (l *lease) keep() {
 				return
 			}
 			last = now()
-			underWay = l.beat(last, min(left, beatEvery(l.ttl)))
+			underWay = l.beat(last, min(left, beatEvery(l.ttl), beatTimeout))
 			continue
 		}
 		// A timer doesn't run while the machine is suspended: look at the clock at least once a second.
@@ -76,7 +79,7 @@ func (l *lease) heard(r renewal) (from moment, interval time.Duration) {
 	switch {
 	case r.err != nil:
 		l.c.log.Warn("sqllock: heartbeat failed; trying again", "lease", l.id, "left", l.left(), "err", r.err)
-		return now(), jitter(l.ttl / 20)
+		return now(), jitter(min(l.ttl/20, patience))
 	case !r.alive:
 		l.lose("its lease had run out, by the database's clock")
 	default:
