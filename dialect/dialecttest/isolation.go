@@ -83,7 +83,7 @@ func guardLost(s *suite, level sql.IsolationLevel) {
 // attempt allows an engine of a single writer to fail a write while somebody's transaction is open.
 func (s *suite) attempt(what string, call func(context.Context) error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
+	ctx, cancel := context.WithTimeout(s.ctx, s.patience())
 	defer cancel()
 	if err := call(ctx); err != nil && !s.SingleWriter {
 		s.Fatalf("%s: %v (class %s)", what, err, s.d.Classify(err))

@@ -11,8 +11,13 @@ import (
 func leases(s *suite) {
 	s.run("a new lease lives for its TTL", func(s *suite) {
 		id := s.lease(long)
-		if b := s.bury(id); b.Dead || b.Overdue != 0 || b.Remaining <= 0 {
-			s.Errorf("bury of a live lease: %+v", b)
+		first := s.bury(id)
+		if first.Dead || first.Overdue != 0 || first.Remaining <= 0 {
+			s.Errorf("bury of a live lease: %+v", first)
+		}
+		time.Sleep(10 * tick)
+		if b := s.bury(id); b.Remaining > first.Remaining-10*tick+slack {
+			s.Errorf("%s left, %s after there were %s", b.Remaining, 10*tick, first.Remaining)
 		}
 		if !s.renew(id) {
 			s.Error("the lease is gone after a burial that found it alive")
@@ -61,9 +66,10 @@ func leases(s *suite) {
 		}
 	})
 	s.run("dead is for ever", func(s *suite) {
+		sent := time.Now()
 		id := s.lease(short)
-		if b := s.buried(id); b.Overdue < 0 || b.Remaining != 0 {
-			s.Errorf("burial: %+v", b)
+		if b := s.buried(id); b.Overdue < 0 || b.Remaining != 0 || time.Since(sent) < short-slack {
+			s.Errorf("buried %s after it was made for %s: %+v", time.Since(sent), short, b)
 		}
 		if s.renew(id) {
 			s.Error("a buried lease was renewed")

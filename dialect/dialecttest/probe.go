@@ -101,11 +101,14 @@ func failures(s *suite) {
 			}
 		}
 	})
-	s.run("a transaction that has ended", func(s *suite) {
+	s.run("a transaction that has ended, and none", func(s *suite) {
 		tx := s.begin(0)
 		s.must(tx.Rollback())
 		r := request(unique("lock"), s.lease(long))
 		s.take(r)
+		if _, err := s.d.Guard(s.ctx, nil, []dialect.Claim{claim(r)}); !errors.Is(err, dialect.ErrInvalid) {
+			s.Errorf("Guard without a transaction: %v", err)
+		}
 		if _, err := s.d.Guard(s.ctx, tx, []dialect.Claim{claim(r)}); err == nil || s.d.Classify(err) != dialect.Permanent {
 			s.Errorf("Guard: %v (class %s)", err, s.d.Classify(err))
 		}

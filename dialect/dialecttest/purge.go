@@ -46,6 +46,18 @@ func purge(s *suite) {
 		s.Errorf("Purge took a row that isn't free yet: %+v", row)
 	}
 	s.refused(request(barred.Name, lease))
-	s.free(o)
-	s.eventually("the freed row is purged", func() bool { return rid(s, 0, 100) == 1 })
+	s.run("the time counts from the release", func(s *suite) {
+		r := request(unique("late"), lease)
+		s.take(r)
+		time.Sleep(short + 10*tick)
+		released := time.Now()
+		s.release(claim(r))
+		if n := rid(s, short, 100); n != 0 && time.Since(released) < short-slack {
+			s.Errorf("%d rows purged %s after their release", n, time.Since(released))
+		}
+	})
+	s.run("freed rows", func(s *suite) {
+		s.free(o)
+		s.eventually("purged", func() bool { rid(s, 0, 100); return !s.look(o.Key).Exists })
+	})
 }

@@ -11,7 +11,7 @@ import (
 
 // Harness is a dialect on a fresh, migrated database that nothing else uses, with room for at least 8 connections.
 type Harness struct {
-	Dialect dialect.Dialect
+	Dialect dialect.Dialect // that is tested
 
 	// DB is the pool that Dialect runs on. Nil: there is no database behind it and so no transactions of the
 	// caller's; the contracts that need them are not the dialect's to keep, and the fields below stay zero.

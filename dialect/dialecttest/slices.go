@@ -139,7 +139,7 @@ func empty(s *suite) {
 
 // many: a batch of a size that a busy process sends.
 func many(s *suite) {
-	const n = 600
+	const n = 200
 	lease, prefix := s.lease(long), unique("many")
 	var requests []dialect.Request
 	var claims []dialect.Claim
@@ -166,7 +166,7 @@ func many(s *suite) {
 func overlap(s *suite) {
 	const batches, size = 4, 20
 	lease := s.lease(long)
-	for range 3 {
+	for range 2 {
 		prefix := unique("overlap")
 		var (
 			group sync.WaitGroup

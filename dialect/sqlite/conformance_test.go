@@ -1,4 +1,4 @@
-package sqlite_test
+package sqlite
 
 import (
 	"database/sql"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
-	"github.com/sqllock/sqllock/dialect/sqlite"
 )
 
 func TestConformance(t *testing.T) {
@@ -20,9 +19,9 @@ func harness(t *testing.T) dialecttest.Harness {
 	db := open(t, path)
 	migrate(t, db)
 	return dialecttest.Harness{
-		Dialect:      sqlite.New(db),
+		Dialect:      mutated(db),
 		DB:           db,
-		New:          func(db *sql.DB) dialect.Dialect { return sqlite.New(db) },
+		New:          func(db *sql.DB) dialect.Dialect { return mutated(db) },
 		Open:         func(t *testing.T) *sql.DB { return open(t, path) },
 		Empty:        func(t *testing.T) *sql.DB { return open(t, filepath.Join(t.TempDir(), "empty.db")) },
 		Isolation:    []sql.IsolationLevel{sql.LevelSerializable},
@@ -30,10 +29,10 @@ func harness(t *testing.T) dialecttest.Harness {
 	}
 }
 
-// open is a pool as sqlite.Open makes it, without waiting for the disk.
+// open is a pool as Open makes it, without waiting for the disk.
 func open(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sqlite.Open("sqlite://" + path + "?_synchronous=OFF")
+	db, err := Open("sqlite://" + path + "?_synchronous=OFF")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,28 +16,32 @@ const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 // statements are the texts in sql/, one file each.
 type statements struct {
 	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
-	acquire, release, guard, free, look, list, purge                       string
-	server, schema                                                         string
+	acquire, release, guard, free, look, list, purge                        string
+	server, schema                                                          string
 }
 
-var queries = statements{
-	createLease: load("create_lease"),
-	renewLease:  load("renew_lease"),
-	buryLease:   load("bury_lease"),
-	leaseLeft:   load("lease_left"),
-	buryExpired: load("bury_expired"),
-	deleteLease: load("delete_lease"),
+var queries = gather(load)
 
-	acquire: load("acquire"),
-	release: load("release"),
-	guard:   load("guard"),
-	free:    load("free"),
-	look:    load("look"),
-	list:    load("list"),
-	purge:   load("purge"),
+func gather(load func(file string) string) statements {
+	return statements{
+		createLease: load("create_lease"),
+		renewLease:  load("renew_lease"),
+		buryLease:   load("bury_lease"),
+		leaseLeft:   load("lease_left"),
+		buryExpired: load("bury_expired"),
+		deleteLease: load("delete_lease"),
 
-	server: load("server"),
-	schema: load("schema"),
+		acquire: load("acquire"),
+		release: load("release"),
+		guard:   load("guard"),
+		free:    load("free"),
+		look:    load("look"),
+		list:    load("list"),
+		purge:   load("purge"),
+
+		server: load("server"),
+		schema: load("schema"),
+	}
 }
 
 // load reads an embedded statement without its comments and with the clock put in. A file that isn't there is a

@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// mutant is one mistake in one statement, and the contract of the suite that must find it.
+type mutant struct{ file, right, wrong, contract string }
+
+// mutants drop every condition and every assignment that matters, one at a time: what shows that the suite can fail.
+var mutants = []mutant{
+	{"create_lease", "clock() + ?3", "clock() + 2 * ?3", "precision/1.234s"},
+	{"renew_lease", "AND expires_at > clock()", "", "leases/what_has_run_out_is_not_renewed"},
+	{"renew_lease", "clock() + ttl", "expires_at + ttl", "leases/a_renewal_is_for_the_TTL_of_that_lease"},
+	{"renew_lease", "clock() + ttl", "expires_at", "leases/renewals_keep_it_alive"},
+	{"bury_lease", "AND expires_at <= clock()", "", "leases/a_new_lease_lives_for_its_TTL"},
+	{"bury_lease", "AND expires_at <= clock()", "AND created_at + ttl <= clock()", "mirror"},
+	{"bury_lease", "AND expires_at <= clock()", "AND expires_at <= clock() + 5000", "leases/dead_is_for_ever"},
+	{"bury_lease", "clock() - expires_at", "expires_at - clock()", "precision/overdue"},
+	{"lease_left", "expires_at - clock()", "ttl", "leases/a_new_lease_lives_for_its_TTL"},
+	{"bury_expired", "WHERE expires_at <= clock()", "", "leases/bury_expired"},
+	{"bury_expired", "LIMIT ?1", "LIMIT ?1 + 1", "leases/bury_expired"},
+	{"delete_lease", "WHERE id = ?1", "", "leases/delete"},
+
+	{"acquire", "lock.lease_id IS NULL AND", "", "acquire/held_by_another"},
+	{"acquire", "lock.lease_id IS NULL AND", "", "holder"},
+	{"acquire", "lock.lease_id IS NULL", "lock.lease_id NOT IN (SELECT id FROM sqllock_leases)", "acquire/held_by_a_dead_lease"},
+	{"acquire", "AND lock.free_at <= clock()", "", "delay/HoldAtLeast_outlives_a_release"},
+	{"acquire", "OR lock.owner = excluded.owner", "", "acquire/sent_again"},
+	{"acquire", "lock.owner = excluded.owner", "lock.lease_id = excluded.lease_id", "acquire/held_by_another"},
+	{"acquire", "max(lock.fence + 1, excluded.fence)", "excluded.fence", "fences/over_releases"},
+	{"acquire", "max(lock.fence + 1, excluded.fence)", "excluded.fence", "clock/previous"},
+	{"acquire", "max(lock.fence + 1, excluded.fence)", "lock.fence + 1", "fences/they_are_the_clock's"},
+	{"acquire", "max(lock.fence + 1, excluded.fence)", "max(lock.fence, excluded.fence)", "fences/over_releases"},
+	{"acquire", "(?1, ?2, clock(),", "(?1, ?2, 1,", "fences/over_a_purge"},
+	{"acquire", "clock() + ?6", "clock()", "delay/HoldAtLeast_outlives_a_release"},
+	{"acquire", "= excluded.free_at", "= lock.free_at", "delay/HoldAtLeast_outlives_a_release"},
+	{"acquire", "= excluded.lock_delay", "= lock.lock_delay", "delay/LockDelay"},
+	{"acquire", "= excluded.acquired_at", "= lock.acquired_at", "look/the_moment"},
+	{"acquire", "= excluded.note", "= lock.note", "acquire/freed_and_taken"},
+	{"acquire", "= excluded.lease_id", "= lock.lease_id", "acquire/freed_and_taken"},
+	{"acquire", "= excluded.owner", "= lock.owner", "acquire/freed_and_taken"},
+
+	{"release", "AND owner = ?3", "AND ?3 <> ''", "release/not_a_stranger's"},
+	{"release", "AND owner = ?3", "AND ?3 <> '' AND owner IS NOT NULL", "release/not_the_one_before"},
+	{"release", "AND slot = ?2", "AND ?2 >= 0", "release/not_a_stranger's"},
+	{"release", "lease_id = NULL,", "", "release/once"},
+	{"release", "owner    = NULL,", "", "release/once"},
+	{"release", "max(free_at, clock())", "clock()", "delay/HoldAtLeast_outlives_a_release"},
+	{"release", "max(free_at, clock())", "free_at", "purge"},
+	{"release", "max(free_at, clock())", "clock() + lock_delay", "delay/LockDelay_is_nothing"},
+
+	{"guard", "UPDATE sqllock_locks\nSET owner = owner", "SELECT 1 FROM sqllock_locks", "guard/nobody_takes_it_over"},
+	{"guard", "AND owner = ?3", "AND ?3 <> ''", "guard/a_lost_lock"},
+	{"guard", "SET owner = owner", "SET fence = fence + 1", "guard/changes_nothing"},
+
+	{"free", "AND fence = ?3", "AND ?3 >= 0", "free/only_as_it_was_seen"},
+	{"free", "AND lease_id = ?4", "AND ?4 <> ''", "free/only_as_it_was_seen"},
+	{"free", "AND slot = ?2", "AND ?2 >= 0", "free/only_as_it_was_seen"},
+	{"free", "owner    = NULL,", "", "free/once"},
+	{"free", "+ lock_delay", "", "delay/LockDelay_counts"},
+	{"free", "- ?5", "", "delay/LockDelay_counts"},
+	{"free", "max(free_at, clock() + lock_delay - ?5)", "clock() + lock_delay - ?5", "delay/the_longer"},
+
+	{"look", "LEFT JOIN", "JOIN", "release/once"},
+	{"look", "AND l.slot = ?2", "AND ?2 >= 0", "acquire/slots"},
+	{"look", "WHERE l.name = ?1", "WHERE l.name = ?1 COLLATE NOCASE", "text/every_name"},
+	{"list", "(l.name, l.slot) > (?1, ?2)", "(l.name, l.slot) >= (?1, ?2)", "list"},
+	{"list", "(l.name, l.slot) > (?1, ?2)", "l.name > ?1 AND ?2 >= 0", "list"},
+	{"list", "(l.name, l.slot) > (?1, ?2)", "l.name > ?1 AND l.slot > ?2", "list"},
+	{"list", "l.lease_id IS NOT NULL OR NOT ?3", "?3 IN (0, 1)", "list"},
+	{"list", "ORDER BY l.name", "ORDER BY l.name COLLATE NOCASE", "list"},
+	{"list", "LEFT JOIN", "JOIN", "list"},
+
+	{"purge", "WHERE lease_id IS NULL\n      AND", "WHERE", "purge"},
+	{"purge", "free_at < clock() - ?1", "?1 >= 0", "purge"},
+	{"purge", "clock() - ?1", "clock() + 0 * ?1", "purge"},
+	{"purge", "AND fence < clock()", "", "clock/never_purged"},
+	{"purge", "LIMIT ?2", "LIMIT ?2 + 1", "purge"},
+}
+
+const mutantEnv = "SQLLOCK_TEST_MUTANT"
+
+// mutated is New, with the mistake that the environment names.
+func mutated(db *sql.DB) *Dialect {
+	d := New(db)
+	if name := os.Getenv(mutantEnv); name != "" {
+		for _, m := range mutants {
+			if m.name() == name {
+				d.sql = gather(m.load)
+			}
+		}
+	}
+	return d
+}
+
+func (m mutant) name() string { return m.file + ": " + m.right + " -> " + m.wrong }
+
+func (m mutant) load(file string) string {
+	text := load(file)
+	if file == m.file {
+		clocked := func(s string) string { return strings.ReplaceAll(s, "clock()", clock) }
+		text = strings.ReplaceAll(text, clocked(m.right), clocked(m.wrong))
+	}
+	return text
+}
+
+// TestMutants runs the contract that must find each mistake, and expects it to fail: in a process of its own, since a
+// failing test can't be taken back.
+func TestMutants(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		t.Run(m.name(), func(t *testing.T) {
+			t.Parallel()
+			if m.load(m.file) == load(m.file) {
+				t.Fatalf("%s.sql has no %q", m.file, m.right)
+			}
+			contract, sub, _ := strings.Cut(m.contract, "/")
+			run := exec.CommandContext(t.Context(), program, "-test.run=^TestConformance$/"+contract+"/"+sub, "-test.v")
+			run.Env = append(os.Environ(), mutantEnv+"="+m.name())
+			out, err := run.CombinedOutput()
+			var failed *exec.ExitError
+			if !errors.As(err, &failed) || !bytes.Contains(out, []byte("--- FAIL: TestConformance/"+contract)) {
+				t.Errorf("not found by contract %s: %v\n%s", m.contract, err, out)
+			}
+		})
+	}
+}
