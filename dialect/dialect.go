@@ -73,7 +73,8 @@ type Locks interface {
 	Release(ctx context.Context, claims []Claim) ([]bool, error)
 
 	// Guard locks each row that still names the claim's owner, in the caller's transaction: until that ends,
-	// nobody can Free or Release it. False: the row names somebody else, and nothing was locked.
+	// nobody can Free or Release it. False: the row names somebody else, and nothing was locked. A nil tx is an
+	// error that wraps ErrInvalid.
 	Guard(ctx context.Context, tx *sql.Tx, claims []Claim) ([]bool, error)
 
 	// Look reads lock rows, then, in a later statement, the leases that they name: in one joined statement a
@@ -89,6 +90,7 @@ type Locks interface {
 	// Look does. The zero Key is before all others.
 	List(ctx context.Context, after Key, heldOnly bool, limit int) ([]Row, error)
 
-	// Purge deletes up to limit lock rows that have been free for longer than idle, and answers how many.
+	// Purge deletes up to limit lock rows that have been free for longer than idle, and answers how many. A row
+	// whose fence is ahead of the clock stays: made anew, its fence would go back.
 	Purge(ctx context.Context, idle time.Duration, limit int) (int, error)
 }

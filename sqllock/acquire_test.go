@@ -289,7 +289,7 @@ func TestPermanentErrorsAreNot(t *testing.T) {
 		} {
 			start := time.Now()
 			db.FailNext(sqllocktest.OpAcquire, 1, class)
-			_, err := a.TryAcquire(t.Context(), fmt.Sprint(class))
+			_, err := a.TryAcquire(t.Context(), class.String())
 			if err == nil || want != nil && !errors.Is(err, want) || time.Since(start) > 0 {
 				t.Errorf("%s: %v after %s", class, err, time.Since(start))
 			}

@@ -83,7 +83,10 @@ func TestLocks(t *testing.T) {
 			t.Errorf("%d locks listed; want 1004", len(got))
 		}
 		n := 0
-		for range a.Locks(t.Context()) {
+		for _, err := range a.Locks(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			n++
 		}
 		if n != 1002 {
@@ -124,8 +127,8 @@ func TestReaperInTheBackground(t *testing.T) {
 		a := client(t, db, "a", func(o *sqllock.Options) { o.ReapEvery = 0 })
 		abandon(t, db, "orphan", 0, 0)
 		time.Sleep(3 * time.Minute)
-		for info := range a.Locks(t.Context()) {
-			t.Errorf("not reaped: %+v", info)
+		for info, err := range a.Locks(t.Context()) {
+			t.Errorf("not reaped: %+v, %v", info, err)
 		}
 	})
 }

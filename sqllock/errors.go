@@ -133,6 +133,7 @@ func (c *Client) failed(what string, err error) error {
 	case dialect.ReadOnly:
 		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
 			what, ErrUnsupported, err)
+	case dialect.Unknown, dialect.Transient, dialect.Permanent: // the error says it all
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("sqllock: %s: no answer from the database in time: %w", what, err)

@@ -48,9 +48,9 @@ func mustTry(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Optio
 	return lock
 }
 
-func mustHeld(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.HeldError {
+func mustHeld(t *testing.T, c *sqllock.Client, name string) *sqllock.HeldError {
 	t.Helper()
-	lock, err := c.TryAcquire(t.Context(), name, opts...)
+	lock, err := c.TryAcquire(t.Context(), name)
 	held, ok := errors.AsType[*sqllock.HeldError](err)
 	if !ok || !errors.Is(err, sqllock.ErrNotAcquired) {
 		t.Fatalf("TryAcquire(%q) = %v, %v; want a *HeldError", name, lock, err)

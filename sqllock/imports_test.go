@@ -8,13 +8,14 @@ import (
 
 // TestImportsNoDriver: whoever uses one engine must not link the others' drivers.
 func TestImportsNoDriver(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").CombinedOutput()
+	const format = "{{if not .Standard}}{{.ImportPath}}{{end}}"
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, ".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
 	const module = "github.com/sqllock/sqllock/"
 	allowed := map[string]bool{module + "sqllock": true, module + "dialect": true}
-	for _, path := range strings.Fields(string(out)) {
+	for path := range strings.FieldsSeq(string(out)) {
 		if !allowed[path] {
 			t.Errorf("package sqllock depends on %s; it may on dialect and the standard library only", path)
 		}

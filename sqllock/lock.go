@@ -47,9 +47,6 @@ func (l *Lock) Context() context.Context { return l.ctx }
 // Begin tx after the lock was acquired: under REPEATABLE READ and SERIALIZABLE an older transaction doesn't see
 // the acquisition, which is an ErrInvalid.
 func (l *Lock) Guard(ctx context.Context, tx *sql.Tx) error {
-	if tx == nil {
-		return invalid("Guard of lock %q: the transaction is nil", l.Name())
-	}
 	if err := l.check(); err != nil {
 		return err
 	}
