@@ -1,0 +1,160 @@
+package integration
+
+import (
+	"database/sql"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/postgres"
+)
+
+// wire counts what goes over a connection.
+type wire struct {
+	mu sync.Mutex
+	wireCount
+}
+
+type wireCount struct {
+	roundTrips   int // requests that ask for an answer
+	statements   int // that were executed
+	transactions int // that had ended by the end of a round trip
+}
+
+func (w *wire) Write(trace []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(string(trace)) {
+		switch fields := strings.Fields(line); {
+		case len(fields) < 2:
+		case fields[0] == "F" && (fields[1] == "Sync" || fields[1] == "Query"):
+			w.roundTrips++
+		case fields[0] == "B" && fields[1] == "CommandComplete":
+			w.statements++
+		case fields[0] == "B" && fields[1] == "ReadyForQuery" && fields[len(fields)-1] == "I":
+			w.transactions++
+		}
+	}
+	return len(trace), nil
+}
+
+// during counts while f runs.
+func (w *wire) during(f func()) wireCount {
+	w.mu.Lock()
+	before := w.wireCount
+	w.mu.Unlock()
+	f()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return wireCount{
+		roundTrips:   w.roundTrips - before.roundTrips,
+		statements:   w.statements - before.statements,
+		transactions: w.transactions - before.transactions,
+	}
+}
+
+// traced is a pool of one connection whose messages are counted.
+func (pg *pgBench) traced() (*sql.DB, *wire) {
+	pg.Helper()
+	config, err := pgx.ParseConfig(pg.url)
+	pg.must(err)
+	w := &wire{}
+	config.BuildFrontend = func(r io.Reader, out io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, out)
+		f.Trace(w, pgproto3.TracerOptions{SuppressTimestamps: true})
+		return f
+	}
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(1)
+	pg.Cleanup(func() { db.Close() })
+	return db, w
+}
+
+// Each operation of the hot path is one statement in one round trip, and a transaction by itself: one commit.
+func TestPostgresOneRoundTripOneCommit(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		db, w := pg.traced()
+		d, ctx := postgres.New(db), t.Context()
+		r := pg.request("hot")
+		steps := []struct {
+			what string
+			call func() (bool, error)
+		}{
+			{"acquire", func() (bool, error) {
+				grants, err := d.Acquire(ctx, []dialect.Request{r})
+				return err == nil && grants[0].Granted, err
+			}},
+			{"renew", func() (bool, error) {
+				renewed, err := d.RenewLeases(ctx, []string{r.LeaseID})
+				return err == nil && renewed[0], err
+			}},
+			{"release", func() (bool, error) {
+				released, err := d.Release(ctx, []dialect.Claim{pgClaim(r)})
+				return err == nil && released[0], err
+			}},
+			{"look at a free row", func() (bool, error) {
+				rows, err := d.Look(ctx, []dialect.Key{r.Key})
+				return err == nil && !rows[0].Held, err
+			}},
+		}
+		for round := range 5 {
+			for _, step := range steps {
+				count := w.during(func() {
+					if ok, err := step.call(); err != nil || !ok {
+						t.Fatalf("%s: %t, %v", step.what, ok, err)
+					}
+				})
+				// In the first round the driver prepares each statement, once a connection.
+				if want := (wireCount{1, 1, 1}); round > 0 && count != want {
+					t.Errorf("%s: %+v, want %+v", step.what, count, want)
+				}
+			}
+		}
+	})
+}
+
+// Acquire, release and heartbeat rewrite the row on its page and leave every index alone.
+func TestPostgresHeapOnlyUpdates(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		db := pg.open("")
+		db.SetMaxOpenConns(1) // one server process, whose statistics can be asked for
+		d, ctx := postgres.New(db), t.Context()
+		const names, rounds = 200, 10
+		lease := pg.lease(time.Minute)
+		for round := range rounds {
+			for name := range names {
+				r := dialect.Request{
+					Key: dialect.Key{Name: fmt.Sprintf("a name of some length/%d", name)}, LeaseID: lease,
+					Owner: fmt.Sprintf("owner of some length %d", round), Note: "a note",
+				}
+				grants, err := d.Acquire(ctx, []dialect.Request{r})
+				pg.must(err)
+				released, err := d.Release(ctx, []dialect.Claim{pgClaim(r)})
+				pg.must(err)
+				if !grants[0].Granted || !released[0] {
+					t.Fatalf("round %d of %q: %+v, %t", round, r.Name, grants, released)
+				}
+			}
+			_, err := d.RenewLeases(ctx, []string{lease})
+			pg.must(err)
+		}
+		pg.exec(db, "SELECT pg_stat_force_next_flush()")
+		for table, want := range map[string]int{"sqllock_locks": names * (2*rounds - 1), "sqllock_leases": rounds} {
+			var updates, hot int
+			pg.must(db.QueryRowContext(ctx, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1", table).
+				Scan(&updates, &hot))
+			t.Logf("%s: %d of %d updates heap-only", table, hot, updates)
+			if updates != want || float64(hot) < 0.98*float64(updates) {
+				t.Errorf("%s: %d updates, want %d; %d of them heap-only, want nearly all", table, updates, want, hot)
+			}
+		}
+	})
+}
