@@ -60,8 +60,7 @@ func parse(rawURL string) (*mysql.Config, error) {
 	return config, nil
 }
 
-// checkParameters says what is wrong with the DSN's parameters: the driver passes over one without a value, and
-// panics at "strict".
+// checkParameters says what is wrong with the DSN's parameters: the driver passes over one without a value.
 func checkParameters(dsn string) (problem string) {
 	_, query, _ := strings.Cut(dsn[strings.LastIndexByte(dsn, ')')+1:], "?")
 	if query == "" {
@@ -72,8 +71,6 @@ func checkParameters(dsn string) (problem string) {
 		switch {
 		case !found:
 			return "parameter " + name + " has no value"
-		case name == "strict":
-			return "there is no parameter strict any more: the server's sql_mode decides"
 		case strings.HasPrefix(name, "x-"):
 			return name + " is a parameter of golang-migrate's, for migrations of your own only"
 		}

@@ -1,0 +1,185 @@
+// Package mysql is the dialect for MySQL 8.0 and later and for MariaDB 10.6 and later, through go-sql-driver/mysql. It
+// finds out by itself which of the two it talks to.
+//
+// Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, nor on the isolation level. Each
+// pooled connection keeps the statements prepared that it has used: about twenty, of the server's
+// max_prepared_stmt_count.
+//
+// The server's clock is UTC_TIMESTAMP(6), which stands still while a statement waits for a row. All statements are
+// written so that this errs on the safe side: a lease is buried later than it might be, and a heartbeat gives less.
+//
+// Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
+//
+// With binlog_format=STATEMENT the server complains in its log about SKIP LOCKED; MIXED and ROW, the defaults, are
+// fine. On Galera the locks are the cluster's. In a MySQL group with several primaries they are only if
+// group_replication_consistency is BEFORE or stricter, or if all processes connect to the same member: elsewhere a
+// lease that is too new for a member to know of it looks dead.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// Dialect serves locks from one MySQL or MariaDB database. It is safe for concurrent use.
+type Dialect struct {
+	db     *sql.DB
+	pool   *pool
+	server atomic.Pointer[flavour] // nil until asked
+}
+
+var _ dialect.Dialect = (*Dialect)(nil)
+
+// New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
+// Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
+func New(db *sql.DB) *Dialect {
+	return &Dialect{db: db, pool: &pool{db: db}}
+}
+
+// Name is "mysql", for MariaDB too.
+func (d *Dialect) Name() string { return "mysql" }
+
+// SchemaVersion is the version of migrations/mysql that the statements were written for.
+func (d *Dialect) SchemaVersion() uint { return 2 }
+
+// Close gives back the prepared statements and doesn't wait for those in use. The *sql.DB stays open, and the dialect
+// usable: it prepares anew what it needs. The error is always nil.
+func (d *Dialect) Close() error {
+	d.pool.forget()
+	return nil
+}
+
+// flavour is what makes a difference to the statements.
+type flavour struct {
+	maria, galera bool
+}
+
+// flavour asks the server, the first time, what it is.
+func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
+	if known := d.server.Load(); known != nil {
+		return *known, nil
+	}
+	versions, err := query(ctx, d.pool, scanOne[string], sqlVersion)
+	if err != nil {
+		return flavour{}, err
+	}
+	var f flavour
+	f.maria = len(versions) == 1 && strings.Contains(strings.ToLower(versions[0]), "mariadb")
+	if f.maria {
+		states, err := query(ctx, d.pool, func(rows *sql.Rows) (on string, err error) {
+			var name string
+			return on, rows.Scan(&name, &on)
+		}, sqlCluster)
+		if err != nil {
+			return flavour{}, err
+		}
+		f.galera = len(states) == 1 && strings.EqualFold(states[0], "ON")
+	}
+	d.server.Store(&f)
+	return f, nil
+}
+
+// session is what statements run on: the pool, or a transaction.
+type session interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// exec runs a statement and answers how many rows it changed.
+func exec(ctx context.Context, s session, text string, args ...any) (int, error) {
+	result, err := s.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// query runs a statement and reads its rows to the end.
+func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
+	rows, err := s.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // after a full read it is closed already, else there is an error to report
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+func scanOne[T any](rows *sql.Rows) (one T, err error) {
+	return one, rows.Scan(&one)
+}
+
+// each calls ask for every element in turn. Elements are statements of their own, each with a commit of its own, so
+// no order of them can deadlock.
+func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
+	out := make([]Out, len(in))
+	for i, one := range in {
+		answer, err := ask(one)
+		if err != nil {
+			return nil, fail(what, err)
+		}
+		out[i] = answer
+	}
+	return out, nil
+}
+
+// fail says what failed, and keeps the cause for Classify.
+func fail(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("mysql: %s: %w", what, err)
+}
+
+// checkText refuses what a server without strict mode would cut and store.
+func checkText(what, text string, most int) error {
+	switch {
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: the %s %q is not UTF-8", dialect.ErrInvalid, what, text)
+	case utf8.RuneCountInString(text) > most:
+		return fmt.Errorf("%w: the %s has %d characters, at most %d can be stored",
+			dialect.ErrInvalid, what, utf8.RuneCountInString(text), most)
+	}
+	return nil
+}
+
+func checkRequest(r dialect.Request) error {
+	var slot error
+	if r.Slot < 0 || r.Slot > math.MaxInt32 {
+		slot = fmt.Errorf("%w: slot %d is not from 0 to %d", dialect.ErrInvalid, r.Slot, math.MaxInt32)
+	}
+	return errors.Join(slot, checkText("name", r.Name, 255), checkText("note", r.Note, 255),
+		checkText("lease's id", r.LeaseID, 64), checkText("owner", r.Owner, 64))
+}
+
+// micros is d in microseconds, rounded up.
+func micros(d time.Duration) int64 {
+	us := int64(d / time.Microsecond)
+	if d%time.Microsecond > 0 {
+		us++
+	}
+	return us
+}
+
+// duration is the opposite of micros. What time.Duration can't hold, some 292 years, becomes its limit.
+func duration(us int64) time.Duration {
+	const most = math.MaxInt64 / int64(time.Microsecond)
+	return time.Duration(min(max(us, -most), most)) * time.Microsecond
+}

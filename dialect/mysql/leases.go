@@ -1,0 +1,140 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// CreateLease writes a new lease that runs out TTL from now. An id that is there already is an error.
+func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
+	return fail("create lease", createLease(ctx, d.pool, lease))
+}
+
+func createLease(ctx context.Context, s session, lease dialect.Lease) error {
+	err := errors.Join(checkText("lease's id", lease.ID, 64), checkText("holder", lease.Holder, 255))
+	if err != nil {
+		return err
+	}
+	ttl := micros(lease.TTL)
+	_, err = exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, ttl, ttl)
+	return err
+}
+
+// RenewLeases moves each lease's end to its TTL from now, if it hasn't run out: one statement each. It waits only for
+// a burial of the same lease that is under way.
+func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
+	return each("renew lease", ids, func(id string) (bool, error) { return renewLease(ctx, d.pool, id) })
+}
+
+func renewLease(ctx context.Context, s session, id string) (bool, error) {
+	n, err := exec(ctx, s, sqlRenewLease, id)
+	return n == 1, err
+}
+
+// BuryLeases deletes those of the leases that have run out, and tells which are dead: up to three statements each,
+// all of which a read/write splitter sends to the primary. It waits only for a heartbeat of the same lease that is
+// under way.
+func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("bury lease", err)
+	}
+	return each("bury lease", ids, func(id string) (dialect.Burial, error) { return buryLease(ctx, d.pool, f, id) })
+}
+
+func buryLease(ctx context.Context, s session, f flavour, id string) (dialect.Burial, error) {
+	seen, err := seeLease(ctx, s, f, id)
+	if err != nil || seen.gone || seen.left > 0 {
+		return seen.burial(), err
+	}
+	n, err := exec(ctx, s, sqlBuryLease, id, seen.end)
+	if err != nil {
+		return dialect.Burial{}, err
+	}
+	if n == 1 {
+		return dialect.Burial{Dead: true, Overdue: duration(-seen.left)}, nil
+	}
+	// Somebody has buried it meanwhile, or a heartbeat that was sent in time has arrived.
+	seen, err = seeLease(ctx, s, f, id)
+	return seen.burial(), err
+}
+
+// sighting is what see_lease.sql found, in microseconds.
+type sighting struct {
+	gone      bool
+	end, left int64
+}
+
+func (s sighting) burial() dialect.Burial {
+	if s.gone {
+		return dialect.Burial{Dead: true}
+	}
+	return dialect.Burial{Remaining: duration(max(s.left, 0))}
+}
+
+func seeLease(ctx context.Context, s session, f flavour, id string) (sighting, error) {
+	text := sqlSeeLease
+	if f.galera { // a node must first catch up with the others, or a lease may be missing because it is new
+		text = sqlSeeLeaseGalera
+	}
+	found, err := query(ctx, s, func(rows *sql.Rows) (seen sighting, err error) {
+		return seen, rows.Scan(&seen.end, &seen.left)
+	}, text, id)
+	if err != nil || len(found) == 0 {
+		return sighting{gone: err == nil}, err
+	}
+	return found[0], nil
+}
+
+// BuryExpired deletes up to limit leases that have run out, and waits for none that others are at. One statement
+// finds them, and then one each deletes them.
+func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	ids, err := query(ctx, d.pool, scanOne[string], sqlExpiredLeases, limit)
+	total := 0
+	for _, id := range ids {
+		var n int
+		if n, err = exec(ctx, d.pool, sqlBuryExpiredLease, id); err != nil {
+			break
+		}
+		total += n
+	}
+	return total, fail("bury expired leases", err)
+}
+
+// DeleteLeases deletes the leases, run out or not: one statement each.
+func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
+	_, err := each("delete lease", ids, func(id string) (int, error) { return exec(ctx, d.pool, sqlDeleteLease, id) })
+	return err
+}
+
+// state is a lease as a look finds it.
+type state struct {
+	holder string
+	left   int64
+}
+
+// states reads the leases by id.
+func states(ctx context.Context, s session, ids []string) (map[string]state, error) {
+	wanted, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]state, len(ids))
+	_, err = query(ctx, s, func(rows *sql.Rows) (id string, err error) {
+		var found state
+		err = rows.Scan(&id, &found.holder, &found.left)
+		byID[id] = found
+		return id, err
+	}, sqlLeases, string(wanted))
+	return byID, err
+}

@@ -1,0 +1,152 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// rounds bounds how often an acquire starts over because others were at the row.
+const rounds = 4
+
+// errBusy is Transient: nothing was taken.
+var errBusy = errors.New("others were changing the lock's row at every try")
+
+// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
+// one commit. It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
+func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("acquire", err)
+	}
+	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) })
+}
+
+// acquire takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it,
+// since somebody is just changing the row, it waits for them and starts over.
+func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dialect.Grant, error) {
+	if err := checkRequest(r); err != nil {
+		return dialect.Grant{}, err
+	}
+	for range rounds {
+		grant, err := take(ctx, s, f, r)
+		if err != nil || grant.Granted {
+			return grant, err
+		}
+		takeable, err := query(ctx, s, scanOne[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
+		switch {
+		case err != nil:
+			return dialect.Grant{}, err
+		case len(takeable) == 0:
+			grant, err = insertLock(ctx, s, r)
+			if err != nil || grant.Granted {
+				return grant, err
+			}
+		case !takeable[0]:
+			return dialect.Grant{}, nil
+		default:
+			if _, err = query(ctx, s, scanOne[int], sqlSettleLock, r.Name, r.Slot); err != nil {
+				return dialect.Grant{}, err
+			}
+		}
+	}
+	return dialect.Grant{}, errBusy
+}
+
+// take takes a row that is there, free, and locked by nobody.
+func take(ctx context.Context, s session, f flavour, r dialect.Request) (dialect.Grant, error) {
+	which := []any{r.Name, r.Slot, r.Owner}
+	what := []any{r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)}
+	if !f.maria {
+		return granted(s.ExecContext(ctx, sqlAcquireMySQL, append(which, what...)...))
+	}
+	grant, err := granted(s.ExecContext(ctx, sqlAcquireMariaDB, append(what, which...)...))
+	if number(err) == erLockWaitTimeout {
+		return dialect.Grant{}, nil
+	}
+	return grant, err
+}
+
+// insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
+func insertLock(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
+	grant, err := granted(s.ExecContext(ctx, sqlInsertLock,
+		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)))
+	if number(err) == erDuplicateEntry {
+		return dialect.Grant{}, nil
+	}
+	return grant, err
+}
+
+// granted reads the fence from the reply, where it stands in the insert id's place.
+func granted(result sql.Result, err error) (dialect.Grant, error) {
+	if err != nil {
+		return dialect.Grant{}, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return dialect.Grant{}, err
+	}
+	fence, err := result.LastInsertId()
+	return dialect.Grant{Granted: err == nil, Fence: fence}, err
+}
+
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
+// It waits behind a Guard of the same lock, until that transaction ends, or ctx does, or innodb_lock_wait_timeout
+// has passed (Transient).
+func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
+}
+
+func release(ctx context.Context, s session, c dialect.Claim) (bool, error) {
+	n, err := exec(ctx, s, sqlRelease, c.Name, c.Slot, c.Owner)
+	return n == 1, err
+}
+
+// Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock don't block each
+// other. It sees what was committed last, also under REPEATABLE READ. Where MariaDB keeps to the snapshot in spite of
+// that (innodb_snapshot_isolation, the default from 11.6.2) it answers error 1020 if the lock was acquired after tx
+// began to read: acquire first, then begin.
+//
+// Roll tx back if the answer is false or an error. Above READ COMMITTED, InnoDB keeps the row locked that it has looked at, and so
+// the release of its new holder waiting; and a deadlock, 1213, has rolled tx back already: its class, Transient, is
+// about the guard alone.
+func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+	if tx == nil && len(claims) > 0 {
+		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",
+			dialect.ErrInvalid))
+	}
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, c) })
+}
+
+func guard(ctx context.Context, s session, c dialect.Claim) (bool, error) {
+	found, err := query(ctx, s, scanOne[int], sqlGuard, c.Name, c.Slot, c.Owner)
+	return len(found) == 1, err
+}
+
+// Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
+// guarded, or that another is just changing, is false.
+func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
+	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
+}
+
+func free(ctx context.Context, s session, o dialect.Orphan) (bool, error) {
+	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
+	n, err := exec(ctx, s, sqlFree, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
+	return n == 1, err
+}
+
+// number is the server's error number, 0 if err isn't the server's.
+func number(err error) uint16 {
+	var answer *mysql.MySQLError
+	if errors.As(err, &answer) {
+		return answer.Number
+	}
+	return 0
+}

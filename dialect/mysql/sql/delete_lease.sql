@@ -1,0 +1,2 @@
+DELETE FROM sqllock_leases
+WHERE id = ?

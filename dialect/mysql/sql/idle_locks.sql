@@ -1,0 +1,7 @@
+-- Candidates only, read without locks: a FOR UPDATE over this condition would lock every row that it passes.
+SELECT name, slot
+FROM sqllock_locks
+WHERE lease_id IS NULL
+  AND free_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND
+  AND fence < TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6))
+LIMIT ?

@@ -1,0 +1,12 @@
+-- A page of lock rows in key order. The first condition is the second's shadow on the key: without it the key isn't
+-- used, and each page would read all rows before it.
+SELECT 0, l.name, l.slot, l.fence,
+       TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', l.acquired_at),
+       TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), l.free_at),
+       l.note, l.owner, l.lease_id
+FROM sqllock_locks AS l
+WHERE l.name >= ?
+  AND (l.name > ? OR l.slot > ?)
+  AND (? OR l.lease_id IS NOT NULL)
+ORDER BY l.name, l.slot
+LIMIT ?
