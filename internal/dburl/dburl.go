@@ -35,7 +35,13 @@ func CutScheme(raw string, schemes ...string) (rest string, err error) {
 func Invalid(raw, format string, args ...any) error {
 	why := fmt.Sprintf(format, args...)
 	if Leaks(why, raw) {
-		why = "it can't be parsed; write special characters in user and password percent-encoded, as in p%40ss for p@ss"
+		return Unparsable(raw)
 	}
 	return fmt.Errorf("%w: database URL %q: %s", dialect.ErrInvalid, Redact(raw), why)
+}
+
+// Unparsable is the error about a URL that no parser takes. Parsers' own errors quote it, with its password.
+func Unparsable(raw string) error {
+	return fmt.Errorf("%w: database URL %q: it can't be parsed; write special characters in user and password "+
+		"percent-encoded, as in p%%40ss for p@ss", dialect.ErrInvalid, Redact(raw))
 }

@@ -16,12 +16,11 @@ func MySQL(raw string) (dsn string, err error) {
 		return "", err
 	}
 	if isDSN(rest) {
-		return rest, nil
+		return rest, checkStrict(raw, rest)
 	}
 	u, err := url.Parse("mysql://" + rest)
 	if err != nil {
-		// The error quotes the URL, with its password.
-		return "", Invalid(raw, "it can't be parsed; write special characters in user and password percent-encoded, as in p%%40ss for p@ss")
+		return "", Unparsable(raw)
 	}
 	host, port := u.Hostname(), u.Port()
 	if host == "" {
@@ -42,8 +41,18 @@ func MySQL(raw string) (dsn string, err error) {
 	if u.RawQuery != "" {
 		dsn += "?" + u.RawQuery
 	}
-	return dsn, nil
+	return dsn, checkStrict(raw, dsn)
 }
+
+// checkStrict refuses a parameter at which the driver would panic.
+func checkStrict(raw, dsn string) error {
+	if strict.MatchString(dsn) {
+		return Invalid(raw, "there is no parameter strict any more: the server's sql_mode decides")
+	}
+	return nil
+}
+
+var strict = regexp.MustCompile(`[?&]strict=`)
 
 // isDSN tells go-sql-driver's form, which has the address in parentheses: user:pass@tcp(host:port)/db.
 func isDSN(rest string) bool { return network.MatchString(rest) }

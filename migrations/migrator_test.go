@@ -1,0 +1,337 @@
+package migrations_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"go.uber.org/goleak"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/sqlite"
+	"github.com/sqllock/sqllock/migrations"
+	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
+)
+
+var engine = sqlitemigrations.Engine
+
+// open is a new connection pool on the database file of that name.
+func open(t *testing.T, file string) *sql.DB {
+	t.Helper()
+	db, err := sqlite.Open("sqlite://" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func newFile(t *testing.T) string { return filepath.Join(t.TempDir(), "a.db") }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tables lists what is in the database.
+func tables(t *testing.T, db *sql.DB) string {
+	t.Helper()
+	rows, err := db.Query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+	must(t, err)
+	defer func() { _ = rows.Close() }()
+	var names []string
+	for rows.Next() {
+		var name string
+		must(t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	must(t, rows.Err())
+	return strings.Join(names, " ")
+}
+
+func wantVersion(t *testing.T, db *sql.DB, want uint, wantDirty bool) {
+	t.Helper()
+	version, dirty, err := migrations.Version(context.Background(), db, engine)
+	must(t, err)
+	if version != want || dirty != wantDirty {
+		t.Errorf("version %d, dirty %v; want %d, %v", version, dirty, want, wantDirty)
+	}
+}
+
+func TestUpDownUp(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	wantVersion(t, db, 0, false)
+	if got := tables(t, db); got != "" {
+		t.Errorf("reading the version made %s", got)
+	}
+	for range 2 {
+		must(t, migrations.Up(ctx, db, engine))
+		must(t, migrations.Up(ctx, db, engine)) // nothing to do
+		wantVersion(t, db, engine.Latest(), false)
+		if got, want := tables(t, db), "sqllock_leases sqllock_locks sqllock_schema_migrations"; got != want {
+			t.Errorf("tables are %s, want %s", got, want)
+		}
+		must(t, migrations.Down(ctx, db, engine))
+		must(t, migrations.Down(ctx, db, engine))
+		wantVersion(t, db, 0, false)
+		if got, want := tables(t, db), "sqllock_schema_migrations"; got != want {
+			t.Errorf("tables are %s, want %s", got, want)
+		}
+	}
+	must(t, db.Ping()) // golang-migrate would have closed it
+	if stats := db.Stats(); stats.InUse != 0 {
+		t.Errorf("%d connections weren't given back", stats.InUse)
+	}
+}
+
+func TestUpNeedsOneConnectionOnly(t *testing.T) {
+	db := open(t, newFile(t))
+	db.SetMaxOpenConns(1)
+	must(t, migrations.Up(context.Background(), db, engine))
+	wantVersion(t, db, engine.Latest(), false)
+}
+
+func TestUpAtOnce(t *testing.T) {
+	file := newFile(t)
+	var applied sync.Map
+	var group sync.WaitGroup
+	for range 16 {
+		db := open(t, file)
+		group.Go(func() {
+			m, err := migrations.New(db, engine, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			steps, err := m.Up(context.Background(), migrations.All)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, step := range steps {
+				if _, twice := applied.LoadOrStore(step.Version, true); twice {
+					t.Errorf("%v was applied twice", step)
+				}
+			}
+		})
+	}
+	group.Wait()
+	wantVersion(t, open(t, file), engine.Latest(), false)
+}
+
+func TestSteps(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	var progress []string
+	m, err := migrations.New(db, engine, &migrations.Options{
+		Progress: func(s migrations.Step) { progress = append(progress, s.String()+" "+s.Source()) },
+	})
+	must(t, err)
+	var short *migrations.ShortError
+	steps, err := m.Up(ctx, 1)
+	must(t, err)
+	if len(steps) != 1 {
+		t.Errorf("applied %v, want one", steps)
+	}
+	if _, err := m.Up(ctx, 5); !errors.As(err, &short) || short.Short != 4 {
+		t.Errorf("5 more of 1: %v", err)
+	}
+	_, err = m.Up(ctx, 0)
+	must(t, err)
+	_, err = m.Goto(ctx, 1)
+	must(t, err)
+	_, err = m.Goto(ctx, 1)
+	must(t, err)
+	if _, err := m.Down(ctx, 3); !errors.As(err, &short) || short.Short != 2 {
+		t.Errorf("3 down of 1: %v", err)
+	}
+	want := []string{
+		"1/u leases 0001_leases.up.sql", "2/u locks 0002_locks.up.sql",
+		"2/d locks 0002_locks.down.sql", "1/d leases 0001_leases.down.sql",
+	}
+	if !slices.Equal(progress, want) {
+		t.Errorf("applied %q, want %q", progress, want)
+	}
+}
+
+func TestStopsBetweenMigrations(t *testing.T) {
+	db := open(t, newFile(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	m, err := migrations.New(db, engine, &migrations.Options{Progress: func(migrations.Step) { cancel() }})
+	must(t, err)
+	_, err = m.Up(ctx, migrations.All)
+	var stopped *migrations.StoppedError
+	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 1 || !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped with %v", err)
+	}
+	wantVersion(t, db, 1, false)
+	must(t, migrations.Up(context.Background(), db, engine))
+	wantVersion(t, db, 2, false)
+}
+
+func TestWaitsForTheLock(t *testing.T) {
+	file := newFile(t)
+	holder, db := open(t, file), open(t, file)
+	tx, err := holder.Begin()
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+
+	m, err := migrations.New(db, engine, &migrations.Options{LockTimeout: 100 * time.Millisecond})
+	must(t, err)
+	begun := time.Now()
+	_, err = m.Up(context.Background(), migrations.All)
+	var timeout *migrations.LockTimeoutError
+	if !errors.As(err, &timeout) || !errors.Is(err, migrate.ErrLockTimeout) {
+		t.Errorf("with the lock held: %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("a lock timeout of 100ms took %v", took)
+	}
+
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 50*time.Millisecond, errors.New("changed my mind"))
+	defer cancel()
+	if err := migrations.Up(ctx, db, engine); err == nil || !strings.Contains(err.Error(), "changed my mind") {
+		t.Errorf("cancelled: %v", err)
+	}
+
+	must(t, tx.Rollback())
+	must(t, migrations.Up(context.Background(), db, engine))
+}
+
+func TestDirty(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	must(t, migrations.Up(ctx, db, engine))
+	_, err := db.Exec("UPDATE sqllock_schema_migrations SET version = 1, dirty = true")
+	must(t, err)
+	wantVersion(t, db, 1, true)
+	err = migrations.Up(ctx, db, engine)
+	var dirty *migrations.DirtyError
+	var theirs migrate.ErrDirty
+	if !errors.As(err, &dirty) || dirty.Version != 1 || !errors.As(err, &theirs) || theirs.Version != 1 {
+		t.Fatalf("dirty: %v", err)
+	}
+	for _, says := range []string{"dirty at version 1", "0001_leases.up.sql or 0002_locks.down.sql", "force 1"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%q doesn't say %q", err, says)
+		}
+	}
+	m, err := migrations.New(db, engine, nil)
+	must(t, err)
+	must(t, m.Force(ctx, 2))
+	must(t, migrations.Up(ctx, db, engine))
+	for _, version := range []int{-2, 3} {
+		if err := m.Force(ctx, version); !errors.Is(err, dialect.ErrInvalid) {
+			t.Errorf("force %d: %v", version, err)
+		}
+	}
+}
+
+func TestFailedMigrationIsUndone(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	broken := *engine
+	broken.Files = fstest.MapFS{
+		"1_good.up.sql":   {Data: []byte("CREATE TABLE sqllock_good (n INTEGER);")},
+		"2_broken.up.sql": {Data: []byte("CREATE TABLE sqllock_half (n INTEGER);\n\n\tCREATE TABEL sqllock_other (n INTEGER);\n")},
+		"3_never.up.sql":  {Data: []byte("CREATE TABLE sqllock_never (n INTEGER);")},
+	}
+	db, err := sqlite.Open("sqlite://" + newFile(t))
+	must(t, err)
+	defer func() { _ = db.Close() }()
+	err = migrations.Up(context.Background(), db, &broken)
+	var refused *migrations.StatementError
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	if refused.File != "2_broken.up.sql" || refused.Line != 3 || refused.Column != 9 || refused.Version != 1 || refused.Dirty {
+		t.Errorf("%+v", refused)
+	}
+	for _, says := range []string{"2_broken.up.sql:3:9: ", "syntax error", "CREATE TABEL", "\t       ^", "version 1"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%v\ndoesn't say %q", err, says)
+		}
+	}
+	wantVersion(t, db, 1, false)
+	if got, want := tables(t, db), "sqllock_good sqllock_schema_migrations"; got != want {
+		t.Errorf("tables are %s, want %s", got, want)
+	}
+}
+
+func TestNewerDatabase(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	must(t, migrations.Up(ctx, db, engine))
+	_, err := db.Exec("UPDATE sqllock_schema_migrations SET version = 99")
+	must(t, err)
+	var unknown *migrations.UnknownVersionError
+	if err := migrations.Up(ctx, db, engine); !errors.As(err, &unknown) || unknown.Version != 99 || unknown.Latest != engine.Latest() {
+		t.Errorf("at 99: %v", err)
+	}
+	wantVersion(t, db, 99, false)
+	m, err := migrations.New(db, engine, nil)
+	must(t, err)
+	if _, err := m.Goto(ctx, 77); !errors.As(err, &unknown) {
+		t.Errorf("goto 77: %v", err)
+	}
+}
+
+func TestDropLeavesTheApplicationAlone(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	must(t, migrations.Up(ctx, db, engine))
+	for _, statement := range []string{
+		"CREATE TABLE schema_migrations (version uint64, dirty bool)", "CREATE TABLE sqllock_of_mine (n INTEGER)",
+		"UPDATE sqllock_schema_migrations SET dirty = true",
+	} {
+		_, err := db.Exec(statement)
+		must(t, err)
+	}
+	m, err := migrations.New(db, engine, nil)
+	must(t, err)
+	for range 2 {
+		must(t, m.Drop(ctx))
+		if got, want := tables(t, db), "schema_migrations sqllock_of_mine"; got != want {
+			t.Errorf("tables are %s, want %s", got, want)
+		}
+	}
+	must(t, migrations.Up(ctx, db, engine))
+}
+
+func TestBadArguments(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	for name, err := range map[string]error{
+		"nil DB":           migrations.Up(ctx, nil, engine),
+		"nil engine":       migrations.Up(ctx, db, nil),
+		"negative timeout": func() error { _, err := migrations.New(db, engine, &migrations.Options{LockTimeout: -1}); return err }(),
+		"minus two": func() error {
+			m, err := migrations.New(db, engine, nil)
+			must(t, err)
+			_, err = m.Up(ctx, -2)
+			return err
+		}(),
+	} {
+		if !errors.Is(err, dialect.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	closed, err := sqlite.Open("sqlite://" + newFile(t))
+	must(t, err)
+	must(t, closed.Close())
+	var connect *migrations.ConnectError
+	if err := migrations.Up(ctx, closed, engine); !errors.As(err, &connect) {
+		t.Errorf("closed DB: %v", err)
+	}
+	missing := open(t, "/nonexistent/folder/a.db")
+	if err := migrations.Up(ctx, missing, engine); !errors.As(err, &connect) {
+		t.Errorf("missing folder: %v", err)
+	}
+}

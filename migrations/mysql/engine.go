@@ -1,0 +1,111 @@
+// Package mysql has sqllock's migrations for MySQL and MariaDB.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/golang-migrate/migrate/v4/database/mysql"
+
+	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/migrations"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+// Engine is MySQL and MariaDB: see migrations.Up. DDL commits by itself there, so every file is one statement. GET_LOCK
+// is local to a server: let the processes of a Galera cluster migrate through the same node.
+var Engine = &migrations.Engine{
+	Name:       "mysql",
+	Files:      files,
+	Driver:     newDriver,
+	TryLock:    tryLock,
+	Unlock:     unlock,
+	HasTable:   "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+	MigrateURL: migrateURL,
+	Position:   position,
+}
+
+func newDriver(db *sql.DB, table string) (database.Driver, error) {
+	return mysql.WithInstance(db, &mysql.Config{MigrationsTable: table})
+}
+
+// tryLock takes the lock that golang-migrate's own command would take for this table, so the two don't run at once.
+func tryLock(ctx context.Context, conn *sql.Conn, table string) (bool, error) {
+	name, err := lockName(ctx, conn, table)
+	if err != nil {
+		return false, err
+	}
+	var locked sql.NullBool
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 0)", name).Scan(&locked); err != nil {
+		return false, err
+	}
+	if !locked.Valid {
+		return false, errors.New("the server couldn't take the lock: GET_LOCK answered NULL")
+	}
+	return locked.Bool, nil
+}
+
+func unlock(ctx context.Context, conn *sql.Conn, table string) error {
+	name, err := lockName(ctx, conn, table)
+	if err != nil {
+		return err
+	}
+	var released sql.NullBool
+	if err := conn.QueryRowContext(ctx, "SELECT RELEASE_LOCK(?)", name).Scan(&released); err != nil {
+		return err
+	}
+	if !released.Bool {
+		return errors.New("the server had lost the lock meanwhile, so another process may have migrated too")
+	}
+	return nil
+}
+
+func lockName(ctx context.Context, conn *sql.Conn, table string) (string, error) {
+	var name sql.NullString
+	if err := conn.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&name); err != nil {
+		return "", err
+	}
+	if !name.Valid {
+		return "", errors.New("no database is selected: name one in the data source name")
+	}
+	return database.GenerateAdvisoryLockId(name.String + ":" + table)
+}
+
+var atLine = regexp.MustCompile(` at line (\d+)$`)
+
+// position reads the line, which MySQL has in the message of a syntax error only.
+func position(err error, _ string) (line, column int) {
+	var e *driver.MySQLError
+	if !errors.As(err, &e) {
+		return 0, 0
+	}
+	if match := atLine.FindStringSubmatch(e.Message); match != nil {
+		line, _ = strconv.Atoi(match[1])
+	}
+	return line, 0
+}
+
+// migrateURL is the URL in the form that go-sql-driver parses.
+func migrateURL(raw string) (string, error) {
+	dsn, err := dburl.MySQL(raw)
+	if err != nil {
+		return "", err
+	}
+	_, query, found := strings.Cut(dsn[strings.LastIndexByte(dsn, ')')+1:], "?")
+	switch {
+	case !found:
+		dsn += "?timeout=10s"
+	case !strings.HasPrefix(query, "timeout=") && !strings.Contains(query, "&timeout="):
+		dsn += "&timeout=10s"
+	}
+	return "mysql://" + dsn, nil
+}

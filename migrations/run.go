@@ -1,0 +1,141 @@
+package migrations
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+)
+
+// run applies what the plan asks for, one after the other, and answers what was applied.
+func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err error) {
+	err = m.target.locked(ctx, m.options, func(s session) error {
+		at, dirty, err := s.driver.Version()
+		if err != nil {
+			return err
+		}
+		if dirty {
+			return m.dirty(at)
+		}
+		var steps []Step
+		if steps, short, err = p(m.files, at); err != nil {
+			return err
+		}
+		for i, step := range steps {
+			if ctx.Err() != nil {
+				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: context.Cause(ctx)}
+			}
+			if err := m.apply(s, &step, at); err != nil {
+				return err
+			}
+			at = step.target
+			done = append(done, step)
+			if m.options.Progress != nil {
+				m.options.Progress(step)
+			}
+		}
+		return nil
+	})
+	return done, short, err
+}
+
+// apply applies one migration, by golang-migrate, and undoes it if it fails and that is possible.
+func (m *Migrator) apply(s session, step *Step, at int) error {
+	var text []byte
+	var body io.ReadCloser
+	if step.Source() != "" {
+		var err error
+		// All of it before anything is sent: golang-migrate would run a file that breaks off while being read.
+		if text, err = fs.ReadFile(m.fsys, step.Source()); err != nil {
+			return err
+		}
+		body = io.NopCloser(bytes.NewReader(text))
+	}
+	migration, err := migrate.NewMigration(body, step.Name, step.Version, step.target)
+	if err != nil {
+		return err
+	}
+	runner, err := migrate.NewWithInstance("", nil, "", unlocked{s.driver})
+	if err != nil {
+		return err
+	}
+	if s.savepoints {
+		if err := s.exec("SAVEPOINT sqllock_migration"); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	err = runner.Run(migration)
+	step.Took = time.Since(begun)
+	if err != nil && body != nil {
+		_, _ = io.Copy(io.Discard, migration.BufferedBody) // else the goroutine that fills it would stay
+	}
+	switch {
+	case err == nil && s.savepoints:
+		return s.exec("RELEASE SAVEPOINT sqllock_migration")
+	case err != nil:
+		return m.failed(s, step, at, string(text), err)
+	}
+	return nil
+}
+
+// failed undoes what can be undone, and says what happened.
+func (m *Migrator) failed(s session, step *Step, at int, text string, err error) error {
+	var undo error
+	if s.savepoints {
+		undo = s.exec("ROLLBACK TO SAVEPOINT sqllock_migration")
+	}
+	cause, query, refused := databaseError(err)
+	if !refused {
+		return errors.Join(fmt.Errorf("%s: %w", step, err), undo)
+	}
+	e := &StatementError{File: step.Source(), Err: cause, Version: at}
+	if !s.savepoints {
+		e.Version, e.Dirty = step.target, true
+	}
+	line, column := m.target.position(cause, query)
+	e.Line, e.Column, e.Excerpt = locate(text, query, line, column)
+	return errors.Join(e, undo)
+}
+
+// databaseError takes the server's own error, and what was sent, out of golang-migrate's, which doesn't unwrap.
+func databaseError(err error) (cause error, query string, ok bool) {
+	var pointer *database.Error
+	if errors.As(err, &pointer) {
+		return pointer.OrigErr, string(pointer.Query), true
+	}
+	var value database.Error
+	if errors.As(err, &value) {
+		return value.OrigErr, string(value.Query), true
+	}
+	return err, "", false
+}
+
+// dirty is the error for a dirty version: both the migration up to it and the one down to it may be to blame.
+func (m *Migrator) dirty(at int) error {
+	e := &DirtyError{Version: at}
+	e.Table, _ = m.target.table()
+	i, known := index(m.files, at)
+	if !known {
+		return e
+	}
+	if i >= 0 && m.files[i].Up != "" {
+		e.Files = append(e.Files, m.files[i].Up)
+	}
+	if i+1 < len(m.files) && m.files[i+1].Down != "" {
+		e.Files = append(e.Files, m.files[i+1].Down)
+	}
+	return e
+}
+
+// unlocked is a driver whose lock is held already, for as long as the whole run.
+type unlocked struct{ database.Driver }
+
+func (unlocked) Lock() error   { return nil }
+func (unlocked) Unlock() error { return nil }
