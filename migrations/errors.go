@@ -39,7 +39,7 @@ func (e *DirtyError) As(target any) bool {
 
 // StatementError says that the database refused what stands in a migration.
 type StatementError struct {
-	File         string
+	File         string // its name
 	Line, Column int    // in the file, from 1; 0 if unknown
 	Excerpt      string // the line, or the statement where the line is unknown
 	Err          error  // the database's
@@ -73,7 +73,7 @@ func (e *StatementError) Unwrap() error { return e.Err }
 // LockTimeoutError says that another process was migrating for all of the time that we were willing to wait. It
 // matches migrate.ErrLockTimeout.
 type LockTimeoutError struct {
-	Timeout time.Duration
+	Timeout time.Duration // how long we waited
 }
 
 // Error says what to do.
@@ -89,7 +89,7 @@ func (e *LockTimeoutError) Unwrap() error { return migrate.ErrLockTimeout }
 type StoppedError struct {
 	Version   int // the version that the database is at now
 	Remaining int // how many migrations were still to apply
-	Cause     error
+	Cause     error // why ctx ended
 }
 
 // Error says where it stopped.
@@ -103,7 +103,7 @@ func (e *StoppedError) Unwrap() error { return e.Cause }
 
 // UnknownVersionError says that there is no migration of that version.
 type UnknownVersionError struct {
-	Version, Latest uint
+	Version, Latest uint // the one that isn't there, and the last one that is
 	Asked           bool // it is the version that the caller named; else the one that the database is at
 }
 
@@ -122,7 +122,7 @@ func (e *UnknownVersionError) Error() string {
 
 // ShortError says that fewer migrations were left than asked for. Those that were there are applied.
 type ShortError struct {
-	Asked, Short int
+	Asked, Short int // how many were asked for, and how many of these weren't there
 }
 
 // Error says how many.
@@ -132,7 +132,7 @@ func (e *ShortError) Error() string {
 
 // ConnectError says that the database couldn't be reached or wouldn't let us in. Nothing was changed.
 type ConnectError struct {
-	Err error
+	Err error // the driver's
 }
 
 // Error says what to check.

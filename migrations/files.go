@@ -12,8 +12,8 @@ import (
 // File is one version's migration. Up or Down, the names of its files, are empty where there is none: that way then
 // changes the version only.
 type File struct {
-	Version  uint
-	Name     string
+	Version  uint   // the number that the files' names begin with
+	Name     string // what comes after it
 	Up, Down string
 }
 

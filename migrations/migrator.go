@@ -58,8 +58,8 @@ type Options struct {
 // Step is one migration that a run applied.
 type Step struct {
 	File
-	Down bool
-	Took time.Duration
+	Down bool          // it was undone
+	Took time.Duration // how long that was
 
 	target int
 }
