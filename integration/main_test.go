@@ -6,4 +6,7 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-func TestMain(m *testing.M) { servers.Main(m) }
+func TestMain(m *testing.M) {
+	runWorker() // doesn't return in a worker process
+	servers.Main(m)
+}

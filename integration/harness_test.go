@@ -1,0 +1,140 @@
+package integration
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// long tells whether the tests that run for a time should run for as long as is promised of them.
+var long = os.Getenv("SQLLOCK_TEST_LONG") != ""
+
+// lasting is how long a test that runs for a time runs.
+func lasting(short, full time.Duration) time.Duration {
+	if long {
+		return full
+	}
+	return short
+}
+
+// serverEngines are the engines that have a server: SQLite runs in the processes themselves.
+var serverEngines = []string{"postgres15", "postgres18", "mysql", "mariadb"}
+
+// eachPrivate runs f as a parallel subtest for every engine that has a server.
+func eachPrivate(t *testing.T, f func(t *testing.T, engine string)) {
+	t.Helper()
+	for _, engine := range serverEngines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			f(t, engine)
+		})
+	}
+}
+
+// database is the URL of a database on s with sqllock's tables and an empty ledger.
+func database(t testing.TB, s *servers.Server) string {
+	t.Helper()
+	url := s.Database(t)
+	prepare(t, url)
+	return url
+}
+
+// prepare makes sqllock's tables and an empty ledger.
+func prepare(t testing.TB, url string) {
+	t.Helper()
+	target := connect(t, url)
+	if err := migrations.Up(t.Context(), target.DB, target.engine); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, target, ledgerTable...)
+}
+
+// connect opens the database for as long as the test lasts.
+func connect(t testing.TB, url string) *target {
+	t.Helper()
+	target, err := openURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if closer, ok := target.Dialect.(io.Closer); ok {
+			if err := closer.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := target.DB.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return target
+}
+
+func execute(t testing.TB, target *target, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := target.DB.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// scan reads one value.
+func scan[T any](t testing.TB, target *target, query string) (value T) {
+	t.Helper()
+	if err := target.DB.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+// client is a Client in the test's own process, closed with the test. It reaps when it is told to.
+func client(t testing.TB, target *target, opts sqllock.Options) *sqllock.Client {
+	t.Helper()
+	if opts.ReapEvery == 0 {
+		opts.ReapEvery = -1
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c, err := sqllock.New(t.Context(), target.Dialect, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(context.Background()); err != nil {
+			t.Error("Close:", err)
+		}
+	})
+	return c
+}
+
+// await asks until ok, for what nobody tells of by itself.
+func await(t testing.TB, what string, within time.Duration, ok func() bool) time.Duration {
+	t.Helper()
+	started := time.Now()
+	for !ok() {
+		if time.Since(started) > within {
+			t.Fatalf("waited %s in vain for %s", within, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(started)
+}
+
+// heldLocks are the names of the locks that somebody holds, or a dead one has left.
+func heldLocks(ctx context.Context, c *sqllock.Client) (names []string, err error) {
+	for info, err := range c.Locks(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, info.Name)
+	}
+	return names, nil
+}

@@ -1,0 +1,134 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// The ledger is an application's own table beside sqllock's. It has no unique key on purpose: nothing but the lock
+// keeps two workers from writing the same line. All its columns are integers, so that statements need no placeholders,
+// which each engine writes in another way.
+var ledgerTable = []string{
+	`CREATE TABLE ledger (account BIGINT NOT NULL, line BIGINT NOT NULL, worker BIGINT NOT NULL, routine BIGINT NOT NULL,
+		job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
+	"CREATE INDEX ledger_lines ON ledger (account, line)",
+}
+
+// entry is one line of the ledger: it continues the line that its writer had read.
+type entry struct {
+	Account              int64
+	Line                 int64
+	Worker, Routine, Job int64
+	Fence                int64
+	Balance              int64 // that of the line before, and the job's number
+}
+
+// errUnsure: the commit failed, and so may or may not have happened.
+var errUnsure = errors.New("outcome unknown")
+
+const statementLimit = 20 * time.Second
+
+// write does a job: it reads the newest line, and adds the next one in a guarded transaction. Any error but errUnsure
+// means that nothing was written.
+func (e entry) write(ctx context.Context, db *sql.DB, lock *sqllock.Lock) error {
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	err := db.QueryRowContext(ctx, fmt.Sprintf(
+		"SELECT line, balance FROM ledger WHERE account = %d ORDER BY line DESC LIMIT 1", e.Account)).Scan(&e.Line, &e.Balance)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	e.Line++
+	e.Balance += e.Job
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	_, err = tx.ExecContext(ctx, fmt.Sprintf(
+		"INSERT INTO ledger (account, line, worker, routine, job, fence, balance) VALUES (%d, %d, %d, %d, %d, %d, %d)",
+		e.Account, e.Line, e.Worker, e.Routine, e.Job, e.Fence, e.Balance))
+	if err != nil {
+		return err
+	}
+	if err := lock.Guard(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%w: %w", errUnsure, err)
+	}
+	return nil
+}
+
+// readLedger reads the whole ledger, each account's lines in order.
+func readLedger(t testing.TB, db *sql.DB) []entry {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(),
+		"SELECT account, line, worker, routine, job, fence, balance FROM ledger ORDER BY account, line, fence")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var all []entry
+	for rows.Next() {
+		var e entry
+		if err := rows.Scan(&e.Account, &e.Line, &e.Worker, &e.Routine, &e.Job, &e.Fence, &e.Balance); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// prove checks what the locks promised, by the ledger and by what the workers said of their jobs: no overlap, fences
+// that strictly grow, nothing lost, nothing written twice, and nothing written that was refused.
+func (b *book) prove(t testing.TB, db *sql.DB) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var before entry
+	seen := make(map[jobID]bool)
+	all := readLedger(t, db)
+	for _, e := range all {
+		if e.Account != before.Account {
+			before = entry{Account: e.Account}
+		}
+		id := jobID{e.Worker, e.Routine, e.Job}
+		switch {
+		case e.Line != before.Line+1:
+			t.Errorf("overlap: account %d has line %d after line %d (fences %d, %d)", e.Account, e.Line, before.Line, e.Fence, before.Fence)
+		case e.Balance != before.Balance+e.Job:
+			t.Errorf("overlap: account %d, line %d: its balance doesn't continue that of the line before", e.Account, e.Line)
+		case e.Fence <= before.Fence:
+			t.Errorf("account %d, line %d: fence %d is not greater than %d before it", e.Account, e.Line, e.Fence, before.Fence)
+		}
+		if seen[id] {
+			t.Errorf("twice: %+v stands in the ledger twice", id)
+		}
+		seen[id] = true
+		if !b.mayStand(id) {
+			t.Errorf("%+v stands in the ledger, and its worker said %q", id, b.jobs[id])
+		}
+		before = e
+	}
+	lost := 0
+	for id, outcome := range b.jobs {
+		if outcome == wrote && !seen[id] {
+			lost++
+			t.Errorf("lost: %+v was reported as written, and is not in the ledger", id)
+		}
+	}
+	t.Logf("the ledger's proof: %d lines; jobs by outcome: %v", len(all), b.counts)
+	if b.counts[wrote] == 0 {
+		t.Error("not one job was written: this has proven nothing")
+	}
+}

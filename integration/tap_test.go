@@ -1,0 +1,76 @@
+package integration
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// tap is a dialect that lets a test stand around every statement of a Client: to count it, hold it back, or cut its
+// reply. around must call do once. Guard isn't tapped: it runs in the application's own transaction.
+type tap struct {
+	dialect.Dialect
+	around func(operation string, do func())
+}
+
+// through runs f as around wants it.
+func through[T any](d *tap, operation string, f func() (T, error)) (answer T, err error) {
+	d.around(operation, func() { answer, err = f() })
+	return answer, err
+}
+
+func (d *tap) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	return through(d, "acquire", func() ([]dialect.Grant, error) { return d.Dialect.Acquire(ctx, requests) })
+}
+
+func (d *tap) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	return through(d, "release", func() ([]bool, error) { return d.Dialect.Release(ctx, claims) })
+}
+
+func (d *tap) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
+	return through(d, "free", func() ([]bool, error) { return d.Dialect.Free(ctx, orphans) })
+}
+
+func (d *tap) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	return through(d, "look", func() ([]dialect.Row, error) { return d.Dialect.Look(ctx, keys) })
+}
+
+func (d *tap) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	return through(d, "list", func() ([]dialect.Row, error) { return d.Dialect.List(ctx, after, heldOnly, limit) })
+}
+
+func (d *tap) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
+	return through(d, "purge", func() (int, error) { return d.Dialect.Purge(ctx, idle, limit) })
+}
+
+func (d *tap) CreateLease(ctx context.Context, lease dialect.Lease) error {
+	_, err := through(d, "create", func() (any, error) { return nil, d.Dialect.CreateLease(ctx, lease) })
+	return err
+}
+
+func (d *tap) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
+	return through(d, "renew", func() ([]bool, error) { return d.Dialect.RenewLeases(ctx, ids) })
+}
+
+func (d *tap) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
+	return through(d, "bury", func() ([]dialect.Burial, error) { return d.Dialect.BuryLeases(ctx, ids) })
+}
+
+func (d *tap) BuryExpired(ctx context.Context, limit int) (int, error) {
+	return through(d, "bury", func() (int, error) { return d.Dialect.BuryExpired(ctx, limit) })
+}
+
+func (d *tap) DeleteLeases(ctx context.Context, ids []string) error {
+	_, err := through(d, "delete", func() (any, error) { return nil, d.Dialect.DeleteLeases(ctx, ids) })
+	return err
+}
+
+// Close closes the dialect if it keeps something open.
+func (d *tap) Close() error {
+	if closer, ok := d.Dialect.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}

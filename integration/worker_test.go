@@ -1,0 +1,199 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// A worker is this test binary run again, as a process that tests can kill and freeze. It reads commands from stdin
+// and writes what it has to tell to stdout, a line of JSON each, and ends with its stdin.
+
+const workerEnv = "SQLLOCK_TEST_WORKER" // a setup
+
+// setup is what a worker is made with.
+type setup struct {
+	URL        string // none: a worker without a Client
+	Holder     string
+	TTL        time.Duration
+	ReapEvery  time.Duration
+	PurgeAfter time.Duration
+}
+
+// command asks a worker to do something; it does its commands at the same time.
+type command struct {
+	ID   int
+	Name string
+	Args json.RawMessage
+}
+
+// message is what a worker tells: the answer to the command with that ID, or, without one, an event.
+type message struct {
+	ID    int             `json:",omitempty"`
+	Event string          `json:",omitempty"`
+	Value json.RawMessage `json:",omitempty"`
+	Err   *remoteError    `json:",omitempty"`
+}
+
+// worker is the state of a worker process.
+type worker struct {
+	setup  setup
+	target *target
+	gate   sync.RWMutex // held for reading while a statement is under way
+	locks  *sqllock.Client
+
+	mu     sync.Mutex // guards what follows
+	out    *json.Encoder
+	held   map[string]*sqllock.Lock
+	ending []context.CancelFunc // of the loads under way
+}
+
+type handler func(w *worker, ctx context.Context, args json.RawMessage) (any, error)
+
+// handlers are what workers can do: each file adds its own, with handle.
+var handlers = map[string]handler{}
+
+// handle adds a command to what workers can do. It answers true, to be called at a package variable.
+func handle[Args any](name string, f func(w *worker, ctx context.Context, args Args) (any, error)) bool {
+	handlers[name] = func(w *worker, ctx context.Context, text json.RawMessage) (any, error) {
+		var args Args
+		if err := json.Unmarshal(text, &args); err != nil {
+			return nil, err
+		}
+		return f(w, ctx, args)
+	}
+	return true
+}
+
+// runWorker is the whole life of a worker process. In any other process it returns at once.
+func runWorker() {
+	text := os.Getenv(workerEnv)
+	if text == "" {
+		return
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	w := &worker{out: json.NewEncoder(os.Stdout), held: make(map[string]*sqllock.Lock)}
+	err := json.Unmarshal([]byte(text), &w.setup)
+	if err == nil && w.setup.URL != "" {
+		err = w.open(context.Background())
+	}
+	w.tell(message{Event: "ready", Err: remote(err)})
+	if err != nil {
+		os.Exit(1)
+	}
+	w.serve(context.Background())
+	os.Exit(0)
+}
+
+func (w *worker) open(ctx context.Context) error {
+	var err error
+	if w.target, err = openURL(w.setup.URL); err != nil {
+		return err
+	}
+	d := &tap{Dialect: w.target.Dialect, around: func(_ string, do func()) {
+		w.gate.RLock()
+		defer w.gate.RUnlock()
+		do()
+	}}
+	w.locks, err = sqllock.New(ctx, d, &sqllock.Options{
+		TTL: w.setup.TTL, Holder: w.setup.Holder, ReapEvery: w.setup.ReapEvery, PurgeAfter: w.setup.PurgeAfter,
+	})
+	return err
+}
+
+// serve runs commands until stdin ends, which it does when the test's process dies.
+func (w *worker) serve(ctx context.Context) {
+	for in := json.NewDecoder(bufio.NewReader(os.Stdin)); ; {
+		var c command
+		if in.Decode(&c) != nil {
+			return
+		}
+		go func() {
+			answer := message{ID: c.ID}
+			do, ok := handlers[c.Name]
+			if !ok {
+				do = func(*worker, context.Context, json.RawMessage) (any, error) {
+					return nil, fmt.Errorf("there is no command %q", c.Name)
+				}
+			}
+			value, err := do(w, ctx, c.Args)
+			answer.Err = remote(err)
+			answer.Value, err = json.Marshal(value)
+			if err != nil {
+				answer.Err = remote(err)
+			}
+			w.tell(answer)
+		}()
+	}
+}
+
+// tell writes a line. That nobody reads any more ends the worker: its test is over.
+func (w *worker) tell(m message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.out.Encode(m); err != nil {
+		os.Exit(1)
+	}
+}
+
+func (w *worker) event(name string, value any) {
+	text, err := json.Marshal(value)
+	w.tell(message{Event: name, Value: text, Err: remote(err)})
+}
+
+// lock is a lock that the worker holds, or has held.
+func (w *worker) lock(name string) (*sqllock.Lock, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held[name] == nil {
+		return nil, fmt.Errorf("this worker has never held %q", name)
+	}
+	return w.held[name], nil
+}
+
+// sentinels are the errors that can be told apart on the other side of the pipe.
+var sentinels = []error{
+	sqllock.ErrNotAcquired, sqllock.ErrLost, sqllock.ErrNotHeld, sqllock.ErrClosed, sqllock.ErrSchema, sqllock.ErrInvalid,
+	sqllock.ErrUnsupported, context.Canceled, context.DeadlineExceeded, errUnsure,
+}
+
+// remoteError is an error from another process.
+type remoteError struct {
+	Text string
+	Is_  []int              // indexes of sentinels
+	Held *sqllock.HeldError `json:",omitempty"`
+}
+
+func remote(err error) *remoteError {
+	if err == nil {
+		return nil
+	}
+	e := &remoteError{Text: err.Error()}
+	for i, target := range sentinels {
+		if errors.Is(err, target) {
+			e.Is_ = append(e.Is_, i)
+		}
+	}
+	e.Held, _ = errors.AsType[*sqllock.HeldError](err)
+	return e
+}
+
+func (e *remoteError) Error() string { return e.Text }
+
+// Is makes errors.Is work through the pipe.
+func (e *remoteError) Is(target error) bool {
+	for _, i := range e.Is_ {
+		if sentinels[i] == target {
+			return true
+		}
+	}
+	return false
+}
