@@ -1,7 +1,8 @@
 // Package mysql is the dialect for MySQL 8.0 and later and for MariaDB 10.6 and later, through go-sql-driver/mysql. It
 // finds out by itself which of the two it talks to.
 //
-// Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, nor on the isolation level. Each
+// Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, on the time zone, on strict mode,
+// or on the isolation level; only that under READ UNCOMMITTED, Look and List show what isn't committed yet. Each
 // pooled connection keeps the statements prepared that it has used: about twenty, of the server's
 // max_prepared_stmt_count.
 //

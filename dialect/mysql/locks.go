@@ -114,9 +114,9 @@ func release(ctx context.Context, s session, c dialect.Claim) (bool, error) {
 // that (innodb_snapshot_isolation, the default from 11.6.2) it answers error 1020 if the lock was acquired after tx
 // began to read: acquire first, then begin.
 //
-// Roll tx back if the answer is false or an error. Above READ COMMITTED, InnoDB keeps the row locked that it has looked at, and so
-// the release of its new holder waiting; and a deadlock, 1213, has rolled tx back already: its class, Transient, is
-// about the guard alone.
+// Roll tx back if the answer is false or an error. Above READ COMMITTED, InnoDB keeps the row locked that it has
+// looked at, and so the release of its new holder waiting; and a deadlock, 1213, has rolled tx back already: its
+// class, Transient, is about the guard alone.
 func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
 		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",

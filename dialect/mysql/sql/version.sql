@@ -1,1 +1,2 @@
+-- MariaDB names itself in it.
 SELECT VERSION()

@@ -1,0 +1,61 @@
+package mysql
+
+import (
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var statements = []string{
+	sqlVersion, sqlCluster, sqlSession, sqlEngines, sqlSchema,
+	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlBuryExpiredLease, sqlDeleteLease,
+	sqlLeases,
+	sqlAcquireMySQL, sqlAcquireMariaDB, sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard, sqlFree,
+	sqlLook, sqlList, sqlIdleLocks, sqlPurgeLock,
+}
+
+func TestEveryFileIsUsed(t *testing.T) {
+	names, err := fs.Glob(files, "sql/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "-- ") {
+			t.Errorf("%s doesn't start by saying why", name)
+		}
+		if !slices.Contains(statements, load(strings.TrimSuffix(strings.TrimPrefix(name, "sql/"), ".sql"))) {
+			t.Errorf("%s is not used", name)
+		}
+	}
+	if len(names) != len(statements) {
+		t.Errorf("%d files and %d statements", len(names), len(statements))
+	}
+}
+
+func TestStatements(t *testing.T) {
+	bad := map[string]*regexp.Regexp{
+		"a clock in the session's time zone": regexp.MustCompile(`(?i)\b(NOW|SYSDATE|CURRENT_TIMESTAMP|LOCALTIME\w*|UNIX_TIMESTAMP)\b`),
+		"a clock of whole seconds":           regexp.MustCompile(`UTC_TIMESTAMP(\(\)|[^(]|$)`),
+		"not one bare statement on one line": regexp.MustCompile(`;|--|\n`),
+		"quotes that ANSI_QUOTES changes":    regexp.MustCompile(`"`),
+	}
+	for _, text := range statements {
+		for why, pattern := range bad {
+			if found := pattern.FindString(text); found != "" {
+				t.Errorf("%s: %q in: %s", why, found, text)
+			}
+		}
+		if derived := strings.Contains(text, "SKIP LOCKED"); derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") {
+			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
+		}
+	}
+	if !strings.HasSuffix(sqlSeeLease, "FOR UPDATE") || !strings.HasPrefix(sqlSeeLease, "SELECT ") {
+		t.Errorf("a splitter wouldn't send this to the primary: %s", sqlSeeLease)
+	}
+}
