@@ -1,0 +1,101 @@
+// Package open goes from a database's URL to everything that is engine-specific: its dialect, its driver, its
+// migrations. It is the only package that knows all engines, for commands and examples that take a URL. A program with
+// one database uses that engine's packages directly, and links no others.
+package open
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/mysql"
+	"github.com/sqllock/sqllock/dialect/postgres"
+	"github.com/sqllock/sqllock/dialect/sqlite"
+	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/migrations"
+	mysqlmigrations "github.com/sqllock/sqllock/migrations/mysql"
+	pgmigrations "github.com/sqllock/sqllock/migrations/postgres"
+	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
+)
+
+// engine is what there is of one engine. URL takes schemes; also are those that only golang-migrate's command has.
+type engine struct {
+	schemes    []string
+	also       []string
+	open       func(url string) (*sql.DB, error)
+	dialect    func(db *sql.DB) dialect.Dialect
+	migrations *migrations.Engine
+}
+
+// A fifth engine is a line here.
+var engines = []engine{
+	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, of(postgres.New), pgmigrations.Engine},
+	{[]string{"mysql", "mariadb"}, nil, mysql.Open, of(mysql.New), mysqlmigrations.Engine},
+	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
+}
+
+func of[D dialect.Dialect](newDialect func(*sql.DB) D) func(*sql.DB) dialect.Dialect {
+	return func(db *sql.DB) dialect.Dialect { return newDialect(db) }
+}
+
+// Database is what URL answers.
+type Database struct {
+	Dialect    dialect.Dialect    // for sqllock.New
+	DB         *sql.DB            // the caller's to close
+	Migrations *migrations.Engine // for migrations.Up
+}
+
+// URL opens the database that a URL names:
+//
+//	postgres://user:password@host:port/db?sslmode=verify-full    also postgresql://
+//	mysql://user:password@host:port/db?tls=true                  also mariadb://, and …@tcp(host:port)/db
+//	sqlite:///abs/path.db, sqlite://rel/path.db                  also sqlite3://
+//
+// Each engine's Open says which settings it adds. Nothing is connected to yet, so a server that is down shows at the
+// first use. An error wraps dialect.ErrInvalid, names the URL without its password, and says what is wrong with it.
+func URL(url string) (*Database, error) {
+	e, err := find(url, false)
+	if err != nil {
+		return nil, err
+	}
+	db, err := e.open(url)
+	if err != nil {
+		return nil, err
+	}
+	return &Database{Dialect: e.dialect(db), DB: db, Migrations: e.migrations}, nil
+}
+
+// Migrations is the engine of a URL's scheme, among them those that only golang-migrate's command has. Its error
+// is like URL's.
+func Migrations(url string) (*migrations.Engine, error) {
+	e, err := find(url, true)
+	return e.migrations, err
+}
+
+// Schemes lists what a URL may begin with.
+func Schemes() []string {
+	var schemes []string
+	for _, e := range engines {
+		schemes = append(schemes, e.schemes...)
+	}
+	return schemes
+}
+
+// Redact is url with every password in it replaced by xxxxx, for logs. The URL need not be well-formed: where it
+// isn't, rather more is hidden than less.
+func Redact(url string) string { return dburl.Redact(url) }
+
+func find(url string, also bool) (engine, error) {
+	scheme, _, err := dburl.Cut(url)
+	if err == nil {
+		for _, e := range engines {
+			if slices.Contains(e.schemes, scheme) || also && slices.Contains(e.also, scheme) {
+				return e, nil
+			}
+		}
+	}
+	return engine{}, fmt.Errorf("%w: database URL %q: it must begin with %s://", dialect.ErrInvalid, dburl.Redact(url),
+		strings.Join(Schemes(), "://, "))
+}
