@@ -82,7 +82,7 @@ func count(ctx context.Context, s session, text string, args ...any) (int, error
 }
 
 // each calls ask for every element in turn: a statement each, with a commit of its own.
-func each[In, Out any](ctx context.Context, what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
+func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -90,21 +90,17 @@ func each[In, Out any](ctx context.Context, what string, in []In, ask func(In) (
 	for i, one := range in {
 		answer, err := ask(one)
 		if err != nil {
-			return nil, fail(ctx, what, err)
+			return nil, fail(what, err)
 		}
 		out[i] = answer
 	}
 	return out, nil
 }
 
-// fail says what failed, and keeps the cause for Classify. The driver's "interrupted" doesn't say by whom: if ctx has
-// ended, by that.
-func fail(ctx context.Context, what string, err error) error {
+// fail says what failed, and keeps the cause for Classify.
+func fail(what string, err error) error {
 	if err == nil {
 		return nil
-	}
-	if code, ok := codeOf(err); ok && code == codeInterrupt && ctx.Err() != nil {
-		return fmt.Errorf("sqlite: %s: %w: %w", what, ctx.Err(), err)
 	}
 	return fmt.Errorf("sqlite: %s: %w", what, err)
 }

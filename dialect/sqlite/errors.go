@@ -18,7 +18,6 @@ const (
 	codeBusy       = 5
 	codeLocked     = 6
 	codeReadOnly   = 8
-	codeInterrupt  = 9
 	codeCorrupt    = 11
 	codeFull       = 13
 	codeCantOpen   = 14

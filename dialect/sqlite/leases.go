@@ -9,7 +9,7 @@ import (
 
 // CreateLease writes a new lease that runs out TTL from now.
 func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
-	return fail(ctx, "create lease", d.createLease(ctx, d.pool, lease))
+	return fail("create lease", d.createLease(ctx, d.pool, lease))
 }
 
 func (d *Dialect) createLease(ctx context.Context, s session, lease dialect.Lease) error {
@@ -19,7 +19,7 @@ func (d *Dialect) createLease(ctx context.Context, s session, lease dialect.Leas
 
 // RenewLeases moves the end of each lease that hasn't run out to its TTL from now.
 func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
-	return each(ctx, "renew lease", ids, func(id string) (bool, error) { return d.renewLease(ctx, d.pool, id) })
+	return each("renew lease", ids, func(id string) (bool, error) { return d.renewLease(ctx, d.pool, id) })
 }
 
 func (d *Dialect) renewLease(ctx context.Context, s session, id string) (bool, error) {
@@ -29,7 +29,7 @@ func (d *Dialect) renewLease(ctx context.Context, s session, id string) (bool, e
 
 // BuryLeases deletes those of the leases that have run out, and tells which are dead.
 func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
-	return each(ctx, "bury lease", ids, func(id string) (dialect.Burial, error) { return d.buryLease(ctx, d.pool, id) })
+	return each("bury lease", ids, func(id string) (dialect.Burial, error) { return d.buryLease(ctx, d.pool, id) })
 }
 
 // buryLease deletes first and looks for a living lease later: whoever finds none then has found it dead.
@@ -57,11 +57,11 @@ func micro(rows *sql.Rows) (us int64, err error) { return us, rows.Scan(&us) }
 // BuryExpired deletes up to limit leases that have run out.
 func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
 	n, err := count(ctx, d.pool, d.sql.buryExpired, max(limit, 0))
-	return n, fail(ctx, "bury expired leases", err)
+	return n, fail("bury expired leases", err)
 }
 
 // DeleteLeases deletes the leases, run out or not.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
-	_, err := each(ctx, "delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
+	_, err := each("delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
 	return err
 }

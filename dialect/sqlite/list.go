@@ -11,7 +11,7 @@ import (
 // Look reads lock rows with their leases. One joined statement is enough here: it sees both tables at one moment, and
 // a lease is committed before any lock names it.
 func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	return each(ctx, "look", keys, func(k dialect.Key) (dialect.Row, error) { return d.look(ctx, d.pool, k) })
+	return each("look", keys, func(k dialect.Key) (dialect.Row, error) { return d.look(ctx, d.pool, k) })
 }
 
 func (d *Dialect) look(ctx context.Context, s session, key dialect.Key) (dialect.Row, error) {
@@ -25,7 +25,7 @@ func (d *Dialect) look(ctx context.Context, s session, key dialect.Key) (dialect
 // List reads up to limit lock rows beyond the key after, in the byte order of the names.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
 	rows, err := d.list(ctx, d.pool, after, heldOnly, limit)
-	return rows, fail(ctx, "list", err)
+	return rows, fail("list", err)
 }
 
 func (d *Dialect) list(ctx context.Context, s session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {

@@ -11,7 +11,7 @@ import (
 
 // Acquire takes each lock whose row is free, missing, or already the owner's: one statement each.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
-	return each(ctx, "acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
+	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
 }
 
 func (d *Dialect) acquire(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
@@ -25,7 +25,7 @@ func (d *Dialect) acquire(ctx context.Context, s session, r dialect.Request) (di
 
 // Release frees each lock that still names the claim's owner: one statement each.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each(ctx, "release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
+	return each("release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
 }
 
 // Guard writes each row that still names the claim's owner, unchanged, in the caller's transaction: SQLite's one
@@ -34,9 +34,9 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 // _txlock=immediate, which Open sets, avoids that.
 func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
-		return nil, fail(ctx, "guard", fmt.Errorf("%w: the *sql.Tx is nil", dialect.ErrInvalid))
+		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil", dialect.ErrInvalid))
 	}
-	return each(ctx, "guard", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, tx, d.sql.guard, c) })
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, tx, d.sql.guard, c) })
 }
 
 // claim runs a statement that touches the row if it is still the owner's.
@@ -48,7 +48,7 @@ func (d *Dialect) claim(ctx context.Context, s session, text string, c dialect.C
 // Free frees each lock that still has the orphan's fence and dead lease: one statement each. Behind a guarded
 // transaction it waits like every write, and then fails as Transient.
 func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return each(ctx, "free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
+	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
 }
 
 func (d *Dialect) free(ctx context.Context, s session, o dialect.Orphan) (bool, error) {
@@ -59,5 +59,5 @@ func (d *Dialect) free(ctx context.Context, s session, o dialect.Orphan) (bool, 
 // Purge deletes up to limit lock rows that have been free for longer than idle.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
 	n, err := count(ctx, d.pool, d.sql.purge, micros(idle), max(limit, 0))
-	return n, fail(ctx, "purge", err)
+	return n, fail("purge", err)
 }

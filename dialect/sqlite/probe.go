@@ -15,14 +15,14 @@ import (
 // is Transient. A database in memory or a temporary one is refused: it isn't shared, or ends with its last connection.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	if err := dialect.CheckDB(d.db); err != nil {
-		return dialect.Server{}, fail(ctx, "probe", err)
+		return dialect.Server{}, fail("probe", err)
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
 		err = d.tryAll(ctx)
 	}
 	if err != nil {
-		return dialect.Server{}, fail(ctx, "probe", d.explain(err))
+		return dialect.Server{}, fail("probe", d.explain(err))
 	}
 	return server, nil
 }

@@ -1,0 +1,283 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+func raw(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// TestProbeRefuses: what can't serve locks is said at once, and what to do about it.
+func TestProbeRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "locks.db")
+	migrate(t, open(t, path))
+	notADB := filepath.Join(dir, "text")
+	if err := os.WriteFile(notADB, []byte(strings.Repeat("this is not a database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		dsn, says string
+		want      dialect.Class
+	}{
+		{":memory:", "in memory", dialect.Permanent},
+		{"file::memory:?cache=shared", "in memory", dialect.Permanent},
+		{"file:/x?vfs=memdb", "in memory", dialect.Permanent},
+		{"", "in memory or temporary", dialect.Permanent},
+		{"file:" + path + "?mode=ro", "read-only", dialect.ReadOnly},
+		{"file:" + path + "?_pragma=query_only(1)", "read-only", dialect.ReadOnly},
+		{"file:" + filepath.Join(dir, "none", "x.db"), "directory", dialect.Permanent},
+		{"file:" + dir, "can't be opened", dialect.Permanent},
+		{"file:" + notADB, "not a database", dialect.Permanent},
+		{"file:" + filepath.Join(dir, "new.db"), "sqllock-migrate up", dialect.NoSchema},
+	} {
+		d := New(raw(t, c.dsn))
+		_, err := d.Probe(t.Context())
+		if err == nil || !strings.Contains(err.Error(), c.says) || d.Classify(err) != c.want {
+			t.Errorf("%q: %v (class %s), want %q (class %s)", c.dsn, err, d.Classify(err), c.says, c.want)
+		}
+	}
+}
+
+// TestNilDB: without a database every call is an error, and none panics.
+func TestNilDB(t *testing.T) {
+	d := New(nil)
+	_, err := d.Acquire(t.Context(), make([]dialect.Request, 1))
+	if !errors.Is(err, dialect.ErrInvalid) || d.Classify(err) != dialect.Permanent {
+		t.Errorf("Acquire: %v (class %s)", err, d.Classify(err))
+	}
+	if err := d.CreateLease(t.Context(), dialect.Lease{}); !errors.Is(err, dialect.ErrInvalid) {
+		t.Errorf("CreateLease: %v", err)
+	}
+}
+
+// TestTriggerIsFound: tables that look right and don't do what was asked.
+func TestTriggerIsFound(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "locks.db"))
+	migrate(t, db)
+	if _, err := db.Exec(`CREATE TRIGGER keep BEFORE DELETE ON sqllock_leases BEGIN SELECT raise(IGNORE); END`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(db).Probe(t.Context()); !errors.Is(err, dialect.ErrUnsupported) {
+		t.Errorf("Probe: %v", err)
+	}
+}
+
+// TestClockAfterWaiting: the clock is read when the write lock is had, not when it was asked for.
+func TestClockAfterWaiting(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "locks.db"))
+	migrate(t, db)
+	d := New(db)
+	tx, err := db.Begin() // immediate: the write lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	var committed time.Time
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(300 * time.Millisecond)
+		committed = time.Now()
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+	}()
+	key := dialect.Key{Name: "n"}
+	grants, err := d.Acquire(t.Context(), []dialect.Request{{Key: key, LeaseID: "l", Owner: "o", HoldAtLeast: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	rows, err := d.Look(t.Context(), []dialect.Key{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := committed.Add(-2 * time.Millisecond)
+	if at := time.UnixMicro(grants[0].Fence); at.Before(least) || rows[0].AcquiredAt.Before(least) {
+		t.Errorf("fence %s, acquired %s, the lock was to be had from %s on", at, rows[0].AcquiredAt, committed)
+	}
+	if passed := time.Since(committed); rows[0].FreeIn < time.Minute-passed-2*time.Millisecond {
+		t.Errorf("free in %s, %s after it could be had", rows[0].FreeIn, passed)
+	}
+}
+
+// TestClockIsExact: the floating point number of seconds is turned into whole milliseconds, for many moments.
+func TestClockIsExact(t *testing.T) {
+	t.Parallel()
+	db := raw(t, ":memory:")
+	expr := strings.ReplaceAll(clock, "'subsec'", "?1, 'subsec'")
+	stmt, err := db.Prepare("SELECT " + expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); at.Year() < 2100; at = at.Add(97*time.Hour + 1237*time.Millisecond) {
+		var got int64
+		if err := stmt.QueryRow(at.Format("2006-01-02 15:04:05.000")).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got != at.UnixMicro() {
+			t.Fatalf("%s is %d, want %d", at, got, at.UnixMicro())
+		}
+	}
+}
+
+// TestPlans: every statement finds its row by the key.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "locks.db"))
+	migrate(t, db)
+	for _, text := range []string{
+		queries.renewLease, queries.buryLease, queries.leaseLeft, queries.deleteLease,
+		queries.release, queries.guard, queries.free, queries.look, queries.list,
+	} {
+		rows, err := db.Query("EXPLAIN QUERY PLAN " + strings.ReplaceAll(text, "?", "")) // numbers for parameters
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
+				t.Errorf("%s\nplan: %s", text, detail)
+			}
+		}
+		rows.Close()
+	}
+}
+
+// TestOneCommit: an uncontended acquire and a release are one statement and one commit each; a refusal writes nothing.
+func TestOneCommit(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "locks.db")
+	migrate(t, open(t, path))
+	db := open(t, path)
+	db.SetMaxOpenConns(1) // the one that is counted
+	commits, asked := countCommits(t, db), &counted{session: db}
+	d := New(db)
+	d.pool = asked
+	r := dialect.Request{Key: dialect.Key{Name: "n"}, LeaseID: "l", Owner: "o"}
+	other := dialect.Request{Key: r.Key, LeaseID: "l", Owner: "p"}
+	claims := []dialect.Claim{{Key: r.Key, Owner: r.Owner}}
+	for _, step := range []struct {
+		what    string
+		do      func() error
+		commits int
+	}{
+		{"acquire a new lock", func() error { _, err := d.Acquire(t.Context(), []dialect.Request{r}); return err }, 1},
+		{"be refused", func() error { _, err := d.Acquire(t.Context(), []dialect.Request{other}); return err }, 0},
+		{"release", func() error { _, err := d.Release(t.Context(), claims); return err }, 1},
+		{"acquire", func() error { _, err := d.Acquire(t.Context(), []dialect.Request{r}); return err }, 1},
+	} {
+		*commits, asked.n = 0, 0
+		if err := step.do(); err != nil || *commits > 1 || *commits < step.commits || asked.n != 1 {
+			t.Errorf("%s: %d commits, %d statements, error %v", step.what, *commits, asked.n, err)
+		}
+	}
+}
+
+type counted struct {
+	session
+	n int
+}
+
+func (c *counted) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	c.n++
+	return c.session.QueryContext(ctx, query, args...)
+}
+
+// countCommits counts those of the connection that db has now.
+func countCommits(t *testing.T, db *sql.DB) *int {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	commits := new(int)
+	err = conn.Raw(func(driverConn any) error {
+		driverConn.(driver.HookRegisterer).RegisterCommitHook(func() int32 { *commits++; return 0 })
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return commits
+}
+
+// TestDeferredTransactions: also on a pool that was opened in another way, where a guard may come too late for the
+// transaction's snapshot, nothing is worse than Transient.
+func TestDeferredTransactions(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "locks.db")
+	migrate(t, open(t, path))
+	db := raw(t, "file:"+path) // no busy_timeout, deferred transactions
+	d := New(db)
+	if _, err := d.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := dialect.Request{Key: dialect.Key{Name: "n"}, LeaseID: "l", Owner: "o"}
+	claims := []dialect.Claim{{Key: r.Key, Owner: r.Owner}}
+	if _, err := d.Acquire(t.Context(), []dialect.Request{r}); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	var n int
+	if err := tx.QueryRow("SELECT COUNT(*) FROM sqllock_leases").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CreateLease(t.Context(), dialect.Lease{ID: "x", Holder: "h", TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Guard(t.Context(), tx, claims); d.Classify(err) != dialect.Transient {
+		t.Errorf("a guard after the snapshot: %v (class %s)", err, d.Classify(err))
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+
+	tx, err = db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if ok, err := d.Guard(t.Context(), tx, claims); err != nil || !ok[0] {
+		t.Fatalf("Guard: %t, %v", ok, err)
+	}
+	if _, err := d.Release(t.Context(), claims); d.Classify(err) != dialect.Transient {
+		t.Errorf("a release behind a guard: %v (class %s)", err, d.Classify(err))
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := d.Release(t.Context(), claims); err != nil || !ok[0] {
+		t.Errorf("Release: %t, %v", ok, err)
+	}
+}
