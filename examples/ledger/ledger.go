@@ -1,0 +1,112 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/migrations"
+)
+
+// ledger is the application's own table: beside sqllock's, in the same database. It has no unique key on purpose:
+// nothing but the lock keeps two workers from writing the same line. All its columns are integers, so that the
+// statements need no placeholders, which each engine writes in another way.
+type ledger struct{ db *sql.DB }
+
+// entry is one line of the ledger.
+type entry struct {
+	id, previous int64 // each line continues the one that its writer had read
+	worker, job  int64
+	fence        int64
+	balance      int64 // that of the previous line, and the job's number
+}
+
+// createLedger makes sqllock's tables, as a program would at its start, and a new ledger.
+func createLedger(ctx context.Context, url string) (*ledger, error) {
+	target, err := open.URL(url)
+	if err != nil {
+		return nil, err
+	}
+	l := &ledger{db: target.DB}
+	if err := migrations.Up(ctx, target.DB, target.Migrations); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	for _, statement := range []string{
+		"DROP TABLE IF EXISTS demo_ledger",
+		`CREATE TABLE demo_ledger (id BIGINT NOT NULL, previous BIGINT NOT NULL, worker BIGINT NOT NULL,
+			job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
+	} {
+		if _, err := l.db.ExecContext(ctx, statement); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+	}
+	return l, nil
+}
+
+func (l *ledger) close() error { return l.db.Close() }
+
+// last reads the newest line; the zero entry if there is none.
+func (l *ledger) last(ctx context.Context) (e entry, err error) {
+	err = l.db.QueryRowContext(ctx, "SELECT id, balance FROM demo_ledger ORDER BY id DESC LIMIT 1").Scan(&e.id, &e.balance)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return e, err
+}
+
+// add writes a line in tx.
+func (e entry) add(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(
+		"INSERT INTO demo_ledger (id, previous, worker, job, fence, balance) VALUES (%d, %d, %d, %d, %d, %d)",
+		e.id, e.previous, e.worker, e.job, e.fence, e.balance))
+	return err
+}
+
+// prove reads the whole ledger and checks what the lock promised. wrote are the jobs that the workers said they
+// had committed.
+func (l *ledger) prove(ctx context.Context, wrote map[job]int, out io.Writer) error {
+	rows, err := l.db.QueryContext(ctx,
+		"SELECT id, previous, worker, job, fence, balance FROM demo_ledger ORDER BY id, fence")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var before entry
+	var lines, sum int64
+	for ; rows.Next(); lines++ {
+		var e entry
+		if err := rows.Scan(&e.id, &e.previous, &e.worker, &e.job, &e.fence, &e.balance); err != nil {
+			return err
+		}
+		sum += e.job
+		j := job{e.worker, e.job}
+		switch {
+		case e.id != before.id+1 || e.previous != before.id:
+			return fmt.Errorf("overlap: line %d continues line %d, and stands after line %d", e.id, e.previous, before.id)
+		case e.fence <= before.fence:
+			return fmt.Errorf("fence %d of line %d is not greater than %d before it", e.fence, e.id, before.fence)
+		case wrote[j] != 1:
+			return fmt.Errorf("line %d is job %d of worker %d, which said %d times that it wrote it", e.id, e.job, e.worker, wrote[j])
+		}
+		delete(wrote, j)
+		before = e
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if len(wrote) > 0 || sum != before.balance {
+		return fmt.Errorf("lost: jobs %v are not in the ledger; its balance is %d and should be %d", wrote, before.balance, sum)
+	}
+	fmt.Fprintf(out, "\nThe ledger's proof: %d lines, balance %d\n"+
+		"  no overlap             every line continues the one before it\n"+
+		"  fences strictly grow   up to %d\n"+
+		"  nothing lost           every job that a worker said it wrote is there\n"+
+		"  nothing written twice  every line is one job's, and the balance is their sum\n",
+		lines, before.balance, before.fence)
+	return nil
+}

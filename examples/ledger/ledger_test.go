@@ -1,0 +1,102 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the show start this test binary as its workers.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "worker" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestShow(t *testing.T) {
+	t.Setenv("SQLLOCK_DATABASE_URL", "")
+	var out strings.Builder
+	err := run(t.Context(), nil, &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"KILLED", "FROZEN", "TOOK OVER", "RESUMED", "REFUSED by Guard", "The ledger's proof"} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("the output doesn't say %q", part)
+		}
+	}
+}
+
+// TestProofCanFail: each thing that the proof is about, broken once.
+func TestProofCanFail(t *testing.T) {
+	good := []entry{
+		{id: 1, worker: 1, job: 5, fence: 10, balance: 5},
+		{id: 2, previous: 1, worker: 2, job: 1, fence: 11, balance: 6},
+	}
+	said := func(jobs ...job) map[job]int {
+		m := make(map[job]int)
+		for _, j := range jobs {
+			m[j]++
+		}
+		return m
+	}
+	for what, test := range map[string]struct {
+		entries []entry
+		wrote   map[job]int
+		says    string // empty: the proof holds
+	}{
+		"good": {good, said(job{1, 5}, job{2, 1}), ""},
+		"two lines continue the same one": {
+			append(good[:2:2], entry{id: 2, previous: 1, worker: 3, job: 1, fence: 12, balance: 6}),
+			said(job{1, 5}, job{2, 1}, job{3, 1}), "overlap",
+		},
+		"an older fence writes later": {
+			append(good[:1:1], entry{id: 2, previous: 1, worker: 2, job: 1, fence: 9, balance: 6}),
+			said(job{1, 5}, job{2, 1}), "fence",
+		},
+		"a line is missing":   {good[:1], said(job{1, 5}, job{2, 1}), "lost"},
+		"a line is unwanted":  {good, said(job{1, 5}), "0 times"},
+		"a job is done twice": {good, said(job{1, 5}, job{2, 1}, job{2, 1}), "2 times"},
+		"the balance is off": {
+			append(good[:1:1], entry{id: 2, previous: 1, worker: 2, job: 1, fence: 11, balance: 1}),
+			said(job{1, 5}, job{2, 1}), "balance",
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l, err := createLedger(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "ledger.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.close()
+			tx, err := l.db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range test.entries {
+				if err := e.add(t.Context(), tx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			err = l.prove(t.Context(), test.wrote, io.Discard)
+			if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("prove = %v; want it to say %q", err, test.says)
+			}
+		})
+	}
+}
+
+func TestUnknownArguments(t *testing.T) {
+	if err := run(t.Context(), []string{"wroker", "1"}, io.Discard); err == nil || !strings.Contains(err.Error(), "wroker") {
+		t.Errorf("run = %v; want an error that names the argument", err)
+	}
+}
