@@ -8,7 +8,7 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 ENGINES := sqlite,postgres15,postgres18,mysql,mariadb
 TIMEOUT ?= 20m
 FUZZTIME ?= 20s
-RUN_DOCKER ?= ^(TestServers|TestConformance)$$
+CONTAINER_TESTS ?= ^(TestServers|TestConformance)$$
 
 # As root the servers that the tests want are installed first; anybody else is told what is missing when tests skip.
 root := $(filter 0,$(shell id -u))
@@ -34,13 +34,9 @@ test-unit: ## the tests that need no server
 	$(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v /integration)
 
 .PHONY: test-docker
-test-docker: ## the conformance suite in containers, from images built here (root on Debian)
-	./integration/deps/images.sh
-	SQLLOCK_TEST_PROVIDER=docker SQLLOCK_TEST_REQUIRE=$(ENGINES) \
-	SQLLOCK_TEST_POSTGRES15_IMAGE=sqllock-test/postgres:15 SQLLOCK_TEST_POSTGRES18_IMAGE=sqllock-test/postgres:18 \
-	SQLLOCK_TEST_MYSQL_IMAGE=sqllock-test/mysql:9 SQLLOCK_TEST_MARIADB_IMAGE=sqllock-test/mariadb:10.11 \
-	TESTCONTAINERS_RYUK_DISABLED=true \
-	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(RUN_DOCKER)' ./integration
+test-docker: ## the conformance suite in containers, of images built here (root on Debian)
+	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
+		$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
 
 .PHONY: fmt
 fmt: ## format the Go files

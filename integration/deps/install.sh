@@ -9,15 +9,9 @@
 # else ${XDG_CACHE_HOME:-$HOME/.cache}/sqllock. What is there already is left alone. What can't be done here is
 # said on stderr and is no failure: the tests themselves decide whether a missing server is one.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/unpack.sh"
 
-if [[ -n ${SQLLOCK_CACHE:-} ]]; then
-	cache=$SQLLOCK_CACHE
-elif [[ $EUID -eq 0 ]]; then
-	cache=/var/cache/sqllock
-else
-	cache=${XDG_CACHE_HOME:-$HOME/.cache}/sqllock
-fi
-[[ $cache == /* ]] || { echo "install.sh: SQLLOCK_CACHE must be an absolute path, not '$cache'" >&2; exit 2; }
+cache=$(cache_dir)
 
 # Versions of what npm provides; the tests take any patch release.
 declare -A embedded=([postgres15]=15.18.0-beta.17 [postgres18]=18.4.0-beta.17)
@@ -137,59 +131,19 @@ install_mariadb() {
 # neither root nor a change to the system.
 install_mysql() {
 	[[ ! -x $cache/mysql/usr/sbin/mysqld ]] || return 0
-	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror=
-	if debian_like; then
-		mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-			grep -E '/debian/?$' | sort -u | head -n 1 || true)
-	fi
-	if [[ -z $mirror || ! -r $keyring ]]; then
+	if ! can_unpack; then
 		cannot "MySQL: it comes from Debian's archive, and apt knows none here. Use Docker, or SQLLOCK_TEST_MYSQL_URL."
 		return 1
 	fi
 	say "unpacking mysql-server-core from Debian sid to $cache/mysql"
 	open_cache && work=$(mktemp -d "$cache/work.XXXXXX") || return 1
-	if ! unpack_sid "$mirror" "$keyring" mysql-server-core; then
+	if ! unpack sid "$work" mysql-server-core; then
 		cannot "MySQL: the download failed, see above."
 		return 1
 	fi
 	rm -rf "$cache/mysql" && chmod -R a+rX "$work/root" && mv "$work/root" "$cache/mysql" || return 1
 	rm -rf "$work"
 	work=
-}
-
-# unpack_sid MIRROR KEYRING PACKAGE: the package and all it depends on, to $work/root, by an apt with a state of its
-# own: the system's knows nothing of sid, and is to learn nothing of it. The machine's proxies still apply.
-unpack_sid() {
-	mkdir -p "$work"/{state/lists/partial,archives/partial,root}
-	touch "$work/status"
-	echo "deb [signed-by=$2] $1 sid main" >"$work/sources.list"
-	cat >"$work/apt.conf" <<-END
-		Dir::State "$work/state";
-		Dir::State::status "$work/status";
-		Dir::Cache "$work";
-		Dir::Cache::archives "$work/archives";
-		Dir::Etc::sourcelist "$work/sources.list";
-		Dir::Etc::sourceparts "/dev/null";
-		Dir::Etc::preferences "/dev/null";
-		Dir::Etc::preferencesparts "/dev/null";
-		APT::Install-Recommends "false";
-		APT::Sandbox::User "";
-		APT::Keep-Downloaded-Packages "true";
-		Acquire::Languages "none";
-		Acquire::Check-Valid-Until "false";
-		Debug::NoLocking "true";
-	END
-	# A mirror's copy of sid may be older than its release file allows; the signatures are verified all the same.
-	APT_CONFIG=$work/apt.conf apt-get update -q </dev/null &&
-		APT_CONFIG=$work/apt.conf apt-get install -q -y --download-only "$3" </dev/null || return 1
-	# /lib and /usr/lib are one directory in sid: without the links, two of them would be unpacked.
-	mkdir -p "$work"/root/usr/{bin,sbin,lib,lib64}
-	local link
-	for link in bin sbin lib lib64; do ln -s "usr/$link" "$work/root/$link"; done
-	local deb
-	for deb in "$work"/archives/*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --keep-directory-symlink --no-same-owner || return 1
-	done
 }
 
 # The engine for the tests' container path; images.sh starts it and builds the images.

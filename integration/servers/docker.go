@@ -10,7 +10,6 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/log"
@@ -37,13 +36,11 @@ func startContainer(e *engine) (*Server, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
-	// The images start the server once to prepare it, without TCP: that it answers there is the sign.
 	var root *url.URL
-	ready := wait.ForSQL(e.port, e.driver, func(host string, port network.Port) string {
-		root = e.rootURL(host, int(port.Num()))
-		dsn, _ := e.dsn(root)
-		return dsn
-	}).WithStartupTimeout(startPatience)
+	ready := wait.ForNop(func(ctx context.Context, c wait.StrategyTarget) (err error) {
+		root, err = awaitContainer(ctx, e, c)
+		return err
+	})
 	c, err := testcontainers.Run(ctx, image, testcontainers.WithExposedPorts(e.port), testcontainers.WithEnv(e.variables),
 		testcontainers.WithCmd(e.args...), testcontainers.WithWaitStrategyAndDeadline(startPatience, ready))
 	stop := func() { _ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
@@ -64,6 +61,37 @@ func startContainer(e *engine) (*Server, error) {
 		text, err := readContainerLog(c)
 		return text[min(len(before), len(text)):], err
 	}}, nil
+}
+
+// awaitContainer asks the server until it answers. The images start it a first time to prepare it, but without TCP.
+func awaitContainer(ctx context.Context, e *engine, c wait.StrategyTarget) (*url.URL, error) {
+	host, err := c.Host(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := c.MappedPort(ctx, e.port)
+	if err != nil {
+		return nil, err
+	}
+	root := e.rootURL(host, int(port.Num()))
+	for {
+		refused := e.ping(root)
+		if refused == nil {
+			return root, nil
+		}
+		state, err := c.State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !state.Running {
+			return nil, fmt.Errorf("the server ended with code %d", state.ExitCode)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; the last answer was: %w", ctx.Err(), refused)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // dockerAnswers is errAbsent where no Docker engine does.

@@ -16,10 +16,9 @@ type engine struct {
 	name     string
 	embedded bool // no server at all, and none of what follows
 
-	scheme    string                         // of its URLs
-	driver    string                         // of database/sql
-	dsn       func(*url.URL) (string, error) // the URL as that driver takes it
-	drop      string                         // the statement; %s is the quoted name
+	scheme    string // of its URLs
+	open      func(*url.URL) (*sql.DB, error)
+	drop      string // the statement; %s is the quoted name
 	quote     string
 	rootURL   func(host string, port int) *url.URL // of a server that we started
 	image     string
@@ -62,11 +61,7 @@ func (e *engine) env(what string) string {
 const patience = 30 * time.Second // for one statement on a busy machine
 
 func (e *engine) exec(ctx context.Context, u *url.URL, statement string) error {
-	dsn, err := e.dsn(u)
-	if err != nil {
-		return err
-	}
-	db, err := sql.Open(e.driver, dsn)
+	db, err := e.open(u)
 	if err != nil {
 		return err
 	}

@@ -155,6 +155,12 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 
 const abandonKey = "SQLLOCK_TEST_ABANDON"
 
+func init() {
+	if engine := os.Getenv(abandonKey); engine != "" {
+		abandon(engine)
+	}
+}
+
 // abandon is the process that is killed.
 func abandon(name string) {
 	s, err := resolve(name)

@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"database/sql"
 	"fmt"
 	"net"
 	"net/url"
@@ -26,8 +27,7 @@ func mysqlProtocol(name string) *engine {
 	return &engine{
 		name:   name,
 		scheme: "mysql",
-		driver: "mysql",
-		dsn:    mysqlDSN,
+		open:   openMySQL,
 		quote:  "`",
 		drop:   "DROP DATABASE IF EXISTS %s",
 		rootURL: func(host string, port int) *url.URL {
@@ -40,19 +40,26 @@ func mysqlProtocol(name string) *engine {
 	}
 }
 
-func mysqlDSN(u *url.URL) (string, error) {
+func openMySQL(u *url.URL) (*sql.DB, error) {
 	config := driver.NewConfig()
 	config.Net = "tcp"
 	config.Addr = u.Host
 	config.DBName = strings.TrimPrefix(u.Path, "/")
 	config.User = u.User.Username()
 	config.Passwd, _ = u.User.Password()
-	dsn := config.FormatDSN()
+	config.Logger = &driver.NopLogger{} // a server that isn't ready yet is nothing to tell of
 	if u.RawQuery != "" {
-		dsn += "?" + u.RawQuery
+		parsed, err := driver.ParseDSN(config.FormatDSN() + "?" + u.RawQuery)
+		if err != nil {
+			return nil, err
+		}
+		parsed.Logger, config = config.Logger, parsed
 	}
-	_, err := driver.ParseDSN(dsn)
-	return dsn, err
+	connector, err := driver.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
 }
 
 // findMySQL looks for what make deps unpacked, which runs with the libc beside it, and then for one that was

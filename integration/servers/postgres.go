@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"database/sql"
 	"fmt"
 	"net"
 	"net/url"
@@ -14,8 +15,7 @@ func postgres(major string) *engine {
 	return &engine{
 		name:   "postgres" + major,
 		scheme: "postgres",
-		driver: "pgx",
-		dsn:    func(u *url.URL) (string, error) { return u.String(), nil },
+		open:   func(u *url.URL) (*sql.DB, error) { return sql.Open("pgx", u.String()) },
 		quote:  `"`,
 		drop:   "DROP DATABASE IF EXISTS %s WITH (FORCE)",
 		rootURL: func(host string, port int) *url.URL {

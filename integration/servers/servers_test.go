@@ -4,18 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestMain(m *testing.M) {
-	if engine := os.Getenv(abandonKey); engine != "" {
-		abandon(engine)
-	}
-	Main(m)
-}
+func TestMain(m *testing.M) { Main(m) }
 
 // TestServers is about all of this at once: every engine is had in some way, its databases are separate and gone
 // after the test, and what goes wrong is in its log.
@@ -79,11 +73,7 @@ func execAt(t *testing.T, e *engine, u, statement string) {
 
 func open(t *testing.T, i *Instance) *sql.DB {
 	t.Helper()
-	dsn, err := i.local.engine.dsn(parse(t, i.URL))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open(i.local.engine.driver, dsn)
+	db, err := i.local.engine.open(parse(t, i.URL))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func (i *Instance) Promote(t testing.TB) {
 
 func (i *Instance) query(t testing.TB, answer any, query string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("pgx", i.local.root.String())
+	db, err := i.local.engine.open(i.local.root)
 	if err != nil {
 		t.Fatal(err)
 	}
