@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type outcome string
 const (
 	wrote   outcome = "wrote"   // for certain
 	refused outcome = "refused" // the lock was lost; nothing written
+	late    outcome = "late"    // no answer in time, since the process was frozen or the database busy; nothing written
 	failed  outcome = "failed"  // the database did; nothing written
 	unsure  outcome = "unsure"  // the commit's reply was lost
 )
@@ -104,6 +106,8 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64) {
 		j.Outcome = unsure
 	case errors.Is(err, sqllock.ErrLost):
 		j.Outcome = refused
+	case errors.Is(err, context.DeadlineExceeded):
+		j.Outcome = late
 	default:
 		j.Outcome = failed
 		select { // the database is down, or restarting: no use in asking at once
@@ -255,6 +259,31 @@ func (c *crew) finish(t testing.TB) {
 		}
 		if _, err := hear[any](p, "load", c.done[i], patience); err != nil {
 			t.Errorf("worker %d: its load: %v", i+1, err)
+		}
+	}
+}
+
+// alive are the numbers of the workers that were not killed.
+func (c *crew) alive() []int64 {
+	c.book.mu.Lock()
+	defer c.book.mu.Unlock()
+	var ids []int64
+	for i := range c.workers {
+		if id := int64(i + 1); !c.book.killed[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// complain fails the test for jobs that ended in that way, and for releases that failed.
+func (b *book) complain(t testing.TB, about outcome) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for detail, n := range b.details {
+		if strings.HasPrefix(detail, string(about)+": ") || strings.HasPrefix(detail, string(wrote)+": ") {
+			t.Errorf("%d times %s", n, detail)
 		}
 	}
 }
