@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func output(name string, args ...string) (string, error) {
 	if _, err := os.Stat(name); err != nil {
 		return "", err
 	}
-	out, err := exec.Command(name, args...).Output()
+	out, err := exec.CommandContext(context.Background(), name, args...).Output()
 	return strings.TrimSpace(string(out)), err
 }
 

@@ -119,7 +119,7 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 	for _, engine := range []string{"postgres15", "mariadb"} {
 		t.Run(engine, func(t *testing.T) {
 			Private(t, engine) // skips where there is none
-			child := exec.Command(os.Args[0])
+			child := exec.CommandContext(t.Context(), os.Args[0])
 			child.Env = append(os.Environ(), abandonKey+"="+engine, "SQLLOCK_TEST_PROVIDER=local")
 			child.Stderr = os.Stderr
 			out, err := child.StdoutPipe()
@@ -155,10 +155,11 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 
 const abandonKey = "SQLLOCK_TEST_ABANDON"
 
-func init() {
+func TestMain(m *testing.M) {
 	if engine := os.Getenv(abandonKey); engine != "" {
 		abandon(engine)
 	}
+	Main(m)
 }
 
 // abandon is the process that is killed.
@@ -182,7 +183,7 @@ func abandon(name string) {
 		fmt.Fprintln(os.Stderr, "fewer than two processes run in", dir)
 		os.Exit(1)
 	}
-	fmt.Println("ready", dir)
+	_, _ = fmt.Fprintln(os.Stdout, "ready", dir)
 	_ = syscall.Pause()
 }
 

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -119,9 +120,10 @@ func (l *local) logSinceReady() ([]byte, error) { return readFrom(l.logPath(), l
 // freePort chooses below the range from which the kernel takes ports for outgoing connections: a client that keeps
 // dialling a killed server could otherwise be given that very port, and be connected to itself.
 func freePort() (int, error) {
+	var listen net.ListenConfig
 	for range 100 {
 		port := 12000 + rand.IntN(20000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		if l, err := listen.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return port, l.Close()
 		}
 	}
@@ -139,7 +141,7 @@ func copyTemplate(e *engine, p *program) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("cp", "-a", template+"/.", dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "cp", "-a", template+"/.", dir).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("copying %s: %w: %s", template, err, out)
 	}
 	return dir, nil
@@ -160,7 +162,7 @@ func template(e *engine, p *program) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(building)
+	defer func() { _ = os.RemoveAll(building) }()
 	if err := giveToServer(building); err != nil {
 		return "", err
 	}

@@ -16,14 +16,15 @@ func Main(m *testing.M) {
 
 func stopAll() {
 	var group sync.WaitGroup
-	resolved.Range(func(_, once any) bool {
+	resolved.Lock()
+	defer resolved.Unlock()
+	for _, once := range resolved.by {
 		group.Go(func() {
-			if s, err := once.(func() (*Server, error))(); err == nil && s.stop != nil {
+			if s, err := once(); err == nil && s.stop != nil {
 				s.stop()
 			}
 		})
-		return true
-	})
+	}
 	group.Wait()
 	removeWorkDir()
 }

@@ -49,10 +49,12 @@ func mariadbProgram(version, bin, install string) *program {
 			return err
 		},
 		command: func(dir string, port int, durable bool) []string {
-			return []string{bin, "--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--port=" + strconv.Itoa(port),
+			return []string{
+				bin, "--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--port=" + strconv.Itoa(port),
 				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--skip-name-resolve", "--log-warnings=2",
 				"--init-file=" + filepath.Join(dir, "users.sql"), logSize, "--max-connections=300",
-				"--innodb-flush-log-at-trx-commit=" + flushAtCommit(durable)}
+				"--innodb-flush-log-at-trx-commit=" + flushAtCommit(durable),
+			}
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,14 +68,14 @@ func openMySQL(u *url.URL) (*sql.DB, error) {
 func findMySQL() (*program, error) {
 	for _, cache := range cacheDirs() {
 		root := filepath.Join(cache, "mysql")
-		loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
+		loaders, _ := filepath.Glob(filepath.Join(root, "usr", "lib", "*-linux-gnu*", "ld-linux-*.so.*"))
 		if len(loaders) == 0 {
 			continue
 		}
-		share := filepath.Join(root, "usr/share/mysql")
-		if p, ok := mysqlProgram(loaders[0], "--library-path", filepath.Dir(loaders[0]), filepath.Join(root, "usr/sbin/mysqld"),
+		share := filepath.Join(root, "usr", "share", "mysql")
+		if p, ok := mysqlProgram(loaders[0], "--library-path", filepath.Dir(loaders[0]), filepath.Join(root, "usr", "sbin", "mysqld"),
 			"--no-defaults", "--basedir="+filepath.Join(root, "usr"), "--lc-messages-dir="+share,
-			"--character-sets-dir="+filepath.Join(share, "charsets"), "--plugin-dir="+filepath.Join(root, "usr/lib/mysql/plugin")); ok {
+			"--character-sets-dir="+filepath.Join(share, "charsets"), "--plugin-dir="+filepath.Join(root, "usr", "lib", "mysql", "plugin")); ok {
 			return p, nil
 		}
 	}
@@ -88,11 +89,11 @@ func findMySQL() (*program, error) {
 
 // mysqlProgram tells whether that command is a MySQL: MariaDB installs a mysqld too.
 func mysqlProgram(command ...string) (*program, bool) {
-	version, err := output(command[0], append(command[1:len(command):len(command)], "--version")...)
+	version, err := output(command[0], append(slices.Clip(command[1:]), "--version")...)
 	if err != nil || strings.Contains(version, "MariaDB") {
 		return nil, false
 	}
-	with := func(args ...string) []string { return append(command[:len(command):len(command)], args...) }
+	with := func(args ...string) []string { return append(slices.Clip(command), args...) }
 	return &program{
 		version: version,
 		ready:   "ready for connections",

@@ -53,9 +53,11 @@ func findPostgres(major string) (*program, error) {
 				return err
 			},
 			command: func(data string, port int, durable bool) []string {
-				return []string{bin, "-D", filepath.Join(data, "data"), "-p", strconv.Itoa(port),
+				return []string{
+					bin, "-D", filepath.Join(data, "data"), "-p", strconv.Itoa(port),
 					"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
-					"-c", "fsync=" + onOff(durable)}
+					"-c", "fsync=" + onOff(durable),
+				}
 			},
 		}, nil
 	}

@@ -2,12 +2,14 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +34,7 @@ func startProcess(log string, command []string) (*process, error) {
 		return nil, err
 	}
 	defer f.Close()
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
 	cmd.Dir = filepath.Dir(log)
 	cmd.Stdout, cmd.Stderr = f, f
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -174,7 +176,7 @@ func stat(path string) (state string, ppid int, ok bool) {
 func awaitStopped(pid int) {
 	for {
 		state, _, ok := stat(fmt.Sprintf("/proc/%d/stat", pid))
-		if !ok || strings.Contains("TtZX", state) {
+		if !ok || slices.Contains([]string{"T", "t", "Z", "X"}, state) {
 			return
 		}
 		runtime.Gosched()
@@ -212,7 +214,7 @@ func giveToServer(path string) error {
 // runAsServer runs a command to its end.
 func runAsServer(command ...string) (string, error) {
 	var out bytes.Buffer
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := spawn(cmd)

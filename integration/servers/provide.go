@@ -101,7 +101,7 @@ func missing(t testing.TB, name string, err error) {
 func skip(t testing.TB, why string) {
 	t.Helper()
 	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), why)
-	t.Skip(why)
+	t.Skip(why) //nolint:forbidigo // the one place that may: it has just said so on stderr
 }
 
 // required tells whether the list, as SQLLOCK_TEST_REQUIRE has it, names the engine.

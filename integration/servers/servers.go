@@ -86,9 +86,18 @@ func (s *Server) Log(t testing.TB) string {
 }
 
 // resolved has an entry for each engine that was ever asked for.
-var resolved sync.Map // name -> func() (*Server, error)
+var resolved = struct {
+	sync.Mutex
+	by map[string]func() (*Server, error)
+}{by: map[string]func() (*Server, error){}}
 
 func resolve(name string) (*Server, error) {
-	once, _ := resolved.LoadOrStore(name, sync.OnceValues(func() (*Server, error) { return provide(name) }))
-	return once.(func() (*Server, error))()
+	resolved.Lock()
+	once, ok := resolved.by[name]
+	if !ok {
+		once = sync.OnceValues(func() (*Server, error) { return provide(name) })
+		resolved.by[name] = once
+	}
+	resolved.Unlock()
+	return once()
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) { Main(m) }
-
 // TestServers is about all of this at once: every engine is had in some way, its databases are separate and gone
 // after the test, and what goes wrong is in its log.
 func TestServers(t *testing.T) {

@@ -3,7 +3,6 @@ package servers
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -98,5 +97,5 @@ func (i *Instance) await(t testing.TB, what, query string, args ...any) {
 			return
 		}
 	}
-	t.Fatal(fmt.Sprintf("the standby hasn't %s within %v", what, patience))
+	t.Fatalf("the standby hasn't %s within %v", what, patience)
 }

@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"context"
 	"io"
 	"os/exec"
 	"strconv"
@@ -19,7 +20,7 @@ func watch(pids []int) (*watchdog, error) {
 	for _, pid := range pids {
 		args = append(args, strconv.Itoa(pid))
 	}
-	cmd := exec.Command("/bin/sh", args...)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it must survive us, and a Ctrl-C
 	alive, err := cmd.StdinPipe()
 	if err != nil {
