@@ -97,7 +97,10 @@ type session interface {
 
 // exec runs a statement and answers how many rows it changed.
 func exec(ctx context.Context, s session, text string, args ...any) (int, error) {
-	result, err := s.ExecContext(ctx, text, args...)
+	return affected(s.ExecContext(ctx, text, args...))
+}
+
+func affected(result sql.Result, err error) (int, error) {
 	if err != nil {
 		return 0, err
 	}

@@ -99,16 +99,28 @@ func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
 	}
+	n, err := d.buryExpired(ctx, limit)
+	return n, fail("bury expired leases", err)
+}
+
+func (d *Dialect) buryExpired(ctx context.Context, limit int) (total int, err error) {
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return 0, err
+	}
 	ids, err := query(ctx, d.pool, scanOne[string], sqlExpiredLeases, limit)
-	total := 0
 	for _, id := range ids {
-		var n int
-		if n, err = exec(ctx, d.pool, sqlBuryExpiredLease, id); err != nil {
-			break
+		n, err := buryExpiredLease(ctx, d.pool, f, id)
+		if err != nil {
+			return total, err
 		}
 		total += n
 	}
-	return total, fail("bury expired leases", err)
+	return total, err
+}
+
+func buryExpiredLease(ctx context.Context, s session, f flavour, id string) (int, error) {
+	return affected(sqlBuryExpiredLease.run(ctx, s, f, []any{id}))
 }
 
 // DeleteLeases deletes the leases, run out or not: one statement each.

@@ -65,22 +65,30 @@ func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int
 	if limit <= 0 {
 		return 0, nil
 	}
+	n, err := d.purge(ctx, idle, limit)
+	return n, fail("purge", err)
+}
+
+func (d *Dialect) purge(ctx context.Context, idle time.Duration, limit int) (total int, err error) {
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return 0, err
+	}
 	keys, err := query(ctx, d.pool, func(rows *sql.Rows) (k dialect.Key, err error) {
 		return k, rows.Scan(&k.Name, &k.Slot)
 	}, sqlIdleLocks, micros(idle), limit)
-	total := 0
 	for _, key := range keys {
-		var n int
-		if n, err = purgeLock(ctx, d.pool, key, idle); err != nil {
-			break
+		n, err := purgeLock(ctx, d.pool, f, key, idle)
+		if err != nil {
+			return total, err
 		}
 		total += n
 	}
-	return total, fail("purge", err)
+	return total, err
 }
 
-func purgeLock(ctx context.Context, s session, key dialect.Key, idle time.Duration) (int, error) {
-	return exec(ctx, s, sqlPurgeLock, key.Name, key.Slot, micros(idle))
+func purgeLock(ctx context.Context, s session, f flavour, key dialect.Key, idle time.Duration) (int, error) {
+	return affected(sqlPurgeLock.run(ctx, s, f, []any{key.Name, key.Slot, micros(idle)}))
 }
 
 // placed is a row with its place among the keys asked for.

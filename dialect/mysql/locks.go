@@ -63,16 +63,8 @@ func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dial
 
 // take takes a row that is there, free, and locked by nobody.
 func take(ctx context.Context, s session, f flavour, r dialect.Request) (dialect.Grant, error) {
-	which := []any{r.Name, r.Slot, r.Owner}
-	what := []any{r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)}
-	if !f.maria {
-		return granted(s.ExecContext(ctx, sqlAcquireMySQL, append(which, what...)...))
-	}
-	grant, err := granted(s.ExecContext(ctx, sqlAcquireMariaDB, append(what, which...)...))
-	if number(err) == erLockWaitTimeout {
-		return dialect.Grant{}, nil
-	}
-	return grant, err
+	return granted(sqlAcquire.run(ctx, s, f, []any{r.Name, r.Slot, r.Owner},
+		r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)))
 }
 
 // insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
@@ -133,12 +125,19 @@ func guard(ctx context.Context, s session, c dialect.Claim) (bool, error) {
 // Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
 // guarded, or that another is just changing, is false.
 func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
+	if len(orphans) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("free", err)
+	}
+	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, f, o) })
 }
 
-func free(ctx context.Context, s session, o dialect.Orphan) (bool, error) {
+func free(ctx context.Context, s session, f flavour, o dialect.Orphan) (bool, error) {
 	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
-	n, err := exec(ctx, s, sqlFree, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
+	n, err := affected(sqlFree.run(ctx, s, f, []any{o.Name, o.Slot, o.Fence, o.LeaseID}, o.Overdue.Microseconds()))
 	return n == 1, err
 }
 

@@ -1,6 +1,9 @@
 package mysql
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"strings"
 )
@@ -15,30 +18,49 @@ var (
 	sqlEngines = load("engines")
 	sqlSchema  = load("schema")
 
-	sqlCreateLease      = load("create_lease")
-	sqlRenewLease       = load("renew_lease")
-	sqlSeeLease         = load("see_lease")
-	sqlSeeLeaseGalera   = "SET STATEMENT wsrep_sync_wait = 1 FOR " + sqlSeeLease
-	sqlBuryLease        = load("bury_lease")
-	sqlExpiredLeases    = load("expired_leases")
-	sqlBuryExpiredLease = load("bury_expired_lease")
-	sqlDeleteLease      = load("delete_lease")
-	sqlLeases           = load("leases")
+	sqlCreateLease    = load("create_lease")
+	sqlRenewLease     = load("renew_lease")
+	sqlSeeLease       = load("see_lease")
+	sqlSeeLeaseGalera = "SET STATEMENT wsrep_sync_wait = 1 FOR " + sqlSeeLease
+	sqlBuryLease      = load("bury_lease")
+	sqlExpiredLeases  = load("expired_leases")
+	sqlDeleteLease    = load("delete_lease")
+	sqlLeases         = load("leases")
 
-	sqlAcquireMySQL   = load("acquire_mysql")
-	sqlAcquireMariaDB = load("acquire_mariadb")
-	sqlInsertLock     = load("insert_lock")
-	sqlSeeLock        = load("see_lock")
-	sqlSettleLock     = load("settle_lock")
-	sqlRelease        = load("release")
-	sqlGuard          = load("guard")
-	sqlFree           = load("free")
+	sqlInsertLock = load("insert_lock")
+	sqlSeeLock    = load("see_lock")
+	sqlSettleLock = load("settle_lock")
+	sqlRelease    = load("release")
+	sqlGuard      = load("guard")
 
 	sqlLook      = load("look")
 	sqlList      = load("list")
 	sqlIdleLocks = load("idle_locks")
-	sqlPurgeLock = load("purge_lock")
 )
+
+// Statements that don't wait for a row that somebody is at, which each of the two says in its own way.
+var (
+	sqlBuryExpiredLease = choice{mysql: load("bury_expired_lease_mysql"), maria: load("bury_expired_lease_mariadb")}
+	sqlAcquire          = choice{mysql: load("acquire_mysql"), maria: load("acquire_mariadb")}
+	sqlFree             = choice{mysql: load("free_mysql"), maria: load("free_mariadb")}
+	sqlPurgeLock        = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb")}
+)
+
+type choice struct{ mysql, maria string }
+
+// run answers what the statement has changed: nothing, where somebody is at the row. The arguments of the SET clause
+// are apart, since it stands first in an UPDATE and last in an UPDATE of a join.
+func (c choice) run(ctx context.Context, s session, f flavour, which []any, set ...any) (sql.Result, error) {
+	text, args := c.mysql, append(which, set...)
+	if f.maria {
+		text, args = c.maria, append(set, which...)
+	}
+	result, err := s.ExecContext(ctx, text, args...)
+	if number(err) == erLockWaitTimeout {
+		return driver.RowsAffected(0), nil
+	}
+	return result, err
+}
 
 // load reads an embedded statement, without its comments and on one line: those are for the reader of the file, and
 // the rules of read/write splitters are often written for one line. A file that isn't there is a mistake in the list

@@ -10,10 +10,12 @@ import (
 
 var statements = []string{
 	sqlVersion, sqlCluster, sqlSession, sqlEngines, sqlSchema,
-	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlBuryExpiredLease, sqlDeleteLease,
+	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlDeleteLease,
 	sqlLeases,
-	sqlAcquireMySQL, sqlAcquireMariaDB, sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard, sqlFree,
-	sqlLook, sqlList, sqlIdleLocks, sqlPurgeLock,
+	sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard,
+	sqlLook, sqlList, sqlIdleLocks,
+	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
+	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
 }
 
 func TestEveryFileIsUsed(t *testing.T) {
