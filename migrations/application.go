@@ -118,7 +118,7 @@ func bounded[T any](ctx context.Context, options Options, do func() (T, error), 
 		}
 	}()
 	if ctx.Err() != nil {
-		return result, fmt.Errorf("stopped before anything was changed: %w", context.Cause(ctx))
+		return result, fmt.Errorf("stopped before anything was changed: %w", ended(ctx))
 	}
 	return result, &LockTimeoutError{Timeout: options.LockTimeout}
 }

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -87,8 +88,8 @@ func (e *LockTimeoutError) Unwrap() error { return migrate.ErrLockTimeout }
 
 // StoppedError says that ctx ended between two migrations. Those before are applied and recorded.
 type StoppedError struct {
-	Version   int // the version that the database is at now
-	Remaining int // how many migrations were still to apply
+	Version   int   // the version that the database is at now
+	Remaining int   // how many migrations were still to apply
 	Cause     error // why ctx ended
 }
 
@@ -98,7 +99,7 @@ func (e *StoppedError) Error() string {
 		e.Version, e.Remaining, e.Cause)
 }
 
-// Unwrap is the cause of the context's end.
+// Unwrap is how the context ended, and why.
 func (e *StoppedError) Unwrap() error { return e.Cause }
 
 // UnknownVersionError says that there is no migration of that version.
@@ -137,8 +138,17 @@ type ConnectError struct {
 
 // Error says what to check.
 func (e *ConnectError) Error() string {
-	return fmt.Sprintf("can't connect to the database: %v: check that it runs, and the host, port, user and password", e.Err)
+	return fmt.Sprintf("can't connect to the database: %v\ncheck that it is there and running, and what the URL says: host, port, "+
+		"user, password, path", e.Err)
 }
 
 // Unwrap is the driver's error.
 func (e *ConnectError) Unwrap() error { return e.Err }
+
+// ended is how and why ctx ended.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() { //nolint:errorlint // whether it is that very value
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
+}

@@ -124,7 +124,7 @@ func waitForLock(ctx context.Context, options Options, try func(context.Context)
 			wait(bounded)
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("stopped before anything was changed: %w", context.Cause(ctx))
+			return fmt.Errorf("stopped before anything was changed: %w", ended(ctx))
 		}
 		if bounded.Err() != nil {
 			return &LockTimeoutError{Timeout: options.LockTimeout}

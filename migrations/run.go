@@ -29,7 +29,7 @@ func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err
 		}
 		for i, step := range steps {
 			if ctx.Err() != nil {
-				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: context.Cause(ctx)}
+				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: ended(ctx)}
 			}
 			if err := m.apply(s, &step, at); err != nil {
 				return err

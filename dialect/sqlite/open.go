@@ -84,6 +84,9 @@ func setDefaults(query url.Values) {
 	if !query.Has("_txlock") {
 		query.Set("_txlock", "immediate")
 	}
+	if !query.Has("_error_rc") {
+		query.Set("_error_rc", "1") // else a missing folder is reported as "out of memory"
+	}
 	if !has(query, "busy_timeout", "_busy_timeout", "_timeout") {
 		query.Set("_busy_timeout", "5000")
 	}

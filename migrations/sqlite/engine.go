@@ -99,5 +99,8 @@ func migrateURL(raw string) (string, error) {
 	if !query.Has("_busy_timeout") && !query.Has("_timeout") && !strings.Contains(strings.ToLower(rawQuery), "busy_timeout") {
 		query.Set("_busy_timeout", "5000")
 	}
+	if !query.Has("_error_rc") {
+		query.Set("_error_rc", "1") // else a missing folder is reported as "out of memory"
+	}
 	return "sqlite://" + path + "?" + query.Encode(), nil
 }

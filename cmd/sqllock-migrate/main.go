@@ -1,0 +1,34 @@
+// Command sqllock-migrate creates sqllock's own tables and brings them up to date. With --source it migrates the
+// application's tables instead, and is then a drop-in for golang-migrate's command migrate: the same files, version
+// table, lock, verbs and flags, so that switching is changing the command's name.
+//
+//	sqllock-migrate --database URL up
+//	sqllock-migrate -path db/migrations -database URL up 2
+//
+// Results go to stdout (with --json as one object), progress and errors to stderr.
+//
+// Exit codes:
+//
+//	0    done, or nothing to do
+//	1    failed: a migration was refused, a version isn't known, an answer was no
+//	2    the command line or a URL is wrong; nothing was tried
+//	3    the database is dirty, from an earlier run; nothing was changed
+//	4    the database can't be reached, or lets us not in; nothing was changed
+//	5    another process held the migration lock until the lock timeout; nothing was changed
+//	130  stopped between two migrations by SIGINT or SIGTERM; what was applied is recorded
+//
+// Where golang-migrate differs it answers 1 for 3 to 5 and for a wrong URL, 0 for 130, and writes results to stderr.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal kills
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

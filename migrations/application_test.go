@@ -1,0 +1,216 @@
+package migrations_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"go.uber.org/goleak"
+
+	"github.com/sqllock/sqllock/migrations"
+)
+
+// files is an application's folder: gaps, a version without a way down, one without a way up, a file that isn't a
+// migration, and one that fails.
+var files = fstest.MapFS{
+	"001_users.up.sql":      {Data: []byte("CREATE TABLE users (n INTEGER); CREATE INDEX users_n ON users (n);")},
+	"001_users.down.sql":    {Data: []byte("DROP TABLE users;")},
+	"3_orders.up.sql":       {Data: []byte("CREATE TABLE orders (n INTEGER)")},
+	"0007_down.down.sql":    {Data: []byte("SELECT 1")},
+	"20240101_late.up.sql":  {Data: []byte("CREATE TABLE late (n INTEGER)")},
+	"20240102_bad.up.sql":   {Data: []byte("CREATE TABLE half (n INTEGER);\nCREATE TABLE users (n INTEGER);")},
+	"20240102_bad.down.sql": {Data: []byte("DROP TABLE half")},
+	"README.md":             {Data: []byte("not a migration")},
+}
+
+// call is one call of golang-migrate's API, and what takes its place here.
+type call struct {
+	name   string
+	theirs func(*migrate.Migrate) error
+	ours   func(context.Context, *migrations.Migrator) error
+}
+
+func calls() []call {
+	list := []call{
+		{"drop", (*migrate.Migrate).Drop, func(ctx context.Context, m *migrations.Migrator) error { return m.Drop(ctx) }},
+		{"up", (*migrate.Migrate).Up, func(ctx context.Context, m *migrations.Migrator) error {
+			_, err := m.Up(ctx, migrations.All)
+			return err
+		}},
+		{"down", (*migrate.Migrate).Down, func(ctx context.Context, m *migrations.Migrator) error {
+			_, err := m.Down(ctx, migrations.All)
+			return err
+		}},
+	}
+	for _, n := range []int{1, 2, 9} {
+		list = append(list, call{fmt.Sprintf("up %d", n), func(m *migrate.Migrate) error { return m.Steps(n) },
+			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Up(ctx, n); return err }})
+		list = append(list, call{fmt.Sprintf("down %d", n), func(m *migrate.Migrate) error { return m.Steps(-n) },
+			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Down(ctx, n); return err }})
+	}
+	for _, v := range []uint{1, 2, 3, 7, 20240101, 20240102} {
+		list = append(list, call{fmt.Sprintf("goto %d", v), func(m *migrate.Migrate) error { return m.Migrate(v) },
+			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Goto(ctx, v); return err }})
+	}
+	for _, v := range []int{-1, 1, 4, 7, 20240101} {
+		list = append(list, call{fmt.Sprintf("force %d", v), func(m *migrate.Migrate) error { return m.Force(v) },
+			func(ctx context.Context, m *migrations.Migrator) error { return m.Force(ctx, v) }})
+	}
+	return list
+}
+
+// The same calls on the same files leave the same tables, version and dirty flag as golang-migrate itself, and fail
+// where it fails.
+func TestSameAsGolangMigrate(t *testing.T) {
+	ctx := context.Background()
+	for seed := range int64(12) {
+		random := rand.New(rand.NewSource(seed))
+		theirFile, ourFile := newFile(t), newFile(t)
+		theirs, ours := open(t, theirFile), open(t, ourFile)
+		list, history := calls(), ""
+		for range 15 {
+			c := list[random.Intn(len(list))]
+			history += c.name + "; "
+
+			source, err := iofs.New(files, ".")
+			must(t, err)
+			m, err := migrate.NewWithSourceInstance("iofs", source, "sqlite://"+theirFile)
+			must(t, err)
+			theirErr := c.theirs(m)
+			if errors.Is(theirErr, migrate.ErrNoChange) {
+				theirErr = nil
+			}
+			_, err = m.Close()
+			must(t, err)
+
+			mine, err := migrations.Application(files, engine, "sqlite://"+ourFile, nil)
+			must(t, err)
+			ourErr := c.ours(ctx, mine)
+
+			if (theirErr == nil) != (ourErr == nil) {
+				t.Fatalf("%s\ngolang-migrate: %v\nsqllock: %v", history, theirErr, ourErr)
+			}
+			if their, our := tables(t, theirs), tables(t, ours); their != our {
+				t.Fatalf("%s\ngolang-migrate: %s\nsqllock: %s", history, their, our)
+			}
+			if their, our := row(t, theirFile), row(t, ourFile); their != our {
+				t.Fatalf("%s\ngolang-migrate: %s\nsqllock: %s", history, their, our)
+			}
+		}
+	}
+}
+
+// row is what stands in schema_migrations.
+func row(t *testing.T, file string) string {
+	t.Helper()
+	var text string
+	err := open(t, file).QueryRow("SELECT coalesce(group_concat(version || ',' || dirty), 'empty') FROM schema_migrations").Scan(&text)
+	if err != nil {
+		return "none"
+	}
+	return text
+}
+
+func TestApplicationFailure(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	file := newFile(t)
+	m, err := migrations.Application(files, engine, "sqlite://"+file+"?x-migrations-table=mine", nil)
+	must(t, err)
+	_, err = m.Up(context.Background(), migrations.All)
+	var refused *migrations.StatementError
+	if !errors.As(err, &refused) || refused.File != "20240102_bad.up.sql" || refused.Line != 2 || !refused.Dirty || refused.Version != 20240102 {
+		t.Errorf("%#v", err)
+	}
+	for _, says := range []string{"already exists", "CREATE TABLE users", "dirty", "force"} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%v\ndoesn't say %q", err, says)
+		}
+	}
+	_, err = m.Up(context.Background(), migrations.All)
+	var dirty *migrations.DirtyError
+	if !errors.As(err, &dirty) || dirty.Version != 20240102 {
+		t.Errorf("dirty: %v", err)
+	}
+	db := open(t, file)
+	if got, want := tables(t, db), "late mine orders users"; got != want {
+		t.Errorf("tables are %q, want %q", got, want)
+	}
+	must(t, db.Close())
+}
+
+func TestApplicationBadInput(t *testing.T) {
+	var connect *migrations.ConnectError
+	m, err := migrations.Application(files, engine, "sqlite:///nonexistent/folder/a.db", nil)
+	must(t, err)
+	if _, err := m.Up(context.Background(), 1); !errors.As(err, &connect) || strings.Contains(err.Error(), "memory") {
+		t.Errorf("missing folder: %v", err)
+	}
+	if _, _, err := m.Version(context.Background()); !errors.As(err, &connect) {
+		t.Errorf("missing folder: %v", err)
+	}
+	if _, err := migrations.Application(fstest.MapFS{}, engine, "sqlite://a.db", nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no migrations: %v", err)
+	}
+	twice := fstest.MapFS{"1_a.up.sql": {}, "01_b.up.sql": {}}
+	if _, err := migrations.Application(twice, engine, "sqlite://a.db", nil); err == nil || !strings.Contains(err.Error(), "01_b.up.sql") {
+		t.Errorf("version 1 twice: %v", err)
+	}
+}
+
+// golang-migrate waits for its lock without regard to any timeout: what comes too late is given back.
+func TestApplicationLockTimeout(t *testing.T) {
+	blocked := *engine
+	blocked.MigrateURL = func(string) (string, error) { return "blocked://", nil }
+	before := time.Now()
+	m, err := migrations.Application(files, &blocked, "", &migrations.Options{LockTimeout: 50 * time.Millisecond})
+	must(t, err)
+	_, err = m.Up(context.Background(), 1)
+	if !errors.Is(err, migrate.ErrLockTimeout) || time.Since(before) > 5*time.Second {
+		t.Errorf("after %v: %v", time.Since(before), err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err = m.Up(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	close(release)
+	for range 2 {
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a connection that came too late wasn't closed")
+		}
+	}
+}
+
+func FuzzExcerpt(f *testing.F) {
+	f.Add("CREATE TABEL x;\n-- é\n", 1, 8)
+	f.Fuzz(func(t *testing.T, text string, line, column int) {
+		// Whatever the server says about a position, showing it must not panic.
+		_ = migrations.Locate(text, "", line, column)
+		_ = migrations.Locate("SELECT 1;\n"+text, text, line, column)
+	})
+}
+
+func TestMissingMigrationFile(t *testing.T) {
+	folder := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(folder, "1_a.up.sql"), []byte("CREATE TABLE a (n INTEGER)"), 0o600))
+	m, err := migrations.Application(os.DirFS(folder), engine, "sqlite://"+newFile(t), nil)
+	must(t, err)
+	must(t, os.Remove(filepath.Join(folder, "1_a.up.sql")))
+	if _, err := m.Up(context.Background(), 1); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("file gone: %v", err)
+	}
+	if at, dirty, err := m.Version(context.Background()); at != -1 || dirty || err != nil {
+		t.Errorf("version %d, %v, %v after a file that couldn't be read", at, dirty, err)
+	}
+}
