@@ -213,3 +213,24 @@ func TestPostgresBurialsAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// Purge leaves alone what another transaction is at, and doesn't wait for it.
+func TestPostgresPurgeWaitsForNobody(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		for _, name := range []string{"busy", "idle"} {
+			r := pg.request(name)
+			pg.acquire(r)
+			_, err := pg.d.Release(t.Context(), []dialect.Claim{pgClaim(r)})
+			pg.must(err)
+		}
+		tx, err := pg.db.BeginTx(t.Context(), nil)
+		pg.must(err)
+		defer tx.Rollback()
+		pg.exec(tx, "SELECT FROM sqllock_locks WHERE name = 'busy' FOR UPDATE")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if n, err := pg.d.Purge(ctx, 0, 10); n != 1 || err != nil {
+			t.Errorf("Purge beside a row that somebody is at: %d, %v", n, err)
+		}
+	})
+}
