@@ -116,14 +116,13 @@ func (pg *pgBench) request(name string) dialect.Request {
 	return dialect.Request{Key: dialect.Key{Name: name}, LeaseID: pg.lease(time.Minute), Owner: rand.Text()}
 }
 
-func (pg *pgBench) acquire(r dialect.Request) int64 {
+func (pg *pgBench) acquire(r dialect.Request) {
 	pg.Helper()
 	grants, err := pg.d.Acquire(pg.Context(), []dialect.Request{r})
 	pg.must(err)
 	if !grants[0].Granted {
 		pg.Fatalf("Acquire(%q) was refused", r.Name)
 	}
-	return grants[0].Fence
 }
 
 func pgClaim(r dialect.Request) dialect.Claim { return dialect.Claim{Key: r.Key, Owner: r.Owner} }

@@ -69,16 +69,16 @@ func exec(ctx context.Context, s session, query string, args ...any) (int, error
 }
 
 // query runs a statement and reads its rows to the end: an error of the commit comes after the last of them.
-func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
+func query[T any](ctx context.Context, s session, scan func(*sql.Rows, *T) error, text string, args ...any) ([]T, error) {
 	rows, err := s.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, withCause(ctx, err)
 	}
-	defer rows.Close() //nolint:errcheck // after a full read it is closed already, else there is an error to report
+	defer rows.Close()
 	var all []T
 	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
+		var one T
+		if err := scan(rows, &one); err != nil {
 			return nil, err
 		}
 		all = append(all, one)

@@ -44,8 +44,8 @@ func buryLeases(ctx context.Context, s session, ids []string) ([]dialect.Burial,
 		dead bool
 		left int64
 	}
-	seen, err := query(ctx, s, func(rows *sql.Rows) (l lease, err error) {
-		return l, rows.Scan(&l.id, &l.dead, &l.left)
+	seen, err := query(ctx, s, func(rows *sql.Rows, l *lease) error {
+		return rows.Scan(&l.id, &l.dead, &l.left)
 	}, sqlBuryLeases, array(ids))
 	if err != nil {
 		return nil, err
@@ -89,25 +89,26 @@ func deleteLeases(ctx context.Context, s session, ids []string) error {
 	return err
 }
 
+// state is what addLeases needs of a lease.
+type state struct {
+	id, holder string
+	remaining  time.Duration
+}
+
 // states reads the leases by id.
 func states(ctx context.Context, s session, ids []string) (map[string]state, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	found, err := query(ctx, s, func(rows *sql.Rows) (l state, err error) {
+	found, err := query(ctx, s, func(rows *sql.Rows, l *state) error {
 		var left int64
-		err = rows.Scan(&l.id, &l.holder, &left)
+		err := rows.Scan(&l.id, &l.holder, &left)
 		l.remaining = duration(left)
-		return l, err
+		return err
 	}, sqlLeases, array(ids))
 	byID := make(map[string]state, len(found))
 	for _, l := range found {
 		byID[l.id] = l
 	}
 	return byID, err
-}
-
-type state struct {
-	id, holder string
-	remaining  time.Duration
 }

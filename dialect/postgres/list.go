@@ -66,12 +66,9 @@ type numbered struct {
 	ord int64
 }
 
-func scanRow(rows *sql.Rows) (numbered, error) {
-	var (
-		row                numbered
-		acquiredAt, freeIn int64
-		owner, leaseID     sql.NullString
-	)
+func scanRow(rows *sql.Rows, row *numbered) error {
+	var acquiredAt, freeIn int64
+	var owner, leaseID sql.NullString
 	err := rows.Scan(&row.ord, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID)
 	row.Exists = true
 	row.AcquiredAt = time.UnixMicro(acquiredAt).UTC()
@@ -79,7 +76,7 @@ func scanRow(rows *sql.Rows) (numbered, error) {
 	if leaseID.Valid {
 		row.Held, row.Owner, row.LeaseID = true, owner.String, leaseID.String
 	}
-	return row, err
+	return err
 }
 
 // addLeases reads what became of the leases that the rows name.

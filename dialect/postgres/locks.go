@@ -15,8 +15,8 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 }
 
 func acquire(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
-	fences, err := query(ctx, s, func(rows *sql.Rows) (fence int64, err error) {
-		return fence, rows.Scan(&fence)
+	fences, err := query(ctx, s, func(rows *sql.Rows, fence *int64) error {
+		return rows.Scan(fence)
 	}, sqlAcquire, r.Name, int64(r.Slot), r.Owner, r.LeaseID, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
@@ -50,8 +50,8 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 }
 
 func guard(ctx context.Context, s session, c dialect.Claim) (bool, error) {
-	found, err := query(ctx, s, func(rows *sql.Rows) (one int, err error) {
-		return one, rows.Scan(&one)
+	found, err := query(ctx, s, func(rows *sql.Rows, one *int) error {
+		return rows.Scan(one)
 	}, sqlGuard, c.Name, int64(c.Slot), c.Owner)
 	return len(found) == 1, err
 }

@@ -31,21 +31,20 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 // readServer finds out who answers, and which migrations have been applied.
 func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 	var server dialect.Server
-	found, err := query(ctx, d.pool, func(rows *sql.Rows) (versioned bool, err error) {
+	found, err := query(ctx, d.pool, func(rows *sql.Rows, versioned *bool) error {
 		var banner, number string
-		err = rows.Scan(&banner, &number, &versioned)
+		err := rows.Scan(&banner, &number, versioned)
 		server.Product, server.Version = product(banner, number)
-		return versioned, err
+		return err
 	}, sqlServer)
 	if err != nil || len(found) == 0 || !found[0] {
 		return server, err
 	}
 	server.Versioned = true
-	_, err = query(ctx, d.pool, func(rows *sql.Rows) (_ struct{}, err error) {
-		var version int64
-		err = rows.Scan(&version, &server.Dirty)
-		server.Schema = uint(max(version, 0))
-		return struct{}{}, err
+	_, err = query(ctx, d.pool, func(rows *sql.Rows, version *int64) error {
+		err := rows.Scan(version, &server.Dirty)
+		server.Schema = uint(max(*version, 0))
+		return err
 	}, sqlSchema)
 	return server, err
 }
@@ -56,8 +55,8 @@ func product(banner, number string) (name, version string) {
 	switch {
 	case strings.HasPrefix(banner, "CockroachDB"): // "CockroachDB CCL v24.1.0 (…)"
 		for word := range strings.FieldsSeq(banner) {
-			if strings.HasPrefix(word, "v") {
-				return "CockroachDB", strings.TrimPrefix(word, "v")
+			if number, ok := strings.CutPrefix(word, "v"); ok {
+				return "CockroachDB", number
 			}
 		}
 		return "CockroachDB", version
@@ -73,7 +72,7 @@ func (d *Dialect) tryAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // ErrTxDone, or the connection is gone and the transaction with it
+	defer tx.Rollback()
 
 	id := rand.Text()
 	request := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
