@@ -225,8 +225,10 @@ func delay(s *suite) {
 	})
 	s.run("the longer of the two counts", func(s *suite) {
 		sent := time.Now()
-		r, o := s.orphaned(dialect.Request{Key: dialect.Key{Name: unique("lock")}, Owner: unique("o"),
-			HoldAtLeast: time.Hour, LockDelay: time.Second})
+		r, o := s.orphaned(dialect.Request{
+			Key: dialect.Key{Name: unique("lock")}, Owner: unique("o"),
+			HoldAtLeast: time.Hour, LockDelay: time.Second,
+		})
 		s.free(o)
 		s.left("HoldAtLeast", s.look(r.Key).FreeIn, r.HoldAtLeast, sent)
 	})

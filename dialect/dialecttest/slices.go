@@ -36,11 +36,12 @@ func slicesContract(s *suite) {
 		asked[1].Slot = 1
 		grants := ask(s, s.d.Acquire, asked...)
 		for i, want := range []bool{true, false, true, false, true, true} {
-			if grants[i].Granted != want {
+			switch {
+			case grants[i].Granted != want:
 				s.Errorf("%d: %+v, want granted %t", i, grants[i], want)
-			} else if want {
+			case want:
 				s.held(asked[i], grants[i].Fence)
-			} else if grants[i].Fence != 0 {
+			case grants[i].Fence != 0:
 				s.Errorf("%d: a refusal with fence %d", i, grants[i].Fence)
 			}
 		}

@@ -78,7 +78,8 @@ func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
 	if f.maria {
 		states, err := query(ctx, d.pool, func(rows *sql.Rows) (on string, err error) {
 			var name string
-			return on, rows.Scan(&name, &on)
+			err = rows.Scan(&name, &on)
+			return on, err
 		}, sqlCluster)
 		if err != nil {
 			return flavour{}, err
@@ -114,7 +115,7 @@ func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // after a full read it is closed already, else there is an error to report
+	defer rows.Close()
 	var all []T
 	for rows.Next() {
 		one, err := scan(rows)
@@ -127,7 +128,8 @@ func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error
 }
 
 func scanOne[T any](rows *sql.Rows) (one T, err error) {
-	return one, rows.Scan(&one)
+	err = rows.Scan(&one)
+	return one, err
 }
 
 // each calls ask for every element in turn. Elements are statements of their own, each with a commit of its own, so

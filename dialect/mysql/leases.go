@@ -85,7 +85,8 @@ func seeLease(ctx context.Context, s session, f flavour, id string) (sighting, e
 		text = sqlSeeLeaseGalera
 	}
 	found, err := query(ctx, s, func(rows *sql.Rows) (seen sighting, err error) {
-		return seen, rows.Scan(&seen.end, &seen.left)
+		err = rows.Scan(&seen.end, &seen.left)
+		return seen, err
 	}, text, id)
 	if err != nil || len(found) == 0 {
 		return sighting{gone: err == nil}, err

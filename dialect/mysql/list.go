@@ -75,7 +75,8 @@ func (d *Dialect) purge(ctx context.Context, idle time.Duration, limit int) (tot
 		return 0, err
 	}
 	keys, err := query(ctx, d.pool, func(rows *sql.Rows) (k dialect.Key, err error) {
-		return k, rows.Scan(&k.Name, &k.Slot)
+		err = rows.Scan(&k.Name, &k.Slot)
+		return k, err
 	}, sqlIdleLocks, micros(idle), limit)
 	for _, key := range keys {
 		n, err := purgeLock(ctx, d.pool, f, key, idle)

@@ -143,8 +143,7 @@ func free(ctx context.Context, s session, f flavour, o dialect.Orphan) (bool, er
 
 // number is the server's error number, 0 if err isn't the server's.
 func number(err error) uint16 {
-	var answer *mysql.MySQLError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return answer.Number
 	}
 	return 0

@@ -38,7 +38,7 @@ func (d *Dialect) tryAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // ErrTxDone, or the connection is gone and the transaction with it
+	defer tx.Rollback()
 
 	for _, step := range trial(ctx, tx, f) {
 		worked, err := step.try()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
+	"slices"
 	"strings"
 )
 
@@ -51,9 +52,9 @@ type choice struct{ mysql, maria string }
 // run answers what the statement has changed: nothing, where somebody is at the row. The arguments of the SET clause
 // are apart, since it stands first in an UPDATE and last in an UPDATE of a join.
 func (c choice) run(ctx context.Context, s session, f flavour, which []any, set ...any) (sql.Result, error) {
-	text, args := c.mysql, append(which, set...)
+	text, args := c.mysql, slices.Concat(which, set)
 	if f.maria {
-		text, args = c.maria, append(set, which...)
+		text, args = c.maria, slices.Concat(set, which)
 	}
 	result, err := s.ExecContext(ctx, text, args...)
 	if number(err) == erLockWaitTimeout {

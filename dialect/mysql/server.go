@@ -71,7 +71,7 @@ func checkVersion(server dialect.Server) error {
 	for i, part := range strings.SplitN(server.Version, ".", 3) {
 		n, err := strconv.Atoi(part)
 		if err != nil {
-			return nil // a number of its own kind; found by trying
+			return nil //nolint:nilerr // a number of its own kind; found by trying
 		}
 		have[i] = n
 	}
@@ -96,7 +96,8 @@ type settings struct {
 }
 
 func scanSettings(rows *sql.Rows) (s settings, err error) {
-	return s, rows.Scan(&s.comment, &s.database, &s.autocommit, &s.readOnly, &s.innodbRO, &s.client, &s.connection, &s.results)
+	err = rows.Scan(&s.comment, &s.database, &s.autocommit, &s.readOnly, &s.innodbRO, &s.client, &s.connection, &s.results)
+	return s, err
 }
 
 func (s settings) check() error {

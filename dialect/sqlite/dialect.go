@@ -63,7 +63,7 @@ func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // after a full read it is closed already, else there is an error to report
+	defer rows.Close()
 	var all []T
 	for rows.Next() {
 		one, err := scan(rows)

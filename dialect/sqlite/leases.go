@@ -52,7 +52,10 @@ func (d *Dialect) buryLease(ctx context.Context, s session, id string) (dialect.
 }
 
 // micro scans a row of one integer.
-func micro(rows *sql.Rows) (us int64, err error) { return us, rows.Scan(&us) }
+func micro(rows *sql.Rows) (us int64, err error) {
+	err = rows.Scan(&us)
+	return us, err
+}
 
 // BuryExpired deletes up to limit leases that have run out.
 func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {

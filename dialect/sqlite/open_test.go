@@ -26,7 +26,7 @@ func TestOpenSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = db.Close() }()
+		t.Cleanup(func() { _ = db.Close() })
 		var journal, timeout, file string
 		if err := db.QueryRow("PRAGMA journal_mode").Scan(&journal); err != nil {
 			t.Fatal(err)

@@ -61,7 +61,7 @@ func (d *Dialect) tryAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // ErrTxDone, or the connection is gone and the transaction with it
+	defer tx.Rollback()
 
 	id := rand.Text()
 	r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}

@@ -131,6 +131,7 @@ func TestClockIsExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer stmt.Close()
 	for at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); at.Year() < 2100; at = at.Add(97*time.Hour + 1237*time.Millisecond) {
 		var got int64
 		if err := stmt.QueryRow(at.Format("2006-01-02 15:04:05.000")).Scan(&got); err != nil {
@@ -151,22 +152,34 @@ func TestPlans(t *testing.T) {
 		queries.renewLease, queries.buryLease, queries.leaseLeft, queries.deleteLease,
 		queries.release, queries.guard, queries.free, queries.look, queries.list,
 	} {
-		rows, err := db.Query("EXPLAIN QUERY PLAN " + strings.ReplaceAll(text, "?", "")) // numbers for parameters
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
+		for _, detail := range plan(t, db, text) {
 			if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
 				t.Errorf("%s\nplan: %s", text, detail)
 			}
 		}
-		rows.Close()
 	}
+}
+
+func plan(t *testing.T, db *sql.DB, text string) []string {
+	t.Helper()
+	rows, err := db.Query("EXPLAIN QUERY PLAN " + strings.ReplaceAll(text, "?", "")) // numbers for parameters
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var details []string
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		details = append(details, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return details
 }
 
 // TestOneCommit: an uncontended acquire and a release are one statement and one commit each; a refusal writes nothing.

@@ -2,6 +2,7 @@ package dburl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -22,10 +23,8 @@ func CutScheme(raw string, schemes ...string) (rest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for _, s := range schemes {
-		if s == scheme {
-			return rest, nil
-		}
+	if slices.Contains(schemes, scheme) {
+		return rest, nil
 	}
 	return "", Invalid(raw, "it must begin with %s://", strings.Join(schemes, ":// or "))
 }

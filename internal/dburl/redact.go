@@ -108,7 +108,7 @@ func parameters(s string, hide func(string) string) string {
 		if end < 0 {
 			end = len(s)
 		}
-		name, value, found := strings.Cut(s[:end], "=")
+		name, _, found := strings.Cut(s[:end], "=")
 		if !found || !secret(name) {
 			end = min(end+1, len(s))
 			out.WriteString(s[:end])
@@ -118,7 +118,7 @@ func parameters(s string, hide func(string) string) string {
 		// A value may hold a separator itself, escaped by nobody or quoted as libpq does: it ends where the next
 		// parameter begins.
 		length := valueLength(s[len(name)+1:])
-		value = s[len(name)+1 : len(name)+1+length]
+		value := s[len(name)+1 : len(name)+1+length]
 		out.WriteString(name + "=" + hide(value))
 		s = s[len(name)+1+length:]
 	}
