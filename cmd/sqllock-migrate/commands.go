@@ -88,7 +88,7 @@ func (a *app) migrate(cmd *cobra.Command, do func(context.Context, *migrations.M
 		if a.json && !errors.As(err, &connect) {
 			// Also after a failure: it is what the reader wants to know next.
 			if at, dirty, err := m.Version(context.WithoutCancel(cmd.Context())); err == nil {
-				a.result.Version, a.result.Dirty = &at, dirty
+				a.at(at, dirty)
 			}
 		}
 		return err
@@ -106,7 +106,7 @@ func (a *app) version() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.result.Version, a.result.Dirty = &at, dirty
+				a.at(at, dirty)
 				switch {
 				case at < 0 && !dirty:
 					return errNoMigration
@@ -130,11 +130,10 @@ func (a *app) force() *cobra.Command {
 				return usagef("V is %q: want a version, a number from -1, which is none", args[0])
 			}
 			return a.with(cmd.Name(), func(m *migrations.Migrator) error {
-				at := int(v)
-				if err := m.Force(cmd.Context(), at); err != nil {
+				if err := m.Force(cmd.Context(), int(v)); err != nil {
 					return err
 				}
-				a.result.Version = &at
+				a.at(int(v), false)
 				return nil
 			})
 		},

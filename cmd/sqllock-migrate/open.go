@@ -64,6 +64,9 @@ func (a *app) migrator(options *migrations.Options) (*migrations.Migrator, *sql.
 	if err != nil {
 		return nil, nil, err
 	}
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return nil, nil, usagef("--source %s: there is no such directory", folder)
+	}
 	m, err := migrations.Application(os.DirFS(folder), engine, a.database, options)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = usagef("--source %s: %v", folder, err)

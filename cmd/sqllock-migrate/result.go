@@ -14,7 +14,7 @@ import (
 type result struct {
 	Command    string      `json:"command,omitempty"`
 	Version    *int        `json:"version,omitempty"` // -1: none applied
-	Dirty      bool        `json:"dirty,omitempty"`
+	Dirty      *bool       `json:"dirty,omitempty"`
 	Applied    []applied   `json:"applied,omitempty"`
 	Migrations []migration `json:"migrations,omitempty"`
 	Files      []string    `json:"files,omitempty"`
@@ -115,6 +115,9 @@ func (a *app) finish(err error) int {
 	}
 	return code
 }
+
+// at notes where the database is.
+func (a *app) at(version int, dirty bool) { a.result.Version, a.result.Dirty = &version, &dirty }
 
 // print writes a line of the result for people; with --json the result is written at the end, as a whole.
 func (a *app) print(line any) error {

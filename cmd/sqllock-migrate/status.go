@@ -20,7 +20,7 @@ func (a *app) status() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.result.Version, a.result.Dirty = &at, dirty
+				a.at(at, dirty)
 				a.result.Migrations = states(m.Files(), at, dirty)
 				if a.json {
 					return nil
