@@ -45,4 +45,6 @@ func (b *book) awaitTrouble(t *testing.T) {
 	b.await(t, "a job that fails", func() bool { return b.troubles() > before })
 }
 
-func (b *book) troubles() int { return b.counts[refused] + b.counts[failed] + b.counts[late] + b.counts[unsure] }
+func (b *book) troubles() int {
+	return b.counts[refused] + b.counts[failed] + b.counts[late] + b.counts[unsure]
+}

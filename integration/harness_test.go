@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -36,6 +37,12 @@ func eachPrivate(t *testing.T, f func(t *testing.T, engine string)) {
 			f(t, engine)
 		})
 	}
+}
+
+// eachServer runs f as a parallel subtest for every engine that has a server.
+func eachServer(t *testing.T, f func(t *testing.T, s *servers.Server)) {
+	t.Helper()
+	eachPrivate(t, func(t *testing.T, engine string) { f(t, servers.Start(t, engine)) })
 }
 
 // database is the URL of a database on s with sqllock's tables and an empty ledger.
@@ -137,4 +144,50 @@ func heldLocks(ctx context.Context, c *sqllock.Client) (names []string, err erro
 		names = append(names, info.Name)
 	}
 	return names, nil
+}
+
+func mustTry(t testing.TB, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.Lock {
+	t.Helper()
+	lock, err := c.TryAcquire(t.Context(), name, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lock
+}
+
+func mustBeHeld(t testing.TB, c *sqllock.Client, name string) {
+	t.Helper()
+	if _, err := c.TryAcquire(t.Context(), name); !errors.Is(err, sqllock.ErrNotAcquired) {
+		t.Errorf("TryAcquire of a lock that another holds: %v; want ErrNotAcquired", err)
+	}
+}
+
+// mustGuard does a guarded transaction with nothing else in it.
+func mustGuard(t testing.TB, target *target, lock *sqllock.Lock) {
+	t.Helper()
+	tx, err := target.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if err := lock.Guard(t.Context(), tx); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Error(err)
+	}
+}
+
+func mustRelease(t testing.TB, lock *sqllock.Lock) {
+	t.Helper()
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func acquireAndRelease(t testing.TB, c *sqllock.Client, name string) (fence int64) {
+	t.Helper()
+	lock := mustTry(t, c, name)
+	mustRelease(t, lock)
+	return lock.Fence()
 }

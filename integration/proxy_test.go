@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// proxy stands between a Client and its server, and can lose one of the server's replies, when the server has long
+// done what was asked.
+type proxy struct {
+	listener net.Listener
+	upstream string
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	count int    // replies to go until the one that is lost; 0: none
+	lost  func() // called when it has arrived, and before its connection is closed
+}
+
+// through is the URL by way of a proxy, which ends with the test.
+func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = &proxy{listener: listener, upstream: u.Host, conns: make(map[net.Conn]struct{})}
+	u.Host = listener.Addr().String()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { p.serve(client) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		p.closeAll()
+		serving.Wait()
+	})
+	return p, u.String()
+}
+
+// loseReply loses the n-th reply from now, on whichever connection it comes, and closes that connection.
+func (p *proxy) loseReply(n int, lost func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count, p.lost = n, lost
+}
+
+// spare takes the last loseReply back, if it hasn't come to that.
+func (p *proxy) spare() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count = 0
+}
+
+// due counts a reply, and answers what to call if it is the one that is lost.
+func (p *proxy) due() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count == 0 {
+		return nil
+	}
+	if p.count--; p.count > 0 {
+		return nil
+	}
+	return p.lost
+}
+
+// serve carries one connection until either side closes it.
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", p.upstream)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	p.mu.Lock()
+	p.conns[client] = struct{}{}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, client)
+	}()
+
+	go func() {
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	}()
+	// A server sends the reply to one request, small as they are here, in one piece.
+	for reply := make([]byte, 64<<10); ; {
+		n, err := server.Read(reply)
+		if n > 0 {
+			if lost := p.due(); lost != nil {
+				lost()
+				return
+			}
+			if _, err := client.Write(reply[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *proxy) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
