@@ -82,7 +82,7 @@ type Locks interface {
 	Look(ctx context.Context, keys []Key) ([]Row, error)
 
 	// Free frees each lock that still has the orphan's fence and dead lease, from
-	// max(free_at, now + lock_delay - overdue) on. False: it changed hands, or a Guard is on it: Free waits
+	// max(free_at, now, now + lock_delay - overdue) on. False: it changed hands, or a Guard is on it: Free waits
 	// for none.
 	Free(ctx context.Context, orphans []Orphan) ([]bool, error)
 

@@ -86,7 +86,7 @@ type Row struct {
 // LeaseState is what a lock row's lease was found to be.
 type LeaseState int
 
-// A lease that is LeaseExpired can still be renewed until it is buried.
+// A lease that is LeaseExpired can't be renewed any more, and is there until somebody buries it.
 const (
 	LeaseGone LeaseState = iota
 	LeaseLive

@@ -86,7 +86,7 @@ func takeover(s *suite, end func(*sql.Tx) error) {
 		grants, err := s.d.Acquire(ctx, []dialect.Request{other})
 		return err == nil && grants[0].Granted, err
 	})
-	s.quickly("Look", func() { s.held(r, fence) })
+	s.quickly("Look", func(s *suite) { s.held(r, fence) })
 	s.must(end(tx))
 	if !s.free(o) {
 		s.Error("Free refused after the transaction")
@@ -168,7 +168,7 @@ func blocked(s *suite) {
 		s.take(r)
 		a, b := s.begin(0), s.begin(0)
 		s.guard(a, claim(r))
-		s.quickly("a second guard", func() {
+		s.quickly("a second guard", func(s *suite) {
 			if got := s.guard(b, claim(r)); !got[0] {
 				s.Error("the second guard was refused")
 			}
@@ -181,9 +181,9 @@ func blocked(s *suite) {
 		s.take(r)
 		tx := s.begin(0)
 		s.guard(tx, claim(r))
-		s.quickly("a heartbeat", func() { s.renew(r.LeaseID) })
+		s.quickly("a heartbeat", func(s *suite) { s.renew(r.LeaseID) })
 		s.eventually("lease runs out", func() bool {
-			s.quickly("a burial", func() { s.bury(r.LeaseID) })
+			s.quickly("a burial", func(s *suite) { s.bury(r.LeaseID) })
 			return s.bury(r.LeaseID).Dead
 		})
 		s.must(tx.Commit())
@@ -199,13 +199,13 @@ func blocked(s *suite) {
 		tx := s.begin(0)
 		s.guard(tx, claim(r))
 		next := s.lease(long)
-		s.quickly("a batch of acquires", func() {
+		s.quickly("a batch of acquires", func(s *suite) {
 			grants := ask(s, s.d.Acquire, request(unique("new"), next), request(r.Name, next), request(free.Name, next))
 			if !grants[0].Granted || grants[1].Granted || !grants[2].Granted {
 				s.Errorf("Acquire answered %+v", grants)
 			}
 		})
-		s.quickly("a batch of frees", func() {
+		s.quickly("a batch of frees", func(s *suite) {
 			if got := ask(s, s.d.Free, dead, orphan(r, fence)); !slices.Equal(got, []bool{true, false}) {
 				s.Errorf("Free answered %t", got)
 			}
@@ -218,7 +218,7 @@ func blocked(s *suite) {
 		tx := s.begin(0)
 		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+busy+"'")
 		s.must(err)
-		s.quickly("BuryExpired", func() {
+		s.quickly("BuryExpired", func(s *suite) {
 			n, err := s.d.BuryExpired(s.ctx, 100)
 			s.must(err)
 			if n == 0 || s.renew(dead) {
@@ -237,7 +237,7 @@ func blocked(s *suite) {
 		s.guard(tx, claim(r))
 		ctx, cancel := context.WithTimeout(s.ctx, short)
 		defer cancel()
-		s.quickly("giving up", func() {
+		s.quickly("giving up", func(s *suite) {
 			_, err := s.d.Release(ctx, []dialect.Claim{claim(r)})
 			if class := s.d.Classify(err); !errors.Is(err, context.DeadlineExceeded) || class != dialect.Unknown {
 				s.Errorf("Release: %v (class %s), want the ctx's error, unknown", err, class)
@@ -257,8 +257,8 @@ func readsGoOn(s *suite) {
 		_, err := tx.ExecContext(s.ctx, query)
 		s.must(err)
 	}
-	s.quickly("Look", func() { s.held(r, fence) })
-	s.quickly("List", func() {
+	s.quickly("Look", func(s *suite) { s.held(r, fence) })
+	s.quickly("List", func(s *suite) {
 		for _, row := range s.page(dialect.Key{}, false, 100) {
 			if row.Key == r.Key && row.Fence != fence {
 				s.Errorf("List shows what isn't committed: %+v", row)

@@ -27,8 +27,11 @@ type suite struct {
 	ctx context.Context
 }
 
+// newSuite bounds all that a test asks of the database, so that a call which waits for ever fails a test and no more.
 func newSuite(t *testing.T, h Harness) *suite {
-	return &suite{T: t, Harness: h, d: h.Dialect, ctx: t.Context()}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*soon)
+	t.Cleanup(cancel)
+	return &suite{T: t, Harness: h, d: h.Dialect, ctx: ctx}
 }
 
 // run is a subtest of the contract; they go one after the other.
@@ -78,14 +81,19 @@ func (s *suite) eventually(what string, check func() bool) {
 	}
 }
 
-// quickly fails the test if f takes longer than atOnce.
-func (s *suite) quickly(what string, f func()) {
+// quickly fails the test if f takes longer than atOnce. What f asks must go through the suite that it gets.
+func (s *suite) quickly(what string, f func(*suite)) {
 	s.Helper()
-	start := time.Now()
-	f()
-	if took := time.Since(start); took > atOnce {
-		s.Errorf("%s took %s: it waited for somebody else's transaction", what, took)
-	}
+	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
+	defer cancel()
+	hurried := *s
+	hurried.ctx = ctx
+	defer func() {
+		if ctx.Err() != nil {
+			s.Errorf("%s took longer than %s: it waited for somebody else's transaction", what, atOnce)
+		}
+	}()
+	f(&hurried)
 }
 
 // left checks what remains of a time that the database has measured since sent, or later.

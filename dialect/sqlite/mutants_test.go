@@ -65,7 +65,9 @@ var mutants = []mutant{
 	{"free", "owner    = NULL,", "", "free/once"},
 	{"free", "+ lock_delay", "", "delay/LockDelay_counts"},
 	{"free", "- ?5", "", "delay/LockDelay_counts"},
-	{"free", "max(free_at, clock() + lock_delay - ?5)", "clock() + lock_delay - ?5", "delay/the_longer"},
+	{"free", "max(free_at, clock(), clock()", "max(clock(), clock()", "delay/the_longer"},
+
+	{"free", "free_at, clock(),", "free_at,", "purge/freed_rows"},
 
 	{"look", "LEFT JOIN", "JOIN", "release/once"},
 	{"look", "AND l.slot = ?2", "AND ?2 >= 0", "acquire/slots"},

@@ -51,7 +51,7 @@ func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, e
 		if !ok || l.leaseID == "" || l.leaseID != o.LeaseID || l.fence != o.Fence {
 			return false
 		}
-		l.freeFrom(now.Add(l.delay - o.Overdue))
+		l.freeFrom(now.Add(max(0, l.delay-o.Overdue)))
 		return true
 	})
 }
