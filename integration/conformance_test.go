@@ -20,30 +20,21 @@ func TestConformance(t *testing.T) {
 func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 	t.Helper()
 	url := s.Database(t)
-	open := func(t *testing.T, url string) *target {
-		t.Helper()
-		target, err := openURL(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { target.DB.Close() })
-		return target
-	}
-	target := open(t, url)
-	if err := migrations.Up(t.Context(), target.DB, target.engine); err != nil {
+	target := connect(t, url)
+	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
 		t.Fatal(err)
 	}
 	h := dialecttest.Harness{
 		Dialect: target.Dialect,
 		DB:      target.DB,
 		New:     func(db *sql.DB) dialect.Dialect { return newDialect(url, db) },
-		Open:    func(t *testing.T) *sql.DB { return open(t, url).DB },
-		Empty:   func(t *testing.T) *sql.DB { return open(t, s.Database(t)).DB },
+		Open:    func(t *testing.T) *sql.DB { return connect(t, url).DB },
+		Empty:   func(t *testing.T) *sql.DB { return connect(t, s.Database(t)).DB },
 		Isolation: []sql.IsolationLevel{
 			sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable,
 		},
 	}
-	if target.engine.Name == "sqlite" {
+	if target.Migrations.Name == "sqlite" {
 		h.Isolation, h.SingleWriter = []sql.IsolationLevel{sql.LevelSerializable}, true
 	}
 	return h

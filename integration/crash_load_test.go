@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -49,7 +50,7 @@ func TestContention(t *testing.T) {
 
 // outlive waits until the frozen worker's lease has run out and is buried. On SQLite nobody can bury it where it was
 // frozen in the middle of a write; then it is over when its TTL has passed twice.
-func outlive(t *testing.T, target *target, worker int64) {
+func outlive(t *testing.T, target *open.Database, worker int64) {
 	t.Helper()
 	leases := fmt.Sprintf("SELECT COUNT(*) FROM sqllock_leases WHERE holder = 'worker %d'", worker)
 	for deadline := time.Now().Add(2 * loadTTL); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -52,8 +53,8 @@ func btoi(b bool) int {
 // lossyClient is a Client whose server's replies can be lost, and the same database without that.
 type lossyClient struct {
 	*sqllock.Client
-	target *target // through the proxy
-	direct *target
+	target *open.Database // through the proxy
+	direct *open.Database
 	other  *sqllock.Client // another process's, on direct
 	proxy  *proxy
 	holder string

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/sqllock"
@@ -57,16 +58,16 @@ func database(t testing.TB, s *servers.Server) string {
 func prepare(t testing.TB, url string) {
 	t.Helper()
 	target := connect(t, url)
-	if err := migrations.Up(t.Context(), target.DB, target.engine); err != nil {
+	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, target, ledgerTable...)
 }
 
 // connect opens the database for as long as the test lasts.
-func connect(t testing.TB, url string) *target {
+func connect(t testing.TB, url string) *open.Database {
 	t.Helper()
-	target, err := openURL(url)
+	target, err := open.URL(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func connect(t testing.TB, url string) *target {
 	return target
 }
 
-func execute(t testing.TB, target *target, statements ...string) {
+func execute(t testing.TB, target *open.Database, statements ...string) {
 	t.Helper()
 	for _, statement := range statements {
 		if _, err := target.DB.ExecContext(t.Context(), statement); err != nil {
@@ -93,7 +94,7 @@ func execute(t testing.TB, target *target, statements ...string) {
 }
 
 // scan reads one value.
-func scan[T any](t testing.TB, target *target, query string) (value T) {
+func scan[T any](t testing.TB, target *open.Database, query string) (value T) {
 	t.Helper()
 	if err := target.DB.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -102,7 +103,7 @@ func scan[T any](t testing.TB, target *target, query string) (value T) {
 }
 
 // client is a Client in the test's own process, closed with the test. It reaps when it is told to.
-func client(t testing.TB, target *target, opts sqllock.Options) *sqllock.Client {
+func client(t testing.TB, target *open.Database, opts sqllock.Options) *sqllock.Client {
 	t.Helper()
 	if opts.ReapEvery == 0 {
 		opts.ReapEvery = -1
@@ -163,7 +164,7 @@ func mustBeHeld(t testing.TB, c *sqllock.Client, name string) {
 }
 
 // mustGuard does a guarded transaction with nothing else in it.
-func mustGuard(t testing.TB, target *target, lock *sqllock.Lock) {
+func mustGuard(t testing.TB, target *open.Database, lock *sqllock.Lock) {
 	t.Helper()
 	tx, err := target.DB.BeginTx(t.Context(), nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -46,7 +47,7 @@ type message struct {
 // worker is the state of a worker process.
 type worker struct {
 	setup  setup
-	target *target
+	target *open.Database
 	gate   sync.RWMutex // held for reading while a statement is under way
 	locks  *sqllock.Client
 
@@ -95,7 +96,7 @@ func runWorker() {
 
 func (w *worker) open(ctx context.Context) error {
 	var err error
-	if w.target, err = openURL(w.setup.URL); err != nil {
+	if w.target, err = open.URL(w.setup.URL); err != nil {
 		return err
 	}
 	d := &tap{Dialect: w.target.Dialect, around: func(_ string, do func()) {
