@@ -70,7 +70,7 @@ func (t *application) open(ctx context.Context, options Options) (database.Drive
 		return database.Open(t.url)
 	}, func(driver database.Driver) { _ = driver.Close() })
 	var timeout *LockTimeoutError
-	switch cause, query, refused := databaseError(err); {
+	switch query, refused, cause := databaseError(err); {
 	case err == nil, ctx.Err() != nil, errors.As(err, &timeout):
 		return driver, err
 	case dburl.Leaks(err.Error(), t.url):

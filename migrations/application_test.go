@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,18 +52,29 @@ func calls() []call {
 		}},
 	}
 	for _, n := range []int{1, 2, 9} {
-		list = append(list, call{fmt.Sprintf("up %d", n), func(m *migrate.Migrate) error { return m.Steps(n) },
-			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Up(ctx, n); return err }})
-		list = append(list, call{fmt.Sprintf("down %d", n), func(m *migrate.Migrate) error { return m.Steps(-n) },
-			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Down(ctx, n); return err }})
+		list = append(
+			list,
+			call{
+				fmt.Sprintf("up %d", n), func(m *migrate.Migrate) error { return m.Steps(n) },
+				func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Up(ctx, n); return err },
+			},
+			call{
+				fmt.Sprintf("down %d", n), func(m *migrate.Migrate) error { return m.Steps(-n) },
+				func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Down(ctx, n); return err },
+			},
+		)
 	}
 	for _, v := range []uint{1, 2, 3, 7, 20240101, 20240102} {
-		list = append(list, call{fmt.Sprintf("goto %d", v), func(m *migrate.Migrate) error { return m.Migrate(v) },
-			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Goto(ctx, v); return err }})
+		list = append(list, call{
+			fmt.Sprintf("goto %d", v), func(m *migrate.Migrate) error { return m.Migrate(v) },
+			func(ctx context.Context, m *migrations.Migrator) error { _, err := m.Goto(ctx, v); return err },
+		})
 	}
 	for _, v := range []int{-1, 1, 4, 7, 20240101} {
-		list = append(list, call{fmt.Sprintf("force %d", v), func(m *migrate.Migrate) error { return m.Force(v) },
-			func(ctx context.Context, m *migrations.Migrator) error { return m.Force(ctx, v) }})
+		list = append(list, call{
+			fmt.Sprintf("force %d", v), func(m *migrate.Migrate) error { return m.Force(v) },
+			func(ctx context.Context, m *migrations.Migrator) error { return m.Force(ctx, v) },
+		})
 	}
 	return list
 }
@@ -72,13 +83,13 @@ func calls() []call {
 // where it fails.
 func TestSameAsGolangMigrate(t *testing.T) {
 	ctx := context.Background()
-	for seed := range int64(12) {
-		random := rand.New(rand.NewSource(seed))
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 0))
 		theirFile, ourFile := newFile(t), newFile(t)
 		theirs, ours := open(t, theirFile), open(t, ourFile)
 		list, history := calls(), ""
 		for range 15 {
-			c := list[random.Intn(len(list))]
+			c := list[random.IntN(len(list))]
 			history += c.name + "; "
 
 			source, err := iofs.New(files, ".")

@@ -86,7 +86,7 @@ func (l *loan) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx
 	if c, ok := l.Conn.(driver.ConnBeginTx); ok {
 		return c.BeginTx(ctx, options)
 	}
-	return l.Begin() //nolint:staticcheck // what database/sql does too, for a driver that has nothing newer
+	return l.Begin() // what database/sql does too, for a driver that has nothing newer
 }
 
 // exec runs a statement without parameters in whichever way the driver can.

@@ -209,8 +209,7 @@ func (m *Migrator) Force(ctx context.Context, version int) error {
 // Application it removes every table of the database, as golang-migrate does.
 func (m *Migrator) Drop(ctx context.Context) error {
 	err := m.target.locked(ctx, m.options, m.target.drop)
-	var query *database.Error
-	if errors.As(err, &query) {
+	if query, ok := errors.AsType[*database.Error](err); ok {
 		return fmt.Errorf("%w (%s)", query.OrigErr, query.Query)
 	}
 	return err

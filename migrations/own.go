@@ -92,17 +92,21 @@ func (t *ownTables) drop(s session) error {
 	return nil
 }
 
-// connect takes a connection that answers.
+// connect takes a connection that answers. Idle ones in the pool may be dead, all of them after a restart of the server.
 func (t *ownTables) connect(ctx context.Context) (*sql.Conn, error) {
-	conn, err := t.db.Conn(ctx)
-	if err != nil {
-		return nil, &ConnectError{Err: err}
-	}
-	if err := conn.PingContext(ctx); err != nil {
+	for idle := t.db.Stats().Idle; ; idle-- {
+		conn, err := t.db.Conn(ctx)
+		if err != nil {
+			return nil, &ConnectError{Err: err}
+		}
+		if err = conn.PingContext(ctx); err == nil {
+			return conn, nil
+		}
 		_ = conn.Close()
-		return nil, &ConnectError{Err: err}
+		if idle <= 0 || !errors.Is(err, driver.ErrBadConn) {
+			return nil, &ConnectError{Err: err}
+		}
 	}
-	return conn, nil
 }
 
 // waitForLock tries until it has the lock, the lock timeout has passed, or ctx ends.

@@ -91,7 +91,7 @@ func (m *Migrator) failed(s session, step *Step, at int, text string, err error)
 	if s.savepoints {
 		undo = s.exec("ROLLBACK TO SAVEPOINT sqllock_migration")
 	}
-	cause, query, refused := databaseError(err)
+	query, refused, cause := databaseError(err)
 	if !refused {
 		return errors.Join(fmt.Errorf("%s: %w", step, err), undo)
 	}
@@ -105,16 +105,14 @@ func (m *Migrator) failed(s session, step *Step, at int, text string, err error)
 }
 
 // databaseError takes the server's own error, and what was sent, out of golang-migrate's, which doesn't unwrap.
-func databaseError(err error) (cause error, query string, ok bool) {
-	var pointer *database.Error
-	if errors.As(err, &pointer) {
-		return pointer.OrigErr, string(pointer.Query), true
+func databaseError(err error) (query string, ok bool, cause error) {
+	if pointer, ok := errors.AsType[*database.Error](err); ok {
+		return string(pointer.Query), true, pointer.OrigErr
 	}
-	var value database.Error
-	if errors.As(err, &value) {
-		return value.OrigErr, string(value.Query), true
+	if value, ok := errors.AsType[database.Error](err); ok {
+		return string(value.Query), true, value.OrigErr
 	}
-	return err, "", false
+	return "", false, err
 }
 
 // dirty is the error for a dirty version: both the migration up to it and the one down to it may be to blame.

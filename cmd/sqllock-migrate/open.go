@@ -3,7 +3,6 @@ package main
 import (
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -110,4 +109,4 @@ func (a *app) progress(step migrations.Step) {
 	})
 }
 
-var errNoMigration = fmt.Errorf("no migration: none has been applied to this database")
+var errNoMigration = errors.New("no migration: none has been applied to this database")

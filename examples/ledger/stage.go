@@ -171,7 +171,7 @@ func (s *stage) start(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "worker", strconv.FormatInt(id, 10))
+	cmd := exec.Command(self, "worker", strconv.FormatInt(id, 10)) //nolint:gosec,noctx // it is this program; clear ends it
 	cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL="+s.url)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
