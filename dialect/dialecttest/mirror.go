@@ -14,6 +14,9 @@ import (
 func mirror(s *suite) {
 	const ttl, rounds, each = 60 * time.Millisecond, 12, 4
 	won := map[bool]int{}
+	if s.DB != nil {
+		s.DB.SetMaxIdleConns(2 * each)
+	}
 	for range rounds {
 		id, end := s.lease(ttl), time.Now().Add(ttl)
 		var (

@@ -100,6 +100,9 @@ func free(s *suite) {
 		s.held(next, fence)
 	})
 	s.run("by one of many", func(s *suite) {
+		if s.DB != nil {
+			s.DB.SetMaxIdleConns(16)
+		}
 		name := unique("lock")
 		for range 8 {
 			r, o := s.orphaned(request(name, ""))

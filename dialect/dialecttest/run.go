@@ -9,7 +9,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Harness is a dialect on a fresh, migrated database that nothing else uses, with room for at least 8 connections.
+// Harness is a dialect on a fresh, migrated database that nothing else uses, with room for 20 connections.
 type Harness struct {
 	Dialect dialect.Dialect // that is tested
 

@@ -166,6 +166,9 @@ func many(s *suite) {
 // overlap: processes whose batches name the same locks, in any order, don't deadlock for ever, and share them out.
 func overlap(s *suite) {
 	const batches, size = 4, 20
+	if s.DB != nil {
+		s.DB.SetMaxIdleConns(batches)
+	}
 	lease := s.lease(long)
 	for range 2 {
 		prefix := unique("overlap")
