@@ -80,17 +80,27 @@ func lockName(ctx context.Context, conn *sql.Conn, table string) (string, error)
 	return database.GenerateAdvisoryLockId(name.String + ":" + table)
 }
 
-var atLine = regexp.MustCompile(` at line (\d+)$`)
+var near = regexp.MustCompile(`(?s) near '(.*)' at line (\d+)$`)
 
-// position reads the line, which MySQL has in the message of a syntax error only.
-func position(err error, _ string) (line, column int) {
+// position reads what MySQL has in the message of a syntax error only: the text from there on, and the line, which
+// counts from the beginning of the statement, of which a file may have several.
+func position(err error, text string) (line, column int) {
 	var e *driver.MySQLError
 	if !errors.As(err, &e) {
 		return 0, 0
 	}
-	if match := atLine.FindStringSubmatch(e.Message); match != nil {
-		line, _ = strconv.Atoi(match[1])
+	match := near.FindStringSubmatch(e.Message)
+	if match == nil {
+		return 0, 0
 	}
+	if match[1] != "" && strings.Count(text, match[1]) == 1 {
+		before, _, _ := strings.Cut(text, match[1])
+		return strings.Count(before, "\n") + 1, len([]rune(before[strings.LastIndexByte(before, '\n')+1:])) + 1
+	}
+	if strings.Contains(strings.TrimRight(text, "; \t\r\n"), ";") {
+		return 0, 0
+	}
+	line, _ = strconv.Atoi(match[2])
 	return line, 0
 }
 

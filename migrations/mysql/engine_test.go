@@ -1,0 +1,32 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	driver "github.com/go-sql-driver/mysql"
+)
+
+func TestPosition(t *testing.T) {
+	const text = "SELECT 1;\n\n  SELECT é FORM t;\nSELECT 1;"
+	for message, want := range map[string][2]int{
+		"You have an error … near 'FORM t' at line 1":          {3, 12},
+		"You have an error … near 'SELECT 1' at line 1":        {}, // stands there twice
+		"You have an error … near '' at line 1":                {},
+		"You have an error … near 'FORM t;\nSE' at line 1":     {3, 12},
+		"Table 't' already exists":                             {},
+		"near 'x' at line 99999999999999999999999999999999999": {},
+	} {
+		line, column := position(fmt.Errorf("wrapped: %w", &driver.MySQLError{Number: 1064, Message: message}), text)
+		if [2]int{line, column} != want {
+			t.Errorf("%s: %d:%d, want %v", message, line, column, want)
+		}
+	}
+	if line, _ := position(&driver.MySQLError{Message: "… near '' at line 2"}, "SELECT\n(\n;\n"); line != 2 {
+		t.Errorf("one statement: line %d, want 2", line)
+	}
+	if line, _ := position(errors.New("near 'x' at line 2"), "x"); line != 0 {
+		t.Errorf("not the server's error: line %d", line)
+	}
+}
