@@ -22,7 +22,8 @@ func (c *Client) TryAcquire(ctx context.Context, name string, opts ...Option) (*
 	if err != nil {
 		return nil, err
 	}
-	return c.attempt(ctx, w, false)
+	lock, _, err := c.attempt(ctx, w, false, func() {})
+	return lock, err
 }
 
 // Acquire takes the lock, and waits for it until ctx ends: then the error is both ErrNotAcquired, mostly with a
@@ -41,11 +42,18 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 	if err != nil {
 		return nil, err
 	}
-	defer c.leave(name, ln)
+	// An attempt that outlives its caller keeps his place: of one name, one at a time is under way.
+	leave, outlived := func() { c.leave(name, ln) }, false
+	defer func() {
+		if !outlived {
+			leave()
+		}
+	}()
 
 	var held *HeldError
 	for poll := firstPoll; ; poll = min(poll*3/2, maxPoll) {
-		lock, err := c.attempt(ctx, w, held != nil)
+		var lock *Lock
+		lock, outlived, err = c.attempt(ctx, w, held != nil, leave)
 		if err == nil {
 			return lock, nil
 		}
@@ -81,17 +89,17 @@ func (c *Client) wait(ctx context.Context, ln *line, held *HeldError, poll time.
 	}
 }
 
-// attempt tries once to take the lock. It returns as soon as ctx ends; what it has asked for by then goes on by
-// itself, and a lock that is granted to nobody is given back.
-func (c *Client) attempt(ctx context.Context, w wish, looking bool) (*Lock, error) {
+// attempt tries once to take the lock. It returns as soon as ctx ends; the statement that is under way by then goes
+// on by itself, a lock that is granted to nobody is given back, and only after that after is called: outlived says so.
+func (c *Client) attempt(ctx context.Context, w wish, looking bool, after func()) (lock *Lock, outlived bool, err error) {
 	if ctx.Err() != nil {
-		return nil, gaveUp(ctx, w.name, nil)
+		return nil, false, gaveUp(ctx, w.name, nil)
 	}
 	type outcome struct {
 		lock *Lock
 		err  error
 	}
-	answer := make(chan outcome)
+	answer := make(chan outcome) // unbuffered: what is sent was received
 	started := c.spawn(func() {
 		lock, err := c.take(ctx, w, looking)
 		select {
@@ -100,15 +108,16 @@ func (c *Client) attempt(ctx context.Context, w wish, looking bool) (*Lock, erro
 			if lock != nil {
 				lock.giveBack()
 			}
+			after()
 		}
 	})
 	if !started {
-		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+		return nil, false, fmt.Errorf("sqllock: %w", ErrClosed)
 	}
 	select {
 	case o := <-answer:
-		return o.lock, o.err
+		return o.lock, false, o.err
 	case <-ctx.Done():
-		return nil, gaveUp(ctx, w.name, nil)
+		return nil, true, gaveUp(ctx, w.name, nil)
 	}
 }

@@ -3,6 +3,7 @@ package sqllock
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -14,6 +15,7 @@ const rounds = 3
 // taking is one acquisition under way.
 type taking struct {
 	c       *Client
+	caller  context.Context // when it ends, no further statement is begun
 	lease   *lease
 	request dialect.Request
 	unsure  bool // a request's reply was lost: it may be carried out at any time yet
@@ -23,19 +25,31 @@ type taking struct {
 func (c *Client) take(ctx context.Context, w wish, looking bool) (*Lock, error) {
 	opCtx, cancel := c.operation(ctx, patience)
 	defer cancel()
-	l, err := c.lease(opCtx, w.ttl)
-	if err != nil {
-		return nil, err
+	for {
+		l, err := c.lease(opCtx, w.ttl)
+		if err != nil {
+			return nil, err
+		}
+		// A grant that arrives when the lease can't be relied on any more is none: no use in waiting for it.
+		leaseCtx, cancel := context.WithTimeout(opCtx, l.left())
+		lock, err := c.takeUnder(leaseCtx, ctx, l, w, looking)
+		outlived := leaseCtx.Err() != nil && opCtx.Err() == nil
+		cancel()
+		// That the lease ran out meanwhile, in a process that was frozen say, is no failure: the next one may do.
+		if err == nil || errors.Is(err, ErrNotAcquired) || !outlived {
+			return lock, err
+		}
 	}
-	t := &taking{c: c, lease: l, request: dialect.Request{
+}
+
+// takeUnder takes the lock under that lease, of which it is a user.
+func (c *Client) takeUnder(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
+	t := &taking{c: c, caller: caller, lease: l, request: dialect.Request{
 		Key:     dialect.Key{Name: w.name},
 		LeaseID: l.id, Owner: rand.Text(), Note: w.note,
 		HoldAtLeast: toMicros(w.holdAtLeast), LockDelay: toMicros(w.lockDelay),
 	}}
-	// A grant that arrives when the lease can't be relied on any more is none: no use in waiting for it.
-	opCtx, cancelGrant := context.WithTimeout(opCtx, min(patience, l.left()))
-	defer cancelGrant()
-	grant, err := t.run(opCtx, looking)
+	grant, err := t.run(ctx, looking)
 	if err != nil {
 		l.unuse()
 		if t.unsure {
@@ -43,7 +57,7 @@ func (c *Client) take(ctx context.Context, w wish, looking bool) (*Lock, error) 
 		}
 		return nil, err
 	}
-	return t.lock(ctx, grant)
+	return t.lock(caller, grant)
 }
 
 func (t *taking) claim() dialect.Claim {
@@ -86,7 +100,7 @@ const (
 )
 
 func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
-	unsure, err := t.c.retry(ctx, func(ctx context.Context) error {
+	unsure, err := t.retry(ctx, func(ctx context.Context) error {
 		grants, err := t.c.dialect.Acquire(ctx, []dialect.Request{t.request})
 		if err == nil {
 			grant = grants[0]
@@ -94,12 +108,12 @@ func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
 		return err
 	})
 	t.unsure = t.unsure || unsure
-	return grant, t.wrap(err)
+	return grant, err
 }
 
 // look reads the row, and clears it if its holder is dead.
 func (t *taking) look(ctx context.Context) (row dialect.Row, found finding, err error) {
-	_, err = t.c.retry(ctx, func(ctx context.Context) error {
+	_, err = t.retry(ctx, func(ctx context.Context) error {
 		rows, err := t.c.dialect.Look(ctx, []dialect.Key{t.request.Key})
 		if err == nil {
 			row = rows[0]
@@ -108,7 +122,7 @@ func (t *taking) look(ctx context.Context) (row dialect.Row, found finding, err 
 	})
 	switch {
 	case err != nil:
-		return row, held, t.wrap(err)
+		return row, held, err
 	case !row.Held && row.FreeIn > 0:
 		return row, held, nil
 	case !row.Held:
@@ -118,11 +132,11 @@ func (t *taking) look(ctx context.Context) (row dialect.Row, found finding, err 
 	case row.Lease == dialect.LeaseLive:
 		return row, held, nil
 	}
-	_, err = t.c.retry(ctx, func(ctx context.Context) error {
+	_, err = t.retry(ctx, func(ctx context.Context) error {
 		found, err = t.c.clear(ctx, &row)
 		return err
 	})
-	return row, found, t.wrap(err)
+	return row, found, err
 }
 
 // clear buries the lease of a row whose holder seemed dead, and frees the row. If the holder was alive after all,
@@ -164,9 +178,21 @@ func (t *taking) lock(ctx context.Context, grant dialect.Grant) (*Lock, error) {
 	return lock, nil
 }
 
-func (t *taking) wrap(err error) error {
-	if err == nil {
-		return nil
+// retry is Client.retry for as long as the caller is there: what he has left under way is let finish, but nothing
+// more is begun for him. Else callers that come and go would pile up work.
+func (t *taking) retry(ctx context.Context, op func(context.Context) error) (unsure bool, err error) {
+	gone := false
+	unsure, err = t.c.retry(ctx, func(ctx context.Context) error {
+		if gone = t.caller.Err() != nil; gone {
+			return nil
+		}
+		return op(ctx)
+	})
+	switch {
+	case gone:
+		return unsure, gaveUp(t.caller, t.request.Name, nil)
+	case err != nil:
+		return unsure, t.c.failed(fmt.Sprintf("acquiring lock %q", t.request.Name), err)
 	}
-	return t.c.failed(fmt.Sprintf("acquiring lock %q", t.request.Name), err)
+	return unsure, nil
 }

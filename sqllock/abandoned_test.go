@@ -1,0 +1,51 @@
+package sqllock_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+)
+
+// Callers that come and go don't pile up work on a slow database: of one name one statement is under way, and
+// nothing is begun for those who have gone.
+func TestCallersThatGiveUpDontPileUp(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		c := client(t, db, "a")
+		mustRelease(t, mustTry(t, c, "x")) // opens the lease
+		db.Delay(sqllocktest.OpAcquire, time.Second)
+		before := db.Calls(sqllocktest.Any)
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			_, err := c.Acquire(ctx, "x")
+			cancel()
+			wantErr(t, "Acquire", err, sqllock.ErrNotAcquired)
+			wantErr(t, "Acquire", err, context.DeadlineExceeded)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := db.Calls(sqllocktest.Any) - before; n > 2 { // one acquire, and the release of what it got
+			t.Errorf("50 callers that gave up cost %d statements; want at most 2", n)
+		}
+		mustRelease(t, mustTry(t, c, "x"))
+	})
+}
+
+// A lease that runs out while the attempt is stuck, as it does in a process that was frozen, is no failure of the
+// database: the next lease is tried.
+func TestLeaseRunsOutMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		c := client(t, db, "a")
+		mustRelease(t, mustTry(t, c, "x", sqllock.WithTTL(time.Second)))
+		db.Delay(sqllocktest.Any, 2*time.Second)
+		time.AfterFunc(1500*time.Millisecond, func() { db.Delay(sqllocktest.Any, 0) })
+		lock, err := c.Acquire(t.Context(), "x", sqllock.WithTTL(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRelease(t, lock)
+	})
+}
