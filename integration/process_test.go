@@ -129,7 +129,8 @@ func hear[Answer any](p *process, name string, answers <-chan message, within ti
 		if m.Err != nil {
 			return answer, m.Err
 		}
-		return answer, json.Unmarshal(m.Value, &answer)
+		err = json.Unmarshal(m.Value, &answer)
+		return answer, err
 	case <-p.gone:
 		return answer, errGone
 	case <-time.After(within):

@@ -141,7 +141,7 @@ func (w *worker) tell(m message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.out.Encode(m); err != nil {
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // the mutex goes with the process
 	}
 }
 
@@ -168,9 +168,9 @@ var sentinels = []error{
 
 // remoteError is an error from another process.
 type remoteError struct {
-	Text string
-	Is_  []int              // indexes of sentinels
-	Held *sqllock.HeldError `json:",omitempty"`
+	Text  string
+	Known []int              // those that it is: indexes of sentinels
+	Held  *sqllock.HeldError `json:",omitempty"`
 }
 
 func remote(err error) *remoteError {
@@ -180,7 +180,7 @@ func remote(err error) *remoteError {
 	e := &remoteError{Text: err.Error()}
 	for i, target := range sentinels {
 		if errors.Is(err, target) {
-			e.Is_ = append(e.Is_, i)
+			e.Known = append(e.Known, i)
 		}
 	}
 	e.Held, _ = errors.AsType[*sqllock.HeldError](err)
@@ -191,7 +191,7 @@ func (e *remoteError) Error() string { return e.Text }
 
 // Is makes errors.Is work through the pipe.
 func (e *remoteError) Is(target error) bool {
-	for _, i := range e.Is_ {
+	for _, i := range e.Known {
 		if sentinels[i] == target {
 			return true
 		}
