@@ -48,10 +48,11 @@ func TestPostgresClassify(t *testing.T) {
 		expect("ctx's deadline", release(short, ""), dialect.Unknown)
 
 		failed := make(chan error, 1)
-		go func() { failed <- release(t.Context(), "") }()
-		pg.awaitBlocked()
-		pg.exec(pg.db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		go func() { failed <- release(t.Context(), "application_name=victim") }()
+		// By name: the statement that ctx cut short may still be waiting in the server.
+		pg.await("the victim waits and is killed", `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false)
+			FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'victim' AND wait_event_type = 'Lock'`)
 		expect("pg_terminate_backend", <-failed, dialect.Unknown)
 
 		expect("a wrong database", release(t.Context(), "dbname=never_there"), dialect.Permanent)
