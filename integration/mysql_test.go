@@ -236,3 +236,47 @@ func TestMySQLAcquireBesideAnother(t *testing.T) {
 		}
 	})
 }
+
+// A heartbeat that was sent in time and is still at work decides before a burial does; and one that was held up
+// longer takes nothing back of what a later one gave.
+func TestMySQLLateHeartbeats(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, my *myBench) {
+		for _, commit := range []bool{true, false} {
+			id := my.lease(time.Microsecond)
+			tx := my.begin(0)
+			my.exec(tx, "UPDATE sqllock_leases SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR WHERE id = ?", id)
+			answer := make(chan dialect.Burial, 1)
+			go func() {
+				burials, err := my.d.BuryLeases(t.Context(), []string{id})
+				if err != nil {
+					t.Error(err)
+					burials = make([]dialect.Burial, 1)
+				}
+				answer <- burials[0]
+			}()
+			select {
+			case got := <-answer:
+				t.Fatalf("buried beside a heartbeat: %+v", got)
+			case <-time.After(100 * time.Millisecond):
+			}
+			end := tx.Rollback
+			if commit {
+				end = tx.Commit
+			}
+			my.must(end())
+			if got := <-answer; got.Dead == commit || commit && got.Remaining < time.Hour-time.Minute {
+				t.Errorf("heartbeat committed %t: %+v", commit, got)
+			}
+		}
+		id := my.lease(time.Minute)
+		my.exec(my.db, "UPDATE sqllock_leases SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR, "+
+			"renewed_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR WHERE id = ?", id) // as if this one's clock stood still for an hour
+		renewed, err := my.d.RenewLeases(t.Context(), []string{id})
+		my.must(err)
+		burials, err := my.d.BuryLeases(t.Context(), []string{id})
+		my.must(err)
+		if !renewed[0] || burials[0].Remaining < time.Hour-time.Minute {
+			t.Errorf("renewed %t, then %+v", renewed[0], burials[0])
+		}
+	})
+}
