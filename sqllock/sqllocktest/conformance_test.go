@@ -1,4 +1,4 @@
-package dialecttest_test
+package sqllocktest_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-func TestMemory(t *testing.T) {
+func TestConformance(t *testing.T) {
 	dialecttest.Run(t, func(*testing.T) dialecttest.Harness {
 		return dialecttest.Harness{Dialect: sqllocktest.New()}
 	})
