@@ -150,14 +150,22 @@ func TestCalls(t *testing.T) {
 	db := sqllocktest.New()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	db.Acquire(ended, ask)
-	db.Acquire(t.Context(), nil)
+	if _, err := db.Acquire(ended, ask); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := db.Acquire(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
 	if n := db.Calls(sqllocktest.Any); n != 0 {
 		t.Errorf("%d calls counted that didn't reach the database", n)
 	}
-	db.Acquire(t.Context(), ask)
-	db.Release(t.Context(), owned)
-	if a, any := db.Calls(sqllocktest.OpAcquire), db.Calls(sqllocktest.Any); a != 1 || any != 2 {
-		t.Errorf("%d of Acquire and %d in all", a, any)
+	if _, err := db.Acquire(t.Context(), ask); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.Release(t.Context(), owned); err != nil {
+		t.Error(err)
+	}
+	if one, all := db.Calls(sqllocktest.OpAcquire), db.Calls(sqllocktest.Any); one != 1 || all != 2 {
+		t.Errorf("%d of Acquire and %d in all", one, all)
 	}
 }
