@@ -2,7 +2,8 @@
 //
 // It works with an *sql.DB of any driver that speaks PostgreSQL and whose errors have an SQLState method: pgx (its
 // stdlib package, in every query mode) and lib/pq. It keeps no session state and prepares no statement itself, so it
-// works through poolers in transaction mode, PgBouncer among them.
+// works through poolers in transaction mode, PgBouncer among them. Prefer pgx: with lib/pq, or
+// pgx wrapped in another driver, more failures leave it unknown whether anything happened (see Classify).
 //
 // Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
 package postgres

@@ -15,8 +15,28 @@ import (
 )
 
 // Classify says what an error of this dialect means for what was asked. It goes by SQLSTATE where the server gave
-// one, else by where the connection failed, and never by the message.
+// one, else by where the connection failed, and never by the message. Only with pgx is an error Transient: another
+// driver may have had the statement sent twice.
 func (d *Dialect) Classify(err error) dialect.Class {
+	class := classify(err)
+	if class == dialect.Transient && d.resends() {
+		return dialect.Unknown
+	}
+	return class
+}
+
+// resends reports whether a statement may have been sent before, unseen. database/sql repeats it for
+// driver.ErrBadConn, which pgx returns only for what it hasn't sent. lib/pq does so too where the connection ends
+// before the reply came, and that may be after the commit: a refusal of the second attempt says nothing of the first.
+func (d *Dialect) resends() bool {
+	if d.db == nil {
+		return false
+	}
+	_, isPgx := d.db.Driver().(*stdlib.Driver)
+	return !isPgx
+}
+
+func classify(err error) dialect.Class {
 	var answer interface{ SQLState() string }
 	var refused *pgconn.ConnectError
 	switch {
@@ -31,8 +51,6 @@ func (d *Dialect) Classify(err error) dialect.Class {
 	case refusedByClient(err):
 		return dialect.Permanent
 	case neverSent(err):
-		return dialect.Transient
-	case errors.Is(err, driver.ErrBadConn) && d.badConnMeansUnsent():
 		return dialect.Transient
 	}
 	return dialect.Unknown
@@ -107,17 +125,8 @@ func refusedByClient(err error) bool {
 func neverSent(err error) bool {
 	var refused *pgconn.ConnectError
 	var op *net.OpError
-	return pgconn.SafeToRetry(err) || errors.As(err, &refused) || (errors.As(err, &op) && op.Op == "dial")
-}
-
-// badConnMeansUnsent reports whether driver.ErrBadConn keeps its promise here. pgx returns it only for what it has
-// not sent. lib/pq does so too when the connection ends before the reply came, which may be after the commit.
-func (d *Dialect) badConnMeansUnsent() bool {
-	if d.db == nil {
-		return false
-	}
-	_, isPgx := d.db.Driver().(*stdlib.Driver)
-	return isPgx
+	return pgconn.SafeToRetry(err) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &refused) ||
+		(errors.As(err, &op) && op.Op == "dial")
 }
 
 // errDBClosed is database/sql's error for a closed *sql.DB, which it doesn't export.
