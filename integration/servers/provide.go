@@ -3,6 +3,7 @@ package servers
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -97,10 +98,12 @@ func missing(t testing.TB, name string, err error) {
 		name, strings.ToUpper(name), err))
 }
 
+var loud io.Writer = os.Stderr
+
 // skip says it on stderr too: without -v, go test shows nothing of a skipped test.
 func skip(t testing.TB, why string) {
 	t.Helper()
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), why)
+	fmt.Fprintf(loud, "SKIPPED %s: %s\n", t.Name(), why)
 	t.Skip(why) //nolint:forbidigo // the one place that may: it has just said so on stderr
 }
 

@@ -1,8 +1,10 @@
 package servers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -68,6 +70,7 @@ func TestUnknownEngine(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
+	defer func(was io.Writer) { loud = was }(loud)
 	absent := fmt.Errorf("%w: nothing here", errAbsent)
 	for _, c := range []struct {
 		require string
@@ -83,6 +86,8 @@ func TestMissing(t *testing.T) {
 	} {
 		t.Setenv("SQLLOCK_TEST_REQUIRE", c.require)
 		tb := &recorder{TB: t}
+		var heard bytes.Buffer
+		loud = &heard
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -90,6 +95,9 @@ func TestMissing(t *testing.T) {
 		}()
 		if <-done; tb.outcome != c.want {
 			t.Errorf("SQLLOCK_TEST_REQUIRE=%q, %v: %s, want %s", c.require, c.err, tb.outcome, c.want)
+		}
+		if said := strings.Contains(heard.String(), "SKIPPED TestMissing: mariadb"); said != (c.want == "skip") {
+			t.Errorf("SQLLOCK_TEST_REQUIRE=%q, %v: stderr has %q", c.require, c.err, &heard)
 		}
 	}
 }
