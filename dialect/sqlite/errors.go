@@ -6,9 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"strings"
-	"sync"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // SQLite's primary result codes, as in https://sqlite.org/rescode.html.
@@ -57,7 +57,7 @@ func (d *Dialect) Classify(err error) dialect.Class {
 	}
 	switch {
 	case errors.Is(err, dialect.ErrInvalid), errors.Is(err, dialect.ErrUnsupported),
-		errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone), errors.Is(err, errDBClosed()):
+		errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone), errors.Is(err, engine.ErrDBClosed()):
 		return dialect.Permanent
 	case errors.Is(err, driver.ErrBadConn): // a driver's promise that nothing was carried out
 		return dialect.Transient
@@ -103,16 +103,3 @@ func classifyCode(code int, message string) dialect.Class {
 	}
 	return dialect.Unknown
 }
-
-// errDBClosed is database/sql's error for a closed *sql.DB, which it doesn't export.
-var errDBClosed = sync.OnceValue(func() error {
-	db := sql.OpenDB(nowhere{})
-	db.Close() //nolint:errcheck // never opened anything
-	return db.Ping()
-})
-
-// nowhere is a connector for errDBClosed; nothing asks it to connect.
-type nowhere struct{}
-
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, driver.ErrBadConn }
-func (nowhere) Driver() driver.Driver                        { return nil }

@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // CreateLease writes a new lease that runs out TTL from now.
@@ -12,8 +12,8 @@ func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 	return fail("create lease", d.createLease(ctx, d.pool, lease))
 }
 
-func (d *Dialect) createLease(ctx context.Context, s session, lease dialect.Lease) error {
-	_, err := count(ctx, s, d.sql.createLease, lease.ID, lease.Holder, micros(lease.TTL))
+func (d *Dialect) createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
+	_, err := count(ctx, s, d.sql.createLease, lease.ID, lease.Holder, engine.Micros(lease.TTL))
 	return err
 }
 
@@ -22,7 +22,7 @@ func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error)
 	return each("renew lease", ids, func(id string) (bool, error) { return d.renewLease(ctx, d.pool, id) })
 }
 
-func (d *Dialect) renewLease(ctx context.Context, s session, id string) (bool, error) {
+func (d *Dialect) renewLease(ctx context.Context, s engine.Session, id string) (bool, error) {
 	n, err := count(ctx, s, d.sql.renewLease, id)
 	return n == 1, err
 }
@@ -33,28 +33,22 @@ func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Buria
 }
 
 // buryLease deletes first and looks for a living lease later: whoever finds none then has found it dead.
-func (d *Dialect) buryLease(ctx context.Context, s session, id string) (dialect.Burial, error) {
-	overdue, err := query(ctx, s, micro, d.sql.buryLease, id)
+func (d *Dialect) buryLease(ctx context.Context, s engine.Session, id string) (dialect.Burial, error) {
+	overdue, err := engine.Query(ctx, s, engine.One[int64], d.sql.buryLease, id)
 	if err != nil {
 		return dialect.Burial{}, err
 	}
 	if len(overdue) > 0 {
-		return dialect.Burial{Dead: true, Overdue: duration(overdue[0])}, nil
+		return dialect.Burial{Dead: true, Overdue: engine.Duration(overdue[0])}, nil
 	}
-	left, err := query(ctx, s, micro, d.sql.leaseLeft, id)
+	left, err := engine.Query(ctx, s, engine.One[int64], d.sql.leaseLeft, id)
 	if err != nil {
 		return dialect.Burial{}, err
 	}
 	if len(left) > 0 {
-		return dialect.Burial{Remaining: duration(max(left[0], 0))}, nil
+		return dialect.Burial{Remaining: engine.Duration(max(left[0], 0))}, nil
 	}
 	return dialect.Burial{Dead: true}, nil
-}
-
-// micro scans a row of one integer.
-func micro(rows *sql.Rows) (us int64, err error) {
-	err = rows.Scan(&us)
-	return us, err
 }
 
 // BuryExpired deletes up to limit leases that have run out.

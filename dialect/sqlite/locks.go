@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Acquire takes each lock whose row is free, missing, or already the owner's: one statement each.
@@ -14,9 +15,9 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
 }
 
-func (d *Dialect) acquire(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
-	fences, err := query(ctx, s, micro, d.sql.acquire,
-		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay))
+func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+	fences, err := engine.Query(ctx, s, engine.One[int64], d.sql.acquire,
+		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
 	}
@@ -40,7 +41,7 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 }
 
 // claim runs a statement that touches the row if it is still the owner's.
-func (d *Dialect) claim(ctx context.Context, s session, text string, c dialect.Claim) (bool, error) {
+func (d *Dialect) claim(ctx context.Context, s engine.Session, text string, c dialect.Claim) (bool, error) {
 	n, err := count(ctx, s, text, c.Name, c.Slot, c.Owner)
 	return n == 1, err
 }
@@ -51,13 +52,13 @@ func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, e
 	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
 }
 
-func (d *Dialect) free(ctx context.Context, s session, o dialect.Orphan) (bool, error) {
+func (d *Dialect) free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
 	n, err := count(ctx, s, d.sql.free, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
 	return n == 1, err
 }
 
 // Purge deletes up to limit lock rows that have been free for longer than idle.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
-	n, err := count(ctx, d.pool, d.sql.purge, micros(idle), max(limit, 0))
+	n, err := count(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
 	return n, fail("purge", err)
 }

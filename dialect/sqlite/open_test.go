@@ -2,13 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/enginetest"
 )
 
 func TestOpenSettings(t *testing.T) {
@@ -85,7 +84,7 @@ func TestOpenManyAtOnce(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for url, says := range map[string]string{
+	enginetest.OpenRefuses(t, Open, map[string]string{
 		"":                                  "begin with",
 		"sqlite:a.db":                       "begin with",
 		"postgres://h/db":                   "sqlite://",
@@ -99,15 +98,5 @@ func TestOpenRefuses(t *testing.T) {
 		"sqlite://a.db?_txlock=deferred":    "_txlock=deferred",
 		"sqlite://a.db?x-migrations-table=": "golang-migrate",
 		"sqlite://a.db?a=%zz":               "%zz",
-	} {
-		db, err := Open(url)
-		if err == nil {
-			_ = db.Close()
-			t.Errorf("%q was opened", url)
-			continue
-		}
-		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, says)
-		}
-	}
+	})
 }

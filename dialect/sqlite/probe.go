@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Probe tries whether this database can serve locks: it runs the statements themselves, on a lease and a lock of its
@@ -19,7 +20,7 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = d.tryAll(ctx)
+		err = engine.Trial(ctx, d.db, "a trigger", func(tx *sql.Tx, try engine.Try) { d.trial(ctx, tx, try) })
 	}
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
@@ -31,8 +32,8 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 	var file, clockType string
 	server := dialect.Server{Product: "SQLite"}
-	_, err := query(ctx, d.pool, func(rows *sql.Rows) (_ struct{}, err error) {
-		return struct{}{}, rows.Scan(&server.Version, &clockType, &file, &server.Versioned)
+	_, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, _ *struct{}) error {
+		return rows.Scan(&server.Version, &clockType, &file, &server.Versioned)
 	}, d.sql.server)
 	switch {
 	case err != nil:
@@ -46,63 +47,36 @@ func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 	case !server.Versioned:
 		return server, nil
 	}
-	_, err = query(ctx, d.pool, func(rows *sql.Rows) (_ struct{}, err error) {
-		var version int64
-		err = rows.Scan(&version, &server.Dirty)
-		server.Schema = uint(max(version, 0))
-		return struct{}{}, err
-	}, d.sql.schema)
+	_, err = engine.Query(ctx, d.pool, engine.ScanSchema(&server), d.sql.schema)
 	return server, err
 }
 
-// tryAll runs every statement, the sweeping ones with a limit of no rows.
-func (d *Dialect) tryAll(ctx context.Context) error {
-	tx, err := d.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-
+// trial tries every statement, the sweeping ones with a limit of no rows.
+func (d *Dialect) trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 	id := rand.Text()
 	r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	owned := dialect.Claim{Key: r.Key, Owner: r.Owner}
 	var grant dialect.Grant
-	steps := []struct {
-		what string
-		try  func() (bool, error)
-	}{
-		{"create a lease", func() (bool, error) {
-			return true, d.createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
-		}},
-		{"renew it", func() (bool, error) { return d.renewLease(ctx, tx, id) }},
-		{"acquire a lock", func() (bool, error) { grant, err = d.acquire(ctx, tx, r); return grant.Granted, err }},
-		{"guard it", func() (bool, error) { return d.claim(ctx, tx, d.sql.guard, owned) }},
-		{"release it", func() (bool, error) { return d.claim(ctx, tx, d.sql.release, owned) }},
-		{"acquire it again", func() (bool, error) { grant, err = d.acquire(ctx, tx, r); return grant.Granted, err }},
-		{"look at it", func() (bool, error) {
-			row, err := d.look(ctx, tx, r.Key)
-			return row.Lease == dialect.LeaseLive && row.Fence == grant.Fence, err
-		}},
-		{"free it", func() (bool, error) {
-			return d.free(ctx, tx, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
-		}},
-		{"see the lease alive", func() (bool, error) { b, err := d.buryLease(ctx, tx, id); return !b.Dead, err }},
-		{"delete the lease", func() (bool, error) { n, err := count(ctx, tx, d.sql.deleteLease, id); return n == 1, err }},
-		{"read the list", func() (bool, error) { _, err := d.list(ctx, tx, r.Key, false, 1); return true, err }},
-		{"bury leases", func() (bool, error) { _, err := count(ctx, tx, d.sql.buryExpired, 0); return true, err }},
-		{"purge locks", func() (bool, error) { _, err := count(ctx, tx, d.sql.purge, 0, 0); return true, err }},
-	}
-	for _, step := range steps {
-		worked, err := step.try()
-		if err == nil && !worked {
-			err = fmt.Errorf("%w: the statement ran and had no effect; is there a trigger on sqllock's tables?",
-				dialect.ErrUnsupported)
-		}
-		if err != nil {
-			return fmt.Errorf("tried to %s: %w", step.what, err)
-		}
-	}
-	return tx.Rollback()
+	try("create a lease", func() (bool, error) {
+		return true, d.createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
+	})
+	try("renew it", func() (bool, error) { return d.renewLease(ctx, tx, id) })
+	try("acquire a lock", func() (_ bool, err error) { grant, err = d.acquire(ctx, tx, r); return grant.Granted, err })
+	try("guard it", func() (bool, error) { return d.claim(ctx, tx, d.sql.guard, owned) })
+	try("release it", func() (bool, error) { return d.claim(ctx, tx, d.sql.release, owned) })
+	try("acquire it again", func() (_ bool, err error) { grant, err = d.acquire(ctx, tx, r); return grant.Granted, err })
+	try("look at it", func() (bool, error) {
+		row, err := d.look(ctx, tx, r.Key)
+		return row.Lease == dialect.LeaseLive && row.Fence == grant.Fence, err
+	})
+	try("free it", func() (bool, error) {
+		return d.free(ctx, tx, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
+	})
+	try("see the lease alive", func() (bool, error) { b, err := d.buryLease(ctx, tx, id); return !b.Dead, err })
+	try("delete the lease", func() (bool, error) { n, err := count(ctx, tx, d.sql.deleteLease, id); return n == 1, err })
+	try("read the list", func() (bool, error) { _, err := d.list(ctx, tx, r.Key, false, 1); return true, err })
+	try("bury leases", func() (bool, error) { _, err := count(ctx, tx, d.sql.buryExpired, 0); return true, err })
+	try("purge locks", func() (bool, error) { _, err := count(ctx, tx, d.sql.purge, 0, 0); return true, err })
 }
 
 // explain adds what to do about an error that only the operator can mend.

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"embed"
 	"strings"
+
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -44,18 +46,7 @@ func gather(load func(file string) string) statements {
 	}
 }
 
-// load reads an embedded statement without its comments and with the clock put in. A file that isn't there is a
-// mistake in the list above, found by any test.
+// load reads a statement and puts the clock in.
 func load(name string) string {
-	text, err := files.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err)
-	}
-	var b strings.Builder
-	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(strings.TrimSpace(line), "--") {
-			b.WriteString(line)
-		}
-	}
-	return strings.TrimSpace(strings.ReplaceAll(b.String(), "clock()", clock))
+	return strings.ReplaceAll(engine.Statement(files, name), "clock()", clock)
 }

@@ -13,6 +13,8 @@ import (
 	driver "modernc.org/sqlite"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/internal/enginetest"
 )
 
 func raw(t *testing.T, dsn string) *sql.DB {
@@ -60,14 +62,7 @@ func TestProbeRefuses(t *testing.T) {
 
 // TestNilDB: without a database every call is an error, and none panics.
 func TestNilDB(t *testing.T) {
-	d := New(nil)
-	_, err := d.Acquire(t.Context(), make([]dialect.Request, 1))
-	if !errors.Is(err, dialect.ErrInvalid) || d.Classify(err) != dialect.Permanent {
-		t.Errorf("Acquire: %v (class %s)", err, d.Classify(err))
-	}
-	if err := d.CreateLease(t.Context(), dialect.Lease{}); !errors.Is(err, dialect.ErrInvalid) {
-		t.Errorf("CreateLease: %v", err)
-	}
+	enginetest.NilDB(t, New(nil))
 }
 
 // TestTriggerIsFound: tables that look right and don't do what was asked.
@@ -189,7 +184,7 @@ func TestOneCommit(t *testing.T) {
 	migrate(t, open(t, path))
 	db := open(t, path)
 	db.SetMaxOpenConns(1) // the one that is counted
-	commits, asked := countCommits(t, db), &counted{session: db}
+	commits, asked := countCommits(t, db), &counted{Session: db}
 	d := New(db)
 	d.pool = asked
 	r := dialect.Request{Key: dialect.Key{Name: "n"}, LeaseID: "l", Owner: "o"}
@@ -213,13 +208,13 @@ func TestOneCommit(t *testing.T) {
 }
 
 type counted struct {
-	session
+	engine.Session
 	n int
 }
 
 func (c *counted) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	c.n++
-	return c.session.QueryContext(ctx, query, args...)
+	return c.Session.QueryContext(ctx, query, args...)
 }
 
 // countCommits counts those of the connection that db has now.

@@ -1,0 +1,93 @@
+// Package enginetest has the tests that every dialect runs without a server. Package dialecttest has those with one.
+package enginetest
+
+import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
+)
+
+// NilDB checks that every call of a dialect on a nil *sql.DB is refused, and panics nowhere.
+func NilDB(t *testing.T, d dialect.Dialect) {
+	t.Helper()
+	ctx, errs := t.Context(), make(map[string]error)
+	_, errs["Probe"] = d.Probe(ctx)
+	errs["CreateLease"] = d.CreateLease(ctx, dialect.Lease{})
+	_, errs["RenewLeases"] = d.RenewLeases(ctx, []string{"a"})
+	_, errs["BuryLeases"] = d.BuryLeases(ctx, []string{"a"})
+	_, errs["BuryExpired"] = d.BuryExpired(ctx, 1)
+	errs["DeleteLeases"] = d.DeleteLeases(ctx, []string{"a"})
+	_, errs["Acquire"] = d.Acquire(ctx, make([]dialect.Request, 1))
+	_, errs["Release"] = d.Release(ctx, make([]dialect.Claim, 1))
+	_, errs["Guard"] = d.Guard(ctx, nil, make([]dialect.Claim, 1))
+	_, errs["Look"] = d.Look(ctx, make([]dialect.Key, 1))
+	_, errs["Free"] = d.Free(ctx, make([]dialect.Orphan, 1))
+	_, errs["List"] = d.List(ctx, dialect.Key{}, true, 1)
+	_, errs["Purge"] = d.Purge(ctx, 0, 1)
+	for name, err := range errs {
+		if !errors.Is(err, dialect.ErrInvalid) || d.Classify(err) != dialect.Permanent {
+			t.Errorf("%s: %v (class %s)", name, err, d.Classify(err))
+		}
+	}
+}
+
+// OneConnection checks that the probe refuses a pool of one connection, before it asks for any.
+func OneConnection[D dialect.Dialect](t *testing.T, newDialect func(*sql.DB) D) {
+	t.Helper()
+	db := sql.OpenDB(engine.Nowhere{})
+	t.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	if _, err := newDialect(db).Probe(t.Context()); !errors.Is(err, dialect.ErrInvalid) {
+		t.Errorf("MaxOpenConns 1: %v", err)
+	}
+}
+
+// Files checks that each file in sql/ is one of the statements, and the other way round, and that each says why it is.
+func Files(t *testing.T, files fs.FS, load func(name string) string, statements []string) {
+	t.Helper()
+	names, err := fs.Glob(files, "sql/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "-- ") {
+			t.Errorf("%s doesn't start by saying why", name)
+		}
+		if !slices.Contains(statements, load(strings.TrimSuffix(strings.TrimPrefix(name, "sql/"), ".sql"))) {
+			t.Errorf("%s is not used", name)
+		}
+	}
+	if len(names) != len(statements) {
+		t.Errorf("%d files and %d statements", len(names), len(statements))
+	}
+}
+
+// OpenRefuses checks that open refuses each URL with a dialect.ErrInvalid that says so much, and not the password,
+// which is hunter2 however it is written.
+func OpenRefuses(t *testing.T, open func(url string) (*sql.DB, error), says map[string]string) {
+	t.Helper()
+	for url, text := range says {
+		db, err := open(url)
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%q was opened", url)
+			continue
+		}
+		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, text)
+		}
+		if strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%q: the error shows the password: %v", url, err)
+		}
+	}
+}
