@@ -42,8 +42,8 @@ func (t *application) position(err error, text string) (line, column int) {
 
 func (t *application) drop(s session) error { return s.driver.Drop() }
 
-func (t *application) version(ctx context.Context) (at int, dirty bool, err error) {
-	driver, err := t.open(ctx, Options{LockTimeout: 15 * time.Second})
+func (t *application) version(ctx context.Context, options Options) (at int, dirty bool, err error) {
+	driver, err := t.open(ctx, options)
 	if err != nil {
 		return 0, false, err
 	}
@@ -58,7 +58,7 @@ func (t *application) locked(ctx context.Context, options Options, f func(sessio
 		return err
 	}
 	options.LockTimeout -= time.Since(begun)
-	if err := t.lock(ctx, options, driver); err != nil {
+	if err := lock(ctx, options, driver); err != nil {
 		return err
 	}
 	return errors.Join(f(session{driver: driver}), driver.Unlock(), driver.Close())
@@ -68,7 +68,11 @@ func (t *application) locked(ctx context.Context, options Options, f func(sessio
 func (t *application) open(ctx context.Context, options Options) (database.Driver, error) {
 	driver, err := bounded(ctx, options, func() (database.Driver, error) {
 		return database.Open(t.url)
-	}, func(driver database.Driver) { _ = driver.Close() })
+	}, func(driver database.Driver, err error) {
+		if err == nil {
+			_ = driver.Close()
+		}
+	})
 	var timeout *LockTimeoutError
 	switch query, refused, cause := databaseError(err); {
 	case err == nil, ctx.Err() != nil, errors.As(err, &timeout):
@@ -82,16 +86,21 @@ func (t *application) open(ctx context.Context, options Options) (database.Drive
 	}
 }
 
-func (t *application) lock(ctx context.Context, options Options, driver database.Driver) error {
-	_, err := bounded(ctx, options, func() (struct{}, error) {
-		return struct{}{}, driver.Lock()
-	}, func(struct{}) { _ = errors.Join(driver.Unlock(), driver.Close()) })
+// lock takes golang-migrate's lock, or closes the driver.
+func lock(ctx context.Context, options Options, driver database.Driver) error {
+	type none struct{}
+	_, err := bounded(ctx, options, func() (none, error) { return none{}, driver.Lock() }, func(_ none, err error) {
+		if err == nil {
+			_ = driver.Unlock()
+		}
+		_ = driver.Close()
+	})
 	return err
 }
 
 // bounded calls do, which knows neither ctx nor a timeout of ours, and again for as long as it answers "locked", until
-// ctx ends or the lock timeout has passed. A result that comes too late is given to undo.
-func bounded[T any](ctx context.Context, options Options, do func() (T, error), undo func(T)) (result T, err error) {
+// ctx ends or the lock timeout has passed. Where it fails or comes too late, what it answered is given to undo.
+func bounded[T any](ctx context.Context, options Options, do func() (T, error), undo func(T, error)) (result T, err error) {
 	type answer struct {
 		result T
 		err    error
@@ -109,14 +118,19 @@ func bounded[T any](ctx context.Context, options Options, do func() (T, error), 
 	}()
 	select {
 	case a := <-answers:
-		return a.result, a.err
-	case <-bounded.Done():
-	}
-	go func() {
-		if a := <-answers; a.err == nil {
-			undo(a.result)
+		if a.err == nil {
+			return a.result, nil
 		}
-	}()
+		undo(a.result, a.err)
+		if !errors.Is(a.err, database.ErrLocked) {
+			return result, a.err
+		}
+	case <-bounded.Done():
+		go func() {
+			late := <-answers
+			undo(late.result, late.err)
+		}()
+	}
 	if ctx.Err() != nil {
 		return result, fmt.Errorf("stopped before anything was changed: %w", ended(ctx))
 	}

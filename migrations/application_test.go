@@ -94,7 +94,7 @@ func TestSameAsGolangMigrate(t *testing.T) {
 
 			source, err := iofs.New(files, ".")
 			must(t, err)
-			m, err := migrate.NewWithSourceInstance("iofs", source, "sqlite://"+theirFile)
+			m, err := migrate.NewWithSourceInstance("iofs", source, "sqlite://"+theirFile+"?_sync=OFF")
 			must(t, err)
 			theirErr := c.theirs(m)
 			if errors.Is(theirErr, migrate.ErrNoChange) {
@@ -103,7 +103,7 @@ func TestSameAsGolangMigrate(t *testing.T) {
 			_, err = m.Close()
 			must(t, err)
 
-			mine, err := migrations.Application(files, engine, "sqlite://"+ourFile, nil)
+			mine, err := migrations.Application(files, engine, "sqlite://"+ourFile+"?_sync=OFF", nil)
 			must(t, err)
 			ourErr := c.ours(ctx, mine)
 

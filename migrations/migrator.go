@@ -103,7 +103,7 @@ type target interface {
 	locked(ctx context.Context, options Options, f func(session) error) error
 
 	// version reads the version without changing anything; -1 is none.
-	version(ctx context.Context) (at int, dirty bool, err error)
+	version(ctx context.Context, options Options) (at int, dirty bool, err error)
 
 	// drop removes the tables: sqllock's own, or all there are.
 	drop(s session) error
@@ -189,7 +189,7 @@ func (m *Migrator) Goto(ctx context.Context, version uint) ([]Step, error) {
 // Version reads the version that the database is at, -1 if none, and whether it is dirty. For sqllock's own tables it
 // changes nothing.
 func (m *Migrator) Version(ctx context.Context) (version int, dirty bool, err error) {
-	return m.target.version(ctx)
+	return m.target.version(ctx, m.options)
 }
 
 // Force records version as the one that the database is at, and not dirty, without applying anything; -1 is none.

@@ -268,6 +268,31 @@ func TestFailedMigrationIsUndone(t *testing.T) {
 	}
 }
 
+// The version can't be recorded: the migration isn't begun, and nothing stays behind.
+func TestVersionTableRefuses(t *testing.T) {
+	// golang-migrate doesn't end its transaction where DELETE fails, so that one leaves a goroutine.
+	for _, event := range []string{"DELETE", "INSERT"} {
+		ctx, db := context.Background(), open(t, newFile(t))
+		m, err := migrations.New(db, engine, nil)
+		must(t, err)
+		_, err = m.Up(ctx, 1)
+		must(t, err)
+		before := goleak.IgnoreCurrent()
+		_, err = db.ExecContext(ctx, "CREATE TRIGGER refuse BEFORE "+event+" ON sqllock_schema_migrations BEGIN SELECT RAISE(ABORT, 'not today'); END")
+		must(t, err)
+		if err := migrations.Up(ctx, db, engine); err == nil || !strings.Contains(err.Error(), "not today") {
+			t.Errorf("%s refused: %v", event, err)
+		}
+		_, err = db.ExecContext(ctx, "DROP TRIGGER refuse")
+		must(t, err)
+		wantVersion(t, db, 1, false)
+		must(t, migrations.Up(ctx, db, engine))
+		if event == "INSERT" {
+			goleak.VerifyNone(t, before)
+		}
+	}
+}
+
 func TestNewerDatabase(t *testing.T) {
 	ctx, db := context.Background(), open(t, newFile(t))
 	must(t, migrations.Up(ctx, db, engine))

@@ -59,7 +59,7 @@ func (t *ownTables) unlock(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-func (t *ownTables) version(ctx context.Context) (at int, dirty bool, err error) {
+func (t *ownTables) version(ctx context.Context, _ Options) (at int, dirty bool, err error) {
 	conn, err := t.connect(ctx)
 	if err != nil {
 		return 0, false, err
