@@ -1,17 +1,16 @@
 package postgres
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Classify says what an error of this dialect means for what was asked. It goes by SQLSTATE where the server gave
@@ -117,7 +116,7 @@ func classifyState(code string, fatal bool) dialect.Class {
 func refusedByClient(err error) bool {
 	var badURL *pgconn.ParseConfigError
 	return errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) ||
-		errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, errDBClosed()) ||
+		errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, engine.ErrDBClosed()) ||
 		errors.As(err, &badURL)
 }
 
@@ -128,16 +127,3 @@ func neverSent(err error) bool {
 	return pgconn.SafeToRetry(err) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &refused) ||
 		(errors.As(err, &op) && op.Op == "dial")
 }
-
-// errDBClosed is database/sql's error for a closed *sql.DB, which it doesn't export.
-var errDBClosed = sync.OnceValue(func() error {
-	db := sql.OpenDB(nowhere{})
-	db.Close() //nolint:errcheck // never opened anything
-	return db.Ping()
-})
-
-// nowhere is a connector for errDBClosed; nothing asks it to connect.
-type nowhere struct{}
-
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, driver.ErrBadConn }
-func (nowhere) Driver() driver.Driver                        { return nil }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // coded is an error of any driver with a code, lib/pq's for one.
@@ -79,7 +80,7 @@ func TestClassifyFatal(t *testing.T) {
 func TestClassifyByPlace(t *testing.T) {
 	withPgx := New(stdlib.OpenDB(mustParse(t, "postgres://nobody@127.0.0.1:1/x")))
 	t.Cleanup(func() { withPgx.db.Close() })
-	withOther := New(sql.OpenDB(nowhere{}))
+	withOther := New(sql.OpenDB(engine.Nowhere{}))
 	t.Cleanup(func() { withOther.db.Close() })
 
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}

@@ -3,9 +3,9 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // CreateLease writes a new lease that runs out TTL from now, by the server's clock.
@@ -13,8 +13,8 @@ func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 	return fail("create lease", createLease(ctx, d.pool, lease))
 }
 
-func createLease(ctx context.Context, s session, lease dialect.Lease) error {
-	_, err := exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, micros(lease.TTL))
+func createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
+	_, err := exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, engine.Micros(lease.TTL))
 	return err
 }
 
@@ -23,7 +23,7 @@ func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error)
 	return each("renew lease", ids, func(id string) (bool, error) { return renewLease(ctx, d.pool, id) })
 }
 
-func renewLease(ctx context.Context, s session, id string) (bool, error) {
+func renewLease(ctx context.Context, s engine.Session, id string) (bool, error) {
 	n, err := exec(ctx, s, sqlRenewLease, id)
 	return n == 1, err
 }
@@ -35,7 +35,7 @@ func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Buria
 	return burials, fail("bury leases", err)
 }
 
-func buryLeases(ctx context.Context, s session, ids []string) ([]dialect.Burial, error) {
+func buryLeases(ctx context.Context, s engine.Session, ids []string) ([]dialect.Burial, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -54,9 +54,9 @@ func buryLeases(ctx context.Context, s session, ids []string) ([]dialect.Burial,
 	byID := make(map[string]dialect.Burial, len(seen))
 	for _, l := range seen {
 		if l.dead {
-			byID[l.id] = dialect.Burial{Dead: true, Overdue: duration(-l.left)}
+			byID[l.id] = dialect.Burial{Dead: true, Overdue: engine.Duration(-l.left)}
 		} else {
-			byID[l.id] = dialect.Burial{Remaining: duration(l.left)}
+			byID[l.id] = dialect.Burial{Remaining: engine.Duration(l.left)}
 		}
 	}
 	burials := make([]dialect.Burial, len(ids))
@@ -84,31 +84,17 @@ func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
 	return fail("delete leases", deleteLeases(ctx, d.pool, ids))
 }
 
-func deleteLeases(ctx context.Context, s session, ids []string) error {
+func deleteLeases(ctx context.Context, s engine.Session, ids []string) error {
 	_, err := exec(ctx, s, sqlDeleteLeases, array(ids))
 	return err
 }
 
-// state is what addLeases needs of a lease.
-type state struct {
-	id, holder string
-	remaining  time.Duration
-}
-
-// states reads the leases by id.
-func states(ctx context.Context, s session, ids []string) (map[string]state, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	found, err := query(ctx, s, func(rows *sql.Rows, l *state) error {
+// leases reads the leases of these ids.
+func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
+	return query(ctx, s, func(rows *sql.Rows, l *engine.Lease) error {
 		var left int64
-		err := rows.Scan(&l.id, &l.holder, &left)
-		l.remaining = duration(left)
+		err := rows.Scan(&l.ID, &l.Holder, &left)
+		l.Left = engine.Duration(left)
 		return err
 	}, sqlLeases, array(ids))
-	byID := make(map[string]state, len(found))
-	for _, l := range found {
-		byID[l.id] = l
-	}
-	return byID, err
 }

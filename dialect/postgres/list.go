@@ -2,11 +2,11 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"strconv"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
@@ -16,7 +16,7 @@ func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, 
 	return rows, fail("look", err)
 }
 
-func look(ctx context.Context, s session, keys []dialect.Key) ([]dialect.Row, error) {
+func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -26,12 +26,12 @@ func look(ctx context.Context, s session, keys []dialect.Key) ([]dialect.Row, er
 		names[i], slots[i] = key.Name, strconv.Itoa(key.Slot)
 		rows[i].Key = key
 	}
-	found, err := query(ctx, s, scanRow, sqlLook, array(names), array(slots))
+	found, err := query(ctx, s, engine.ScanPlaced, sqlLook, array(names), array(slots))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range found {
-		rows[one.ord-1] = one.Row
+		rows[one.Place-1] = one.Row
 	}
 	return rows, addLeases(ctx, s, rows)
 }
@@ -42,8 +42,8 @@ func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, li
 	return rows, fail("list", err)
 }
 
-func list(ctx context.Context, s session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := query(ctx, s, scanRow, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
+func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	found, err := query(ctx, s, engine.ScanPlaced, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -56,53 +56,11 @@ func list(ctx context.Context, s session, after dialect.Key, heldOnly bool, limi
 
 // Purge deletes up to limit lock rows that have been free for longer than idle, and waits for none that others are at.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
-	n, err := exec(ctx, d.pool, sqlPurge, micros(idle), int64(limit))
+	n, err := exec(ctx, d.pool, sqlPurge, engine.Micros(idle), int64(limit))
 	return n, fail("purge", err)
 }
 
-// numbered is a row with its place, from 1, among the keys asked for.
-type numbered struct {
-	dialect.Row
-	ord int64
-}
-
-func scanRow(rows *sql.Rows, row *numbered) error {
-	var acquiredAt, freeIn int64
-	var owner, leaseID sql.NullString
-	err := rows.Scan(&row.ord, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID)
-	row.Exists = true
-	row.AcquiredAt = time.UnixMicro(acquiredAt).UTC()
-	row.FreeIn = duration(freeIn)
-	if leaseID.Valid {
-		row.Held, row.Owner, row.LeaseID = true, owner.String, leaseID.String
-	}
-	return err
-}
-
 // addLeases reads what became of the leases that the rows name.
-func addLeases(ctx context.Context, s session, rows []dialect.Row) error {
-	var ids []string
-	for _, row := range rows {
-		if row.Held {
-			ids = append(ids, row.LeaseID)
-		}
-	}
-	byID, err := states(ctx, s, ids)
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		row := &rows[i]
-		lease, found := byID[row.LeaseID]
-		switch {
-		case !row.Held || !found:
-			continue
-		case lease.remaining > 0:
-			row.Lease = dialect.LeaseLive
-		default:
-			row.Lease = dialect.LeaseExpired
-		}
-		row.Holder, row.Remaining = lease.holder, lease.remaining
-	}
-	return nil
+func addLeases(ctx context.Context, s engine.Session, rows []dialect.Row) error {
+	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) { return leases(ctx, s, ids) })
 }

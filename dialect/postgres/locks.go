@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Acquire takes each lock that is free: one statement, one round trip and one commit a request, one after the other.
@@ -14,10 +15,8 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, r) })
 }
 
-func acquire(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
-	fences, err := query(ctx, s, func(rows *sql.Rows, fence *int64) error {
-		return rows.Scan(fence)
-	}, sqlAcquire, r.Name, int64(r.Slot), r.Owner, r.LeaseID, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay))
+func acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+	fences, err := query(ctx, s, engine.One[int64], sqlAcquire, r.Name, int64(r.Slot), r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
 	}
@@ -30,7 +29,7 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
 }
 
-func release(ctx context.Context, s session, c dialect.Claim) (bool, error) {
+func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
 	n, err := exec(ctx, s, sqlRelease, c.Name, int64(c.Slot), c.Owner)
 	return n == 1, err
 }
@@ -49,10 +48,8 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, c) })
 }
 
-func guard(ctx context.Context, s session, c dialect.Claim) (bool, error) {
-	found, err := query(ctx, s, func(rows *sql.Rows, one *int) error {
-		return rows.Scan(one)
-	}, sqlGuard, c.Name, int64(c.Slot), c.Owner)
+func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	found, err := query(ctx, s, engine.One[int], sqlGuard, c.Name, int64(c.Slot), c.Owner)
 	return len(found) == 1, err
 }
 
@@ -62,7 +59,7 @@ func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, e
 	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
 }
 
-func free(ctx context.Context, s session, o dialect.Orphan) (bool, error) {
+func free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
 	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
 	n, err := exec(ctx, s, sqlFree, o.Name, int64(o.Slot), o.Fence, o.LeaseID, o.Overdue.Microseconds())
 	return n == 1, err

@@ -1,12 +1,10 @@
 package postgres
 
 import (
-	"errors"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/enginetest"
 )
 
 func TestOpenSettings(t *testing.T) {
@@ -31,7 +29,7 @@ func TestOpenSettings(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for url, says := range map[string]string{
+	enginetest.OpenRefuses(t, Open, map[string]string{
 		"":                                                  "begin with",
 		"postgres:/u:hunter2@h/db":                          "begin with",
 		"postgrse://u:hunter2@h/db":                         "postgres://",
@@ -41,18 +39,5 @@ func TestOpenRefuses(t *testing.T) {
 		"postgres://u:hunter2@h/db?connect_timeout=x":       "connect_timeout",
 		"postgres://u:hunter2@h/db?target_session_attrs=rw": "target_session_attrs",
 		"postgres://u:hunter2@h/db?x-migrations-table=t":    "golang-migrate",
-	} {
-		db, err := Open(url)
-		if err == nil {
-			_ = db.Close()
-			t.Errorf("%q was opened", url)
-			continue
-		}
-		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, says)
-		}
-		if strings.Contains(err.Error(), "ter2") {
-			t.Errorf("%q: the error shows the password: %v", url, err)
-		}
-	}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Probe tries whether this database can serve locks: it runs the statements themselves, on a lease and a lock of its
@@ -20,7 +21,8 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = d.tryAll(ctx)
+		err = engine.Trial(ctx, d.db, "a trigger, a rule or a row-level security policy",
+			func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, try) })
 	}
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
@@ -41,11 +43,7 @@ func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 		return server, err
 	}
 	server.Versioned = true
-	_, err = query(ctx, d.pool, func(rows *sql.Rows, version *int64) error {
-		err := rows.Scan(version, &server.Dirty)
-		server.Schema = uint(max(*version, 0))
-		return err
-	}, sqlSchema)
+	_, err = query(ctx, d.pool, engine.ScanSchema(&server), sqlSchema)
 	return server, err
 }
 
@@ -66,56 +64,34 @@ func product(banner, number string) (name, version string) {
 	return "PostgreSQL", version
 }
 
-// tryAll runs every statement that names rows; those that sweep the tables would lock other people's.
-func (d *Dialect) tryAll(ctx context.Context) error {
-	tx, err := d.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-
+// trial tries every statement that names rows; those that sweep the tables would lock other people's.
+func trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 	id := rand.Text()
 	request := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: request.Key, Owner: request.Owner}
 	lease := dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour}
 	var grant dialect.Grant
-	steps := []struct {
-		what string
-		try  func() (bool, error)
-	}{
-		{"create a lease", func() (bool, error) { return true, createLease(ctx, tx, lease) }},
-		{"renew it", func() (bool, error) { return renewLease(ctx, tx, id) }},
-		{"acquire a lock", func() (bool, error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err }},
-		{"guard it", func() (bool, error) { return guard(ctx, tx, claim) }},
-		{"release it", func() (bool, error) { return release(ctx, tx, claim) }},
-		{"acquire it again", func() (bool, error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err }},
-		{"look at it", func() (bool, error) {
-			rows, err := look(ctx, tx, []dialect.Key{request.Key})
-			return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
-		}},
-		{"free it", func() (bool, error) {
-			return free(ctx, tx, dialect.Orphan{Key: request.Key, Fence: grant.Fence, LeaseID: id})
-		}},
-		{"see the lease alive", func() (bool, error) {
-			burials, err := buryLeases(ctx, tx, []string{id})
-			return err == nil && !burials[0].Dead, err
-		}},
-		{"delete the lease", func() (bool, error) { return true, deleteLeases(ctx, tx, []string{id}) }},
-		{"read the list", func() (bool, error) { _, err := list(ctx, tx, request.Key, false, 1); return true, err }},
-		{"bury leases", func() (bool, error) { _, err := exec(ctx, tx, sqlBuryExpired, int64(0)); return true, err }},
-		{"purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err }},
-	}
-	for _, step := range steps {
-		worked, err := step.try()
-		if err == nil && !worked {
-			err = fmt.Errorf("%w: the statement ran and had no effect; is there a trigger, a rule or a row-level "+
-				"security policy on sqllock's tables?", dialect.ErrUnsupported)
-		}
-		if err != nil {
-			return fmt.Errorf("tried to %s: %w", step.what, err)
-		}
-	}
-	return tx.Rollback()
+	try("create a lease", func() (bool, error) { return true, createLease(ctx, tx, lease) })
+	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
+	try("acquire a lock", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
+	try("guard it", func() (bool, error) { return guard(ctx, tx, claim) })
+	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
+	try("acquire it again", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
+	try("look at it", func() (bool, error) {
+		rows, err := look(ctx, tx, []dialect.Key{request.Key})
+		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
+	})
+	try("free it", func() (bool, error) {
+		return free(ctx, tx, dialect.Orphan{Key: request.Key, Fence: grant.Fence, LeaseID: id})
+	})
+	try("see the lease alive", func() (bool, error) {
+		burials, err := buryLeases(ctx, tx, []string{id})
+		return err == nil && !burials[0].Dead, err
+	})
+	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, tx, []string{id}) })
+	try("read the list", func() (bool, error) { _, err := list(ctx, tx, request.Key, false, 1); return true, err })
+	try("bury leases", func() (bool, error) { _, err := exec(ctx, tx, sqlBuryExpired, int64(0)); return true, err })
+	try("purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err })
 }
 
 // explain adds what to do about an error that only the operator can mend.

@@ -2,7 +2,8 @@ package postgres
 
 import (
 	"embed"
-	"strings"
+
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -29,18 +30,4 @@ var (
 	sqlPurge = load("purge")
 )
 
-// load reads an embedded statement without its comment lines, which are for the reader of the file and not for
-// the server's logs. A file that isn't there is a mistake in the list above, found by any test.
-func load(name string) string {
-	text, err := files.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err)
-	}
-	var b strings.Builder
-	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(strings.TrimSpace(line), "--") {
-			b.WriteString(line)
-		}
-	}
-	return strings.TrimSpace(b.String())
-}
+func load(name string) string { return engine.Statement(files, name) }
