@@ -17,15 +17,16 @@ func mirror(s *suite) {
 	if s.DB != nil {
 		s.DB.SetMaxIdleConns(2 * each)
 	}
+	aim := 3 * time.Millisecond // so long before the end it begins; moved to where the last round was undecided
 	for range rounds {
-		id, end := s.lease(ttl), time.Now().Add(ttl)
+		id, start := s.lease(ttl), time.Now().Add(ttl-aim)
 		var (
 			mu              sync.Mutex
 			renewed, buried int
 			group           sync.WaitGroup
 		)
 		shot := func(f func(context.Context) bool, hits *int) {
-			time.Sleep(time.Until(end) + time.Duration(rand.Int64N(int64(8*time.Millisecond))) - 5*time.Millisecond)
+			time.Sleep(time.Until(start) + time.Duration(rand.Int64N(int64(6*time.Millisecond))))
 			if hit := f(s.ctx); hit {
 				mu.Lock()
 				defer mu.Unlock()
@@ -48,13 +49,18 @@ func mirror(s *suite) {
 		}
 		group.Wait()
 		// A renewal that was granted lasts beyond the burst, unless this machine has stood still.
-		if renewed > 0 && buried > 0 && time.Now().Before(end.Add(ttl-10*time.Millisecond)) {
+		if renewed > 0 && buried > 0 && time.Now().Before(start.Add(ttl-slack)) {
 			s.Errorf("%d renewals were granted, and %d burials say that the lease is dead", renewed, buried)
 		}
 		if alive := s.renew(id); buried > 0 && alive {
 			s.Errorf("%d burials say that the lease is dead, and it was renewed afterwards", buried)
 		}
 		won[buried > 0]++
+		if buried > 0 {
+			aim = min(aim+2*time.Millisecond, ttl)
+		} else {
+			aim -= 2 * time.Millisecond
+		}
 	}
 	s.Logf("burials won %d rounds, renewals %d", won[true], won[false])
 }

@@ -140,7 +140,7 @@ func empty(s *suite) {
 
 // many: a batch of a size that a busy process sends.
 func many(s *suite) {
-	const n = 200
+	const n = 100
 	lease, prefix := s.lease(long), unique("many")
 	var requests []dialect.Request
 	var claims []dialect.Claim

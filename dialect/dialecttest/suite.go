@@ -29,7 +29,7 @@ type suite struct {
 
 // newSuite bounds all that a test asks of the database, so that a call which waits for ever fails a test and no more.
 func newSuite(t *testing.T, h Harness) *suite {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*soon)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*soon)
 	t.Cleanup(cancel)
 	return &suite{T: t, Harness: h, d: h.Dialect, ctx: ctx}
 }
