@@ -50,7 +50,7 @@ apt_install() {
 		return 0
 	fi
 	if ! debian_like; then
-		cannot "$what: this is neither Debian nor Ubuntu. Use Docker, or see integration/README.md for the URLs."
+		cannot "$what: this is neither Debian nor Ubuntu. Use Docker, or URLs: go doc ./integration/servers"
 		return 1
 	fi
 	if [[ $EUID -ne 0 ]]; then
