@@ -1,6 +1,6 @@
 -- As acquire_mysql.sql, which MariaDB takes as well, but then makes a temporary table on disk for every UPDATE of a
--- join: that needs twice the time, and under load failed to delete its file now and then, with error 6 for an UPDATE
--- that was made. Its own way not to wait: error 1205 at once if anybody is at the row.
+-- join: that needs twice the time, and under load MariaDB 10.11 answered error 6 now and then, and crashed once, when
+-- it couldn't delete that table's file. Its own way not to wait: error 1205 at once if anybody is at the row.
 SET STATEMENT innodb_lock_wait_timeout = 0 FOR
 UPDATE sqllock_locks
 SET fence = LAST_INSERT_ID(GREATEST(
