@@ -43,16 +43,21 @@ func TestPostgresClassify(t *testing.T) {
 		}
 		expect("lock_timeout", release(t.Context(), "lock_timeout=50ms"), dialect.Transient)
 		expect("statement_timeout", release(t.Context(), "statement_timeout=50ms"), dialect.Transient)
-		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		expect("ctx's deadline", release(short, ""), dialect.Unknown)
 
+		// By name, since what was cut short may go on waiting in the server.
 		failed := make(chan error, 1)
+		const waits = `FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'`
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { failed <- release(ctx, "application_name=impatient") }()
+		pg.await("the impatient one waits", "SELECT EXISTS (SELECT "+waits+")", "impatient")
+		cancel()
+		expect("ctx's end", <-failed, dialect.Unknown)
+
 		go func() { failed <- release(t.Context(), "application_name=victim") }()
-		// By name: the statement that ctx cut short may still be waiting in the server.
-		pg.await("the victim waits and is killed", `SELECT coalesce(bool_or(pg_terminate_backend(pid)), false)
-			FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'victim' AND wait_event_type = 'Lock'`)
+		pg.await("the victim waits and is killed",
+			"SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) "+waits, "victim")
 		expect("pg_terminate_backend", <-failed, dialect.Unknown)
 
 		expect("a wrong database", release(t.Context(), "dbname=never_there"), dialect.Permanent)
