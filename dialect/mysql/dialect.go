@@ -25,10 +25,10 @@ import (
 	"math"
 	"strings"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Dialect serves locks from one MySQL or MariaDB database. It is safe for concurrent use.
@@ -69,17 +69,16 @@ func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
 	if known := d.server.Load(); known != nil {
 		return *known, nil
 	}
-	versions, err := query(ctx, d.pool, scanOne[string], sqlVersion)
+	versions, err := engine.Query(ctx, d.pool, engine.One[string], sqlVersion)
 	if err != nil {
 		return flavour{}, err
 	}
 	var f flavour
 	f.maria = len(versions) == 1 && strings.Contains(strings.ToLower(versions[0]), "mariadb")
 	if f.maria {
-		states, err := query(ctx, d.pool, func(rows *sql.Rows) (on string, err error) {
+		states, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, on *string) error {
 			var name string
-			err = rows.Scan(&name, &on)
-			return on, err
+			return rows.Scan(&name, on)
 		}, sqlCluster)
 		if err != nil {
 			return flavour{}, err
@@ -90,60 +89,10 @@ func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
 	return f, nil
 }
 
-// session is what statements run on: the pool, or a transaction.
-type session interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// exec runs a statement and answers how many rows it changed.
-func exec(ctx context.Context, s session, text string, args ...any) (int, error) {
-	return affected(s.ExecContext(ctx, text, args...))
-}
-
-func affected(result sql.Result, err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	n, err := result.RowsAffected()
-	return int(n), err
-}
-
-// query runs a statement and reads its rows to the end.
-func query[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
-	rows, err := s.QueryContext(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
-}
-
-func scanOne[T any](rows *sql.Rows) (one T, err error) {
-	err = rows.Scan(&one)
-	return one, err
-}
-
-// each calls ask for every element in turn. Elements are statements of their own, each with a commit of its own, so
-// no order of them can deadlock.
+// each asks for every element, and says what was asked where that fails.
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
-	out := make([]Out, len(in))
-	for i, one := range in {
-		answer, err := ask(one)
-		if err != nil {
-			return nil, fail(what, err)
-		}
-		out[i] = answer
-	}
-	return out, nil
+	out, err := engine.Each(in, ask)
+	return out, fail(what, err)
 }
 
 // fail says what failed, and keeps the cause for Classify.
@@ -173,19 +122,4 @@ func checkRequest(r dialect.Request) error {
 	}
 	return errors.Join(slot, checkText("name", r.Name, 255), checkText("note", r.Note, 255),
 		checkText("lease's id", r.LeaseID, 64), checkText("owner", r.Owner, 64))
-}
-
-// micros is d in microseconds, rounded up.
-func micros(d time.Duration) int64 {
-	us := int64(d / time.Microsecond)
-	if d%time.Microsecond > 0 {
-		us++
-	}
-	return us
-}
-
-// duration is the opposite of micros. What time.Duration can't hold, some 292 years, becomes its limit.
-func duration(us int64) time.Duration {
-	const most = math.MaxInt64 / int64(time.Microsecond)
-	return time.Duration(min(max(us, -most), most)) * time.Microsecond
 }

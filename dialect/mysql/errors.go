@@ -1,16 +1,15 @@
 package mysql
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
-	"sync"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Error numbers that the statements themselves look out for.
@@ -113,7 +112,7 @@ func classifyNumber(number uint16) dialect.Class {
 // refusedByClient reports errors of this side of the wire that no repetition mends.
 func refusedByClient(err error) bool {
 	for _, known := range []error{
-		dialect.ErrInvalid, dialect.ErrUnsupported, sql.ErrTxDone, sql.ErrConnDone, errDBClosed(),
+		dialect.ErrInvalid, dialect.ErrUnsupported, sql.ErrTxDone, sql.ErrConnDone, engine.ErrDBClosed(),
 		mysql.ErrNoTLS, mysql.ErrCleartextPassword, mysql.ErrNativePassword, mysql.ErrOldPassword,
 		mysql.ErrUnknownPlugin, mysql.ErrOldProtocol, mysql.ErrPktTooLarge,
 	} {
@@ -123,16 +122,3 @@ func refusedByClient(err error) bool {
 	}
 	return false
 }
-
-// errDBClosed is database/sql's error for a closed *sql.DB, which it doesn't export.
-var errDBClosed = sync.OnceValue(func() error {
-	db := sql.OpenDB(nowhere{})
-	db.Close() //nolint:errcheck // never opened anything
-	return db.Ping()
-})
-
-// nowhere is a connector for errDBClosed; nothing asks it to connect.
-type nowhere struct{}
-
-func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, driver.ErrBadConn }
-func (nowhere) Driver() driver.Driver                        { return nil }

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // CreateLease writes a new lease that runs out TTL from now. An id that is there already is an error.
@@ -14,13 +15,13 @@ func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 	return fail("create lease", createLease(ctx, d.pool, lease))
 }
 
-func createLease(ctx context.Context, s session, lease dialect.Lease) error {
+func createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
 	err := errors.Join(checkText("lease's id", lease.ID, 64), checkText("holder", lease.Holder, 255))
 	if err != nil {
 		return err
 	}
-	ttl := micros(lease.TTL)
-	_, err = exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, ttl, ttl)
+	ttl := engine.Micros(lease.TTL)
+	_, err = engine.Exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, ttl, ttl)
 	return err
 }
 
@@ -30,8 +31,8 @@ func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error)
 	return each("renew lease", ids, func(id string) (bool, error) { return renewLease(ctx, d.pool, id) })
 }
 
-func renewLease(ctx context.Context, s session, id string) (bool, error) {
-	n, err := exec(ctx, s, sqlRenewLease, id)
+func renewLease(ctx context.Context, s engine.Session, id string) (bool, error) {
+	n, err := engine.Exec(ctx, s, sqlRenewLease, id)
 	return n == 1, err
 }
 
@@ -49,17 +50,17 @@ func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Buria
 	return each("bury lease", ids, func(id string) (dialect.Burial, error) { return buryLease(ctx, d.pool, f, id) })
 }
 
-func buryLease(ctx context.Context, s session, f flavour, id string) (dialect.Burial, error) {
+func buryLease(ctx context.Context, s engine.Session, f flavour, id string) (dialect.Burial, error) {
 	seen, err := seeLease(ctx, s, f, id)
 	if err != nil || seen.gone || seen.left > 0 {
 		return seen.burial(), err
 	}
-	n, err := exec(ctx, s, sqlBuryLease, id, seen.end)
+	n, err := engine.Exec(ctx, s, sqlBuryLease, id, seen.end)
 	if err != nil {
 		return dialect.Burial{}, err
 	}
 	if n == 1 {
-		return dialect.Burial{Dead: true, Overdue: duration(-seen.left)}, nil
+		return dialect.Burial{Dead: true, Overdue: engine.Duration(-seen.left)}, nil
 	}
 	// Somebody has buried it meanwhile, or a heartbeat that was sent in time has arrived.
 	seen, err = seeLease(ctx, s, f, id)
@@ -76,17 +77,16 @@ func (s sighting) burial() dialect.Burial {
 	if s.gone {
 		return dialect.Burial{Dead: true}
 	}
-	return dialect.Burial{Remaining: duration(max(s.left, 0))}
+	return dialect.Burial{Remaining: engine.Duration(max(s.left, 0))}
 }
 
-func seeLease(ctx context.Context, s session, f flavour, id string) (sighting, error) {
+func seeLease(ctx context.Context, s engine.Session, f flavour, id string) (sighting, error) {
 	text := sqlSeeLease
 	if f.galera { // a node must first catch up with the others, or a lease may be missing because it is new
 		text = sqlSeeLeaseGalera
 	}
-	found, err := query(ctx, s, func(rows *sql.Rows) (seen sighting, err error) {
-		err = rows.Scan(&seen.end, &seen.left)
-		return seen, err
+	found, err := engine.Query(ctx, s, func(rows *sql.Rows, seen *sighting) error {
+		return rows.Scan(&seen.end, &seen.left)
 	}, text, id)
 	if err != nil || len(found) == 0 {
 		return sighting{gone: err == nil}, err
@@ -109,7 +109,7 @@ func (d *Dialect) buryExpired(ctx context.Context, limit int) (total int, err er
 	if err != nil {
 		return 0, err
 	}
-	ids, err := query(ctx, d.pool, scanOne[string], sqlExpiredLeases, limit)
+	ids, err := engine.Query(ctx, d.pool, engine.One[string], sqlExpiredLeases, limit)
 	for _, id := range ids {
 		n, err := buryExpiredLease(ctx, d.pool, f, id)
 		if err != nil {
@@ -120,34 +120,26 @@ func (d *Dialect) buryExpired(ctx context.Context, limit int) (total int, err er
 	return total, err
 }
 
-func buryExpiredLease(ctx context.Context, s session, f flavour, id string) (int, error) {
-	return affected(sqlBuryExpiredLease.run(ctx, s, f, []any{id}))
+func buryExpiredLease(ctx context.Context, s engine.Session, f flavour, id string) (int, error) {
+	return engine.Affected(sqlBuryExpiredLease.run(ctx, s, f, []any{id}))
 }
 
 // DeleteLeases deletes the leases, run out or not: one statement each.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
-	_, err := each("delete lease", ids, func(id string) (int, error) { return exec(ctx, d.pool, sqlDeleteLease, id) })
+	_, err := each("delete lease", ids, func(id string) (int, error) { return engine.Exec(ctx, d.pool, sqlDeleteLease, id) })
 	return err
 }
 
-// state is a lease as a look finds it.
-type state struct {
-	holder string
-	left   int64
-}
-
-// states reads the leases by id.
-func states(ctx context.Context, s session, ids []string) (map[string]state, error) {
+// leases reads the leases of these ids.
+func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
 	wanted, err := json.Marshal(ids)
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]state, len(ids))
-	_, err = query(ctx, s, func(rows *sql.Rows) (id string, err error) {
-		var found state
-		err = rows.Scan(&id, &found.holder, &found.left)
-		byID[id] = found
-		return id, err
+	return engine.Query(ctx, s, func(rows *sql.Rows, l *engine.Lease) error {
+		var left int64
+		err := rows.Scan(&l.ID, &l.Holder, &left)
+		l.Left = engine.Duration(left)
+		return err
 	}, sqlLeases, string(wanted))
-	return byID, err
 }

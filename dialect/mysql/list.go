@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
@@ -19,7 +20,7 @@ func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, 
 	return rows, fail("look", err)
 }
 
-func look(ctx context.Context, s session, keys []dialect.Key) ([]dialect.Row, error) {
+func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
 	rows, pairs := make([]dialect.Row, len(keys)), make([][2]any, len(keys))
 	for i, key := range keys {
 		if err := checkText("name", key.Name, 255); err != nil {
@@ -31,12 +32,12 @@ func look(ctx context.Context, s session, keys []dialect.Key) ([]dialect.Row, er
 	if err != nil {
 		return nil, err
 	}
-	found, err := query(ctx, s, scanRow, sqlLook, string(wanted))
+	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlLook, string(wanted))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range found {
-		rows[one.place] = one.Row
+		rows[one.Place] = one.Row
 	}
 	return rows, addLeases(ctx, s, rows)
 }
@@ -47,8 +48,8 @@ func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, li
 	return rows, fail("list", err)
 }
 
-func list(ctx context.Context, s session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := query(ctx, s, scanRow, sqlList, after.Name, after.Name, after.Slot, !heldOnly, max(limit, 0))
+func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlList, after.Name, after.Name, after.Slot, !heldOnly, max(limit, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +75,9 @@ func (d *Dialect) purge(ctx context.Context, idle time.Duration, limit int) (tot
 	if err != nil {
 		return 0, err
 	}
-	keys, err := query(ctx, d.pool, func(rows *sql.Rows) (k dialect.Key, err error) {
-		err = rows.Scan(&k.Name, &k.Slot)
-		return k, err
-	}, sqlIdleLocks, micros(idle), limit)
+	keys, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, k *dialect.Key) error {
+		return rows.Scan(&k.Name, &k.Slot)
+	}, sqlIdleLocks, engine.Micros(idle), limit)
 	for _, key := range keys {
 		n, err := purgeLock(ctx, d.pool, f, key, idle)
 		if err != nil {
@@ -88,60 +88,11 @@ func (d *Dialect) purge(ctx context.Context, idle time.Duration, limit int) (tot
 	return total, err
 }
 
-func purgeLock(ctx context.Context, s session, f flavour, key dialect.Key, idle time.Duration) (int, error) {
-	return affected(sqlPurgeLock.run(ctx, s, f, []any{key.Name, key.Slot, micros(idle)}))
-}
-
-// placed is a row with its place among the keys asked for.
-type placed struct {
-	dialect.Row
-	place int
-}
-
-func scanRow(rows *sql.Rows) (placed, error) {
-	var (
-		row                placed
-		acquiredAt, freeIn int64
-		owner, leaseID     sql.NullString
-	)
-	err := rows.Scan(&row.place, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID)
-	row.Exists = true
-	row.AcquiredAt = time.UnixMicro(acquiredAt).UTC()
-	row.FreeIn = duration(freeIn)
-	if leaseID.Valid {
-		row.Held, row.Owner, row.LeaseID = true, owner.String, leaseID.String
-	}
-	return row, err
+func purgeLock(ctx context.Context, s engine.Session, f flavour, key dialect.Key, idle time.Duration) (int, error) {
+	return engine.Affected(sqlPurgeLock.run(ctx, s, f, []any{key.Name, key.Slot, engine.Micros(idle)}))
 }
 
 // addLeases reads what became of the leases that the rows name.
-func addLeases(ctx context.Context, s session, rows []dialect.Row) error {
-	var ids []string
-	known := make(map[string]bool)
-	for _, row := range rows {
-		if row.Held && !known[row.LeaseID] {
-			ids, known[row.LeaseID] = append(ids, row.LeaseID), true
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	byID, err := states(ctx, s, ids)
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		row := &rows[i]
-		lease, found := byID[row.LeaseID]
-		switch {
-		case !row.Held || !found:
-			continue
-		case lease.left > 0:
-			row.Lease = dialect.LeaseLive
-		default:
-			row.Lease = dialect.LeaseExpired
-		}
-		row.Holder, row.Remaining = lease.holder, duration(lease.left)
-	}
-	return nil
+func addLeases(ctx context.Context, s engine.Session, rows []dialect.Row) error {
+	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) { return leases(ctx, s, ids) })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // rounds bounds how often an acquire starts over because others were at the row.
@@ -32,7 +33,7 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 
 // acquire takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it,
 // since somebody is just changing the row, it waits for them and starts over.
-func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dialect.Grant, error) {
+func acquire(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
 	if err := checkRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
@@ -41,7 +42,7 @@ func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dial
 		if err != nil || grant.Granted {
 			return grant, err
 		}
-		takeable, err := query(ctx, s, scanOne[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
+		takeable, err := engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
 		switch {
 		case err != nil:
 			return dialect.Grant{}, err
@@ -53,7 +54,7 @@ func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dial
 		case !takeable[0]:
 			return dialect.Grant{}, nil
 		default:
-			if _, err = query(ctx, s, scanOne[int], sqlSettleLock, r.Name, r.Slot); err != nil {
+			if _, err = engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot); err != nil {
 				return dialect.Grant{}, err
 			}
 		}
@@ -62,15 +63,15 @@ func acquire(ctx context.Context, s session, f flavour, r dialect.Request) (dial
 }
 
 // take takes a row that is there, free, and locked by nobody.
-func take(ctx context.Context, s session, f flavour, r dialect.Request) (dialect.Grant, error) {
+func take(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
 	return granted(sqlAcquire.run(ctx, s, f, []any{r.Name, r.Slot, r.Owner},
-		r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)))
+		r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)))
 }
 
 // insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
-func insertLock(ctx context.Context, s session, r dialect.Request) (dialect.Grant, error) {
+func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
 	grant, err := granted(s.ExecContext(ctx, sqlInsertLock,
-		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, micros(r.HoldAtLeast), micros(r.LockDelay)))
+		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)))
 	if number(err) == erDuplicateEntry {
 		return dialect.Grant{}, nil
 	}
@@ -96,8 +97,8 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
 }
 
-func release(ctx context.Context, s session, c dialect.Claim) (bool, error) {
-	n, err := exec(ctx, s, sqlRelease, c.Name, c.Slot, c.Owner)
+func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	n, err := engine.Exec(ctx, s, sqlRelease, c.Name, c.Slot, c.Owner)
 	return n == 1, err
 }
 
@@ -117,8 +118,8 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, c) })
 }
 
-func guard(ctx context.Context, s session, c dialect.Claim) (bool, error) {
-	found, err := query(ctx, s, scanOne[int], sqlGuard, c.Name, c.Slot, c.Owner)
+func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	found, err := engine.Query(ctx, s, engine.One[int], sqlGuard, c.Name, c.Slot, c.Owner)
 	return len(found) == 1, err
 }
 
@@ -135,9 +136,9 @@ func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, e
 	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, f, o) })
 }
 
-func free(ctx context.Context, s session, f flavour, o dialect.Orphan) (bool, error) {
+func free(ctx context.Context, s engine.Session, f flavour, o dialect.Orphan) (bool, error) {
 	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
-	n, err := affected(sqlFree.run(ctx, s, f, []any{o.Name, o.Slot, o.Fence, o.LeaseID}, o.Overdue.Microseconds()))
+	n, err := engine.Affected(sqlFree.run(ctx, s, f, []any{o.Name, o.Slot, o.Fence, o.LeaseID}, o.Overdue.Microseconds()))
 	return n == 1, err
 }
 

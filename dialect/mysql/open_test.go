@@ -2,10 +2,10 @@ package mysql
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/enginetest"
 )
 
 func TestOpenForms(t *testing.T) {
@@ -30,7 +30,7 @@ func TestOpenForms(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for url, says := range map[string]string{
+	enginetest.OpenRefuses(t, Open, map[string]string{
 		"":                                     "begin with",
 		"mysql:u:hunter2@h/db":                 "begin with",
 		"msyql://u:hunter2@h/db":               "mysql://",
@@ -46,20 +46,7 @@ func TestOpenRefuses(t *testing.T) {
 		"mysql://u:hunter2@h/db?timeout=3":     "timeout",
 		"mysql://u:hunter2@h/db?tls=unknown":   "unknown",
 		"mysql://u:hunter2@h/db?x-tls-ca=file": "golang-migrate",
-	} {
-		db, err := Open(url)
-		if err == nil {
-			_ = db.Close()
-			t.Errorf("%q was opened", url)
-			continue
-		}
-		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v; want ErrInvalid that says %q", url, err, says)
-		}
-		if strings.Contains(err.Error(), "ter2") {
-			t.Errorf("%q: the error shows the password: %v", url, err)
-		}
-	}
+	})
 }
 
 // Whatever stands in a URL, it is opened or refused, and never a panic.

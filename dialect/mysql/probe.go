@@ -3,10 +3,12 @@ package mysql
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // Probe tries whether this database can serve locks: it looks at the session's settings, and runs the statements
@@ -34,61 +36,39 @@ func (d *Dialect) tryAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tx, err := d.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-
-	for _, step := range trial(ctx, tx, f) {
-		worked, err := step.try()
-		if err == nil && !worked {
-			err = fmt.Errorf("%w: the statement ran and had no effect; is there a trigger or a view in place of sqllock's "+
-				"tables?", dialect.ErrUnsupported)
-		}
-		if err != nil {
-			return fmt.Errorf("tried to %s: %w", step.what, err)
-		}
-	}
-	return tx.Rollback()
+	return engine.Trial(ctx, d.db, "a trigger on sqllock's tables, or a view in their place",
+		func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, f, try) })
 }
 
-type step struct {
-	what string
-	try  func() (bool, error)
-}
-
-func trial(ctx context.Context, tx session, f flavour) []step {
+func trial(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try) {
 	id := rand.Text()
 	r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: r.Key, Owner: r.Owner}
 	over := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe"}
 	another := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe"}
 	var grant dialect.Grant
-	return []step{
-		{"create a lease", func() (bool, error) {
-			return true, createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
-		}},
-		{"renew it", func() (bool, error) { return renewLease(ctx, tx, id) }},
-		{"make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, r); return grant.Granted, err }},
-		{"guard it", func() (bool, error) { return guard(ctx, tx, claim) }},
-		{"release it", func() (bool, error) { return release(ctx, tx, claim) }},
-		{"acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, f, r); return grant.Granted, err }},
-		{"look at it", func() (bool, error) {
-			rows, err := look(ctx, tx, []dialect.Key{r.Key})
-			return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
-		}},
-		{"free it", func() (bool, error) {
-			return free(ctx, tx, f, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
-		}},
-		{"purge it", func() (bool, error) { n, err := purgeLock(ctx, tx, f, r.Key, -time.Hour); return n == 1, err }},
-		{"create a lease that is over", func() (bool, error) { return true, createLease(ctx, tx, over) }},
-		{"bury it", func() (bool, error) { b, err := buryLease(ctx, tx, f, over.ID); return b.Dead, err }},
-		{"create another", func() (bool, error) { return true, createLease(ctx, tx, another) }},
-		{"reap it", func() (bool, error) { n, err := buryExpiredLease(ctx, tx, f, another.ID); return n == 1, err }},
-		{"delete a lease", func() (bool, error) { n, err := exec(ctx, tx, sqlDeleteLease, id); return n == 1, err }},
-		{"list locks", func() (bool, error) { _, err := list(ctx, tx, r.Key, false, 1); return true, err }},
-	}
+	try("create a lease", func() (bool, error) {
+		return true, createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
+	})
+	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
+	try("make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, r); return grant.Granted, err })
+	try("guard it", func() (bool, error) { return guard(ctx, tx, claim) })
+	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
+	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, f, r); return grant.Granted, err })
+	try("look at it", func() (bool, error) {
+		rows, err := look(ctx, tx, []dialect.Key{r.Key})
+		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
+	})
+	try("free it", func() (bool, error) {
+		return free(ctx, tx, f, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
+	})
+	try("purge it", func() (bool, error) { n, err := purgeLock(ctx, tx, f, r.Key, -time.Hour); return n == 1, err })
+	try("create a lease that is over", func() (bool, error) { return true, createLease(ctx, tx, over) })
+	try("bury it", func() (bool, error) { b, err := buryLease(ctx, tx, f, over.ID); return b.Dead, err })
+	try("create another", func() (bool, error) { return true, createLease(ctx, tx, another) })
+	try("reap it", func() (bool, error) { n, err := buryExpiredLease(ctx, tx, f, another.ID); return n == 1, err })
+	try("delete a lease", func() (bool, error) { n, err := engine.Exec(ctx, tx, sqlDeleteLease, id); return n == 1, err })
+	try("list locks", func() (bool, error) { _, err := list(ctx, tx, r.Key, false, 1); return true, err })
 }
 
 // explain adds what to do about an error that only the operator can mend.

@@ -7,6 +7,8 @@ import (
 	"embed"
 	"slices"
 	"strings"
+
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -51,7 +53,7 @@ type choice struct{ mysql, maria string }
 
 // run answers what the statement has changed: nothing, where somebody is at the row. The arguments of the SET clause
 // are apart, since it stands first in an UPDATE and last in an UPDATE of a join.
-func (c choice) run(ctx context.Context, s session, f flavour, which []any, set ...any) (sql.Result, error) {
+func (c choice) run(ctx context.Context, s engine.Session, f flavour, which []any, set ...any) (sql.Result, error) {
 	text, args := c.mysql, slices.Concat(which, set)
 	if f.maria {
 		text, args = c.maria, slices.Concat(set, which)
@@ -63,19 +65,7 @@ func (c choice) run(ctx context.Context, s session, f flavour, which []any, set 
 	return result, err
 }
 
-// load reads an embedded statement, without its comments and on one line: those are for the reader of the file, and
-// the rules of read/write splitters are often written for one line. A file that isn't there is a mistake in the list
-// above, found by any test.
+// load reads a statement and puts it on one line, for which the rules of read/write splitters are often written.
 func load(name string) string {
-	text, err := files.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		panic(err)
-	}
-	var words []string
-	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "--") {
-			words = append(words, strings.Fields(line)...)
-		}
-	}
-	return strings.Join(words, " ")
+	return strings.Join(strings.Fields(engine.Statement(files, name)), " ")
 }

@@ -1,11 +1,11 @@
 package mysql
 
 import (
-	"io/fs"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sqllock/sqllock/internal/enginetest"
 )
 
 var statements = []string{
@@ -18,27 +18,7 @@ var statements = []string{
 	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
 }
 
-func TestEveryFileIsUsed(t *testing.T) {
-	names, err := fs.Glob(files, "sql/*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(string(text), "-- ") {
-			t.Errorf("%s doesn't start by saying why", name)
-		}
-		if !slices.Contains(statements, load(strings.TrimSuffix(strings.TrimPrefix(name, "sql/"), ".sql"))) {
-			t.Errorf("%s is not used", name)
-		}
-	}
-	if len(names) != len(statements) {
-		t.Errorf("%d files and %d statements", len(names), len(statements))
-	}
-}
+func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
 
 func TestStatements(t *testing.T) {
 	bad := map[string]*regexp.Regexp{

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 // readServer finds out who answers, what a session is like, and which migrations have been applied.
 func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
-	version, err := one(ctx, d.db, scanOne[string], sqlVersion)
+	version, err := one(ctx, d.db, engine.One[string], sqlVersion)
 	if err != nil {
 		return dialect.Server{}, err
 	}
@@ -28,13 +29,13 @@ func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 	if err = checkEngines(ctx, d.db); err != nil {
 		return server, err
 	}
-	server.Schema, server.Dirty, server.Versioned, err = readSchema(ctx, d.db)
+	err = readSchema(ctx, d.db, &server)
 	return server, err
 }
 
 // one runs a statement that answers one row.
-func one[T any](ctx context.Context, s session, scan func(*sql.Rows) (T, error), text string) (T, error) {
-	found, err := query(ctx, s, scan, text)
+func one[T any](ctx context.Context, s engine.Session, scan func(*sql.Rows, *T) error, text string) (T, error) {
+	found, err := engine.Query(ctx, s, scan, text)
 	if err != nil || len(found) != 1 {
 		var none T
 		return none, errors.Join(err, fmt.Errorf("%d rows for %q", len(found), text))
@@ -95,9 +96,8 @@ type settings struct {
 	results                        sql.NullString
 }
 
-func scanSettings(rows *sql.Rows) (s settings, err error) {
-	err = rows.Scan(&s.comment, &s.database, &s.autocommit, &s.readOnly, &s.innodbRO, &s.client, &s.connection, &s.results)
-	return s, err
+func scanSettings(rows *sql.Rows, s *settings) error {
+	return rows.Scan(&s.comment, &s.database, &s.autocommit, &s.readOnly, &s.innodbRO, &s.client, &s.connection, &s.results)
 }
 
 func (s settings) check() error {
@@ -119,11 +119,12 @@ func (s settings) check() error {
 // off reads a switch: a number, or a word since MariaDB 12.
 func off(value string) bool { return value == "0" || strings.EqualFold(value, "OFF") }
 
-func checkEngines(ctx context.Context, s session) error {
-	wrong, err := query(ctx, s, func(rows *sql.Rows) (string, error) {
-		var table, engine string
-		err := rows.Scan(&table, &engine)
-		return table + " is " + engine, err
+func checkEngines(ctx context.Context, s engine.Session) error {
+	wrong, err := engine.Query(ctx, s, func(rows *sql.Rows, is *string) error {
+		var table, storage string
+		err := rows.Scan(&table, &storage)
+		*is = table + " is " + storage
+		return err
 	}, sqlEngines)
 	if err == nil && len(wrong) > 0 {
 		err = fmt.Errorf("%w: only InnoDB tables can serve locks, and %s; run: ALTER TABLE … ENGINE = InnoDB",
@@ -134,15 +135,11 @@ func checkEngines(ctx context.Context, s session) error {
 
 // readSchema answers not versioned where golang-migrate's table isn't there, or isn't for this user to read: without
 // any right on the database, the server says the same of both.
-func readSchema(ctx context.Context, s session) (version uint, dirty, versioned bool, err error) {
-	_, err = query(ctx, s, func(rows *sql.Rows) (struct{}, error) {
-		var n int64
-		err := rows.Scan(&n, &dirty)
-		version = uint(max(n, 0))
-		return struct{}{}, err
-	}, sqlSchema)
+func readSchema(ctx context.Context, s engine.Session, server *dialect.Server) error {
+	_, err := engine.Query(ctx, s, engine.ScanSchema(server), sqlSchema)
 	if n := number(err); n == erNoSuchTable || n == erTableDenied {
-		return 0, false, false, nil
+		return nil
 	}
-	return version, dirty, true, err
+	server.Versioned = true
+	return err
 }

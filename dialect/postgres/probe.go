@@ -21,7 +21,7 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = engine.Trial(ctx, d.db, "a trigger, a rule or a row-level security policy",
+		err = engine.Trial(ctx, d.db, "a trigger, a rule or a row-level security policy on sqllock's tables",
 			func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, try) })
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = engine.Trial(ctx, d.db, "a trigger", func(tx *sql.Tx, try engine.Try) { d.trial(ctx, tx, try) })
+		err = engine.Trial(ctx, d.db, "a trigger on sqllock's tables", func(tx *sql.Tx, try engine.Try) { d.trial(ctx, tx, try) })
 	}
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))

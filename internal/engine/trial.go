@@ -12,7 +12,7 @@ import (
 type Try func(what string, statement func() (worked bool, err error))
 
 // Trial runs statements in a transaction that it rolls back, up to the first that fails. suspects is what to look for
-// where one runs and has no effect: "a trigger".
+// where one runs and has no effect: "a trigger on sqllock's tables".
 func Trial(ctx context.Context, db *sql.DB, suspects string, statements func(tx *sql.Tx, try Try)) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -25,7 +25,7 @@ func Trial(ctx context.Context, db *sql.DB, suspects string, statements func(tx 
 		}
 		worked, failed := statement()
 		if failed == nil && !worked {
-			failed = fmt.Errorf("%w: the statement ran and had no effect; is there %s on sqllock's tables?",
+			failed = fmt.Errorf("%w: the statement ran and had no effect; is there %s?",
 				dialect.ErrUnsupported, suspects)
 		}
 		if failed != nil {
