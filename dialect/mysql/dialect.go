@@ -11,7 +11,7 @@
 //
 // Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
 //
-// With binlog_format=STATEMENT the server complains in its log about SKIP LOCKED; MIXED and ROW, the defaults, are
+// With binlog_format=STATEMENT MySQL complains in its log about SKIP LOCKED; MIXED and ROW, the defaults, are
 // fine. On Galera the locks are the cluster's. In a MySQL group with several primaries they are only if
 // group_replication_consistency is BEFORE or stricter, or if all processes connect to the same member: elsewhere a
 // lease that is too new for a member to know of it looks dead.
