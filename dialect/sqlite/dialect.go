@@ -25,6 +25,7 @@ type Dialect struct {
 	db   *sql.DB
 	pool engine.Session
 	sql  statements
+	line line
 }
 
 var _ dialect.Dialect = (*Dialect)(nil)
@@ -33,9 +34,9 @@ var _ dialect.Dialect = (*Dialect)(nil)
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
 func New(db *sql.DB) *Dialect {
 	if db == nil {
-		return &Dialect{pool: engine.NoDB{}, sql: queries}
+		return &Dialect{pool: engine.NoDB{}, sql: queries, line: make(line, 1)}
 	}
-	return &Dialect{db: db, pool: db, sql: queries}
+	return &Dialect{db: db, pool: db, sql: queries, line: make(line, 1)}
 }
 
 // Name is "sqlite".
@@ -55,6 +56,13 @@ func count(ctx context.Context, s engine.Session, text string, args ...any) (int
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
 	out, err := engine.Each(in, ask)
 	return out, fail(what, err)
+}
+
+// eachInTurn is each for what writes: each element waits for its turn.
+func eachInTurn[In, Out any](ctx context.Context, l line, what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
+	return each(what, in, func(one In) (Out, error) {
+		return inTurn(ctx, l, func() (Out, error) { return ask(one) })
+	})
 }
 
 // fail says what failed, and keeps the cause for Classify.

@@ -9,7 +9,8 @@ import (
 
 // CreateLease writes a new lease that runs out TTL from now.
 func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
-	return fail("create lease", d.createLease(ctx, d.pool, lease))
+	_, err := inTurn(ctx, d.line, func() (any, error) { return nil, d.createLease(ctx, d.pool, lease) })
+	return fail("create lease", err)
 }
 
 func (d *Dialect) createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
@@ -29,7 +30,7 @@ func (d *Dialect) renewLease(ctx context.Context, s engine.Session, id string) (
 
 // BuryLeases deletes those of the leases that have run out, and tells which are dead.
 func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
-	return each("bury lease", ids, func(id string) (dialect.Burial, error) { return d.buryLease(ctx, d.pool, id) })
+	return eachInTurn(ctx, d.line, "bury lease", ids, func(id string) (dialect.Burial, error) { return d.buryLease(ctx, d.pool, id) })
 }
 
 // buryLease deletes first and looks for a living lease later: whoever finds none then has found it dead.
@@ -53,12 +54,12 @@ func (d *Dialect) buryLease(ctx context.Context, s engine.Session, id string) (d
 
 // BuryExpired deletes up to limit leases that have run out.
 func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
-	n, err := count(ctx, d.pool, d.sql.buryExpired, max(limit, 0))
+	n, err := inTurn(ctx, d.line, func() (int, error) { return count(ctx, d.pool, d.sql.buryExpired, max(limit, 0)) })
 	return n, fail("bury expired leases", err)
 }
 
 // DeleteLeases deletes the leases, run out or not.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
-	_, err := each("delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
+	_, err := eachInTurn(ctx, d.line, "delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
 	return err
 }

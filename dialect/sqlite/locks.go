@@ -12,7 +12,7 @@ import (
 
 // Acquire takes each lock whose row is free, missing, or already the owner's: one statement each.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
-	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
+	return eachInTurn(ctx, d.line, "acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
 }
 
 func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
@@ -26,7 +26,7 @@ func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Reque
 
 // Release frees each lock that still names the claim's owner: one statement each.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each("release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
+	return eachInTurn(ctx, d.line, "release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
 }
 
 // Guard writes each row that still names the claim's owner, unchanged, in the caller's transaction: SQLite's one
@@ -49,7 +49,7 @@ func (d *Dialect) claim(ctx context.Context, s engine.Session, text string, c di
 // Free frees each lock that still has the orphan's fence and dead lease: one statement each. Behind a guarded
 // transaction it waits like every write, and then fails as Transient.
 func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
+	return eachInTurn(ctx, d.line, "free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
 }
 
 func (d *Dialect) free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
@@ -59,6 +59,8 @@ func (d *Dialect) free(ctx context.Context, s engine.Session, o dialect.Orphan) 
 
 // Purge deletes up to limit lock rows that have been free for longer than idle.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
-	n, err := count(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
+	n, err := inTurn(ctx, d.line, func() (int, error) {
+		return count(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
+	})
 	return n, fail("purge", err)
 }
