@@ -124,8 +124,7 @@ func myClaim(r dialect.Request) dialect.Claim { return dialect.Claim{Key: r.Key,
 
 // number is the server's error number, 0 if err isn't the server's.
 func number(err error) uint16 {
-	var answer *driver.MySQLError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*driver.MySQLError](err); ok {
 		return answer.Number
 	}
 	return 0
