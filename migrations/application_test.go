@@ -193,8 +193,8 @@ func TestApplicationLockTimeout(t *testing.T) {
 	if _, err = m.Up(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	close(release)
 	for range 2 {
+		release <- struct{}{}
 		select {
 		case <-closed:
 		case <-time.After(10 * time.Second):

@@ -8,7 +8,7 @@ import (
 func init() { database.Register("blocked", blockedDriver{}) }
 
 var (
-	release = make(chan struct{})    // closed: the lock is free
+	release = make(chan struct{})    // lets one driver have the lock
 	closed  = make(chan struct{}, 9) // a driver was closed
 )
 
