@@ -32,7 +32,12 @@ var serverEngines = []string{"postgres15", "postgres18", "mysql", "mariadb"}
 // eachPrivate runs f as a parallel subtest for every engine that has a server.
 func eachPrivate(t *testing.T, f func(t *testing.T, engine string)) {
 	t.Helper()
-	for _, engine := range serverEngines {
+	private(t, serverEngines, f)
+}
+
+func private(t *testing.T, engines []string, f func(t *testing.T, engine string)) {
+	t.Helper()
+	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			f(t, engine)
@@ -77,9 +82,7 @@ func connect(t testing.TB, url string) *open.Database {
 				t.Error(err)
 			}
 		}
-		if err := target.DB.Close(); err != nil {
-			t.Error(err)
-		}
+		_ = target.DB.Close() // fails where the server was killed
 	})
 	return target
 }

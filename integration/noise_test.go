@@ -1,0 +1,93 @@
+package integration
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/integration/servers"
+)
+
+const noiseTTL = 600 * time.Millisecond
+
+// noise is what a server's log should not have to say because of locks that are fought over.
+var noise = map[string]*regexp.Regexp{
+	"postgres": regexp.MustCompile(` (ERROR|FATAL|PANIC|WARNING): `),
+	"mysql":    regexp.MustCompile(`(?i)\[ERROR\]|deadlock`), // deadlocks are notes there
+}
+
+// Many processes fight over few locks, which are taken, waited for, released, run out, reaped and purged: to the
+// server that is ordinary work, and it finds nothing to complain of in its log.
+func TestNoNoise(t *testing.T) {
+	eachPrivate(t, func(t *testing.T, engine string) {
+		server := servers.Private(t, engine)
+		prepare(t, server.URL)
+		target := connect(t, server.URL)
+		if target.Dialect.Name() == "mysql" {
+			execute(t, target, "SET GLOBAL innodb_print_all_deadlocks = ON", "SET GLOBAL event_scheduler = ON")
+		}
+		before := logLength(t, server)
+
+		worker := setup{URL: server.URL, TTL: noiseTTL, ReapEvery: 100 * time.Millisecond, PurgeAfter: time.Millisecond}
+		c := startLoad(t, 3, worker, loadRoutines, 2)
+		for _, victim := range []int{0, 1, 2, 0} {
+			c.book.awaitEach(t, 3, c.alive()...)
+			thawed, err := c.workers[victim].send("freeze", struct{}{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			outlive(t, target, int64(victim+1))
+			c.workers[victim].cont()
+			if _, err := hear[any](c.workers[victim], "freeze", thawed, patience); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.finish(t)
+		c.book.prove(t, target.DB)
+		for _, line := range noisy(t, server, target, before) {
+			t.Errorf("in the server's log: %s", line)
+		}
+
+		provoke(t, target)
+		await(t, "a line in the log about an error on purpose", patience, func() bool {
+			return len(noisy(t, server, target, before)) > 0
+		})
+	})
+}
+
+func logLength(t *testing.T, server *servers.Instance) int {
+	t.Helper()
+	text, err := os.ReadFile(server.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(text)
+}
+
+// noisy are the lines of the log since then that shouldn't be there.
+func noisy(t *testing.T, server *servers.Instance, target *open.Database, since int) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(server.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(string(text[since:]), "\n") {
+		if noise[target.Dialect.Name()].MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// provoke makes the server log an error.
+func provoke(t *testing.T, target *open.Database) {
+	t.Helper()
+	if target.Dialect.Name() == "mysql" {
+		execute(t, target, "CREATE EVENT fails ON SCHEDULE AT CURRENT_TIMESTAMP DO INSERT INTO missing VALUES (1)")
+	} else if _, err := target.DB.ExecContext(t.Context(), "SELECT 1/0"); err == nil {
+		t.Error("1/0 is no error")
+	}
+}
