@@ -60,6 +60,9 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 		if ctx.Err() != nil {
 			return nil, gaveUp(ctx, name, held)
 		}
+		if errors.Is(err, errLate) {
+			continue // under the next lease
+		}
 		if !errors.As(err, &held) {
 			return nil, err
 		}

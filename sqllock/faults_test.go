@@ -76,6 +76,35 @@ func TestRequestArrivesAfterTheRelease(t *testing.T) {
 	})
 }
 
+// frozen is a database whose first grant reaches a process that has lost its lease meanwhile.
+type frozen struct {
+	*sqllocktest.Dialect
+	thawed atomic.Bool
+}
+
+func (f *frozen) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	grants, err := f.Dialect.Acquire(ctx, requests)
+	if !f.thawed.Swap(true) {
+		f.ExpireLeases()
+		time.Sleep(sqllock.DefaultTTL)
+	}
+	return grants, err
+}
+
+// TestGrantCameTooLate: it counts for nothing, whoever waits goes on waiting, and whoever doesn't is told.
+func TestGrantCameTooLate(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		lock, err := client(t, &frozen{Dialect: db}, "a").Acquire(t.Context(), "job")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRelease(t, lock)
+		_, err = client(t, &frozen{Dialect: db}, "b").TryAcquire(t.Context(), "job")
+		wantErr(t, "TryAcquire", err, sqllock.ErrNotAcquired)
+		mustTry(t, client(t, db, "c"), "job")
+	})
+}
+
 // TestTrustCountsFromBeforeTheHeartbeat was sent, and not from when its answer came.
 func TestTrustCountsFromBeforeTheHeartbeat(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {

@@ -12,6 +12,9 @@ import (
 // rounds bounds how often one attempt starts over because others changed the row between two of its statements.
 const rounds = 3
 
+// errLate: a grant that came when its lease couldn't be relied on any more, as in a process that was frozen.
+var errLate = fmt.Errorf("%w: the database's answer came too late", ErrNotAcquired)
+
 // taking is one acquisition under way.
 type taking struct {
 	c       *Client
@@ -172,8 +175,7 @@ func (t *taking) lock(ctx context.Context, grant dialect.Grant) (*Lock, error) {
 		lock.cancel(context.Canceled)
 		t.lease.unuse()
 		t.c.settle(t.lease, lock.claim, t.lease.ttl)
-		return nil, fmt.Errorf("sqllock: %w: %q: the database granted it too late, when the lease of %s had run out",
-			ErrNotAcquired, lock.claim.Name, t.lease.ttl)
+		return nil, fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, lock.claim.Name, t.lease.ttl)
 	}
 	return lock, nil
 }
