@@ -33,15 +33,23 @@ func TestRefused(t *testing.T) {
 			"closed pool": {good, "closed", nil, []string{"database is closed"}},
 			"small pool":  {good, "one", sqllock.ErrInvalid, []string{"MaxOpenConns is 1", "at least 2"}},
 			"no tables":   {s.Database(t), "", sqllock.ErrSchema, []string{"missing", "sqllock-migrate up"}},
-			"newer tables": {altered(t, s, "UPDATE sqllock_schema_migrations SET version = 99"), "", sqllock.ErrSchema,
-				[]string{"version 99", "newer than the 2", "sqllock-migrate goto 2"}},
-			"older tables": {altered(t, s, "UPDATE sqllock_schema_migrations SET version = 1"), "", sqllock.ErrSchema,
-				[]string{"version 1", "needs 2", "sqllock-migrate up"}},
-			"dirty tables": {altered(t, s, "UPDATE sqllock_schema_migrations SET dirty = TRUE"), "", sqllock.ErrSchema,
-				[]string{"failed half-way", "sqllock-migrate force"}},
+			"newer tables": {
+				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 99"), "", sqllock.ErrSchema,
+				[]string{"version 99", "newer than the 2", "sqllock-migrate goto 2"},
+			},
+			"older tables": {
+				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 1"), "", sqllock.ErrSchema,
+				[]string{"version 1", "needs 2", "sqllock-migrate up"},
+			},
+			"dirty tables": {
+				altered(t, s, "UPDATE sqllock_schema_migrations SET dirty = TRUE"), "", sqllock.ErrSchema,
+				[]string{"failed half-way", "sqllock-migrate force"},
+			},
 			"a table gone": {altered(t, s, "DROP TABLE sqllock_leases"), "", sqllock.ErrSchema, []string{"missing", "sqllock-migrate up"}},
-			"a column gone": {altered(t, s, "ALTER TABLE sqllock_locks DROP COLUMN note"), "", sqllock.ErrSchema,
-				[]string{"missing", "sqllock-migrate up"}},
+			"a column gone": {
+				altered(t, s, "ALTER TABLE sqllock_locks DROP COLUMN note"), "", sqllock.ErrSchema,
+				[]string{"missing", "sqllock-migrate up"},
+			},
 			"read-only session": readOnly(withParameter(good, readOnlyParameter[s.Engine])),
 		} {
 			mustRefuse(t, p, name, r)
