@@ -2,10 +2,7 @@ package dialecttest
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/sqllock/sqllock/dialect"
 )
 
 // fences: per name and slot they only grow, whatever becomes of the row.
@@ -67,40 +64,4 @@ func fences(s *suite) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
-}
-
-// clock: a fence is ahead of the database's clock where that was set back, or where a replica with an earlier clock
-// was promoted. It grows all the same.
-func clock(s *suite) {
-	const future = int64(4102444800_000000) // the year 2100
-	ahead := func(s *suite) dialect.Request {
-		r := request(unique("lock"), s.lease(long))
-		s.take(r)
-		s.exec(fmt.Sprintf("UPDATE sqllock_locks SET fence = %d WHERE name = '%s'", future, r.Name))
-		return r
-	}
-	s.run("previous + 1", func(s *suite) {
-		r := ahead(s)
-		s.release(claim(r))
-		if fence := s.take(request(r.Name, r.LeaseID)); fence != future+1 {
-			s.Errorf("fence %d after %d", fence, future)
-		}
-	})
-	s.run("never purged", func(s *suite) {
-		r := ahead(s)
-		s.release(claim(r))
-		time.Sleep(10 * tick)
-		_, err := s.d.Purge(s.ctx, 0, 100)
-		s.must(err)
-		if fence := s.take(request(r.Name, r.LeaseID)); fence <= future {
-			s.Errorf("fence %d after %d: the row was purged although its fence is ahead of the clock", fence, future)
-		}
-	})
-}
-
-// exec runs SQL that every engine understands.
-func (s *suite) exec(query string) {
-	s.Helper()
-	_, err := settle(s, func(ctx context.Context) (any, error) { return s.DB.ExecContext(ctx, query) })
-	s.must(err)
 }

@@ -2,7 +2,8 @@
 // network disk can't be locked in earnest.
 //
 // It is made for the driver modernc.org/sqlite, which Open uses, and works with others that report SQLite's result
-// code by a method Code() int; of errors without one it knows the commonest by SQLite's own words for them.
+// code by a method Code() int; of errors without one it knows the commonest by SQLite's own words for them. That is
+// enough for github.com/mattn/go-sqlite3 to pass the conformance suite.
 //
 // SQLite has one writer at a time. A Guard is a write, so from then until the caller's transaction ends all other
 // writes to the file wait, heartbeats too: as long as busy_timeout says, and then they fail as Transient. Keep what

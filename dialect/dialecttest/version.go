@@ -1,0 +1,24 @@
+package dialecttest
+
+// version: what golang-migrate's table says is reported as it is.
+func version(s *suite) {
+	server, err := s.d.Probe(s.ctx)
+	s.must(err)
+	if server.Versioned {
+		s.exec("DROP TABLE sqllock_schema_migrations")
+	}
+	expect := func(schema uint, dirty, versioned bool) {
+		s.Helper()
+		got, err := s.d.Probe(s.ctx)
+		s.must(err)
+		if got.Schema != schema || got.Dirty != dirty || got.Versioned != versioned {
+			s.Errorf("found %+v, want schema %d, dirty %t, versioned %t", got, schema, dirty, versioned)
+		}
+	}
+	expect(0, false, false)
+	s.exec("CREATE TABLE sqllock_schema_migrations (version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)")
+	s.exec("INSERT INTO sqllock_schema_migrations (version, dirty) VALUES (7, FALSE)")
+	expect(7, false, true)
+	s.exec("UPDATE sqllock_schema_migrations SET dirty = TRUE")
+	expect(7, true, true)
+}
