@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -46,4 +48,43 @@ func (b *book) awaitTrouble(t *testing.T) {
 
 func (b *book) troubles() int {
 	return b.counts[refused] + b.counts[failed] + b.counts[late] + b.counts[unsure]
+}
+
+// The server is frozen: connections stay open, and nothing answers. The holder gives up by its own clock, before its
+// lease runs out by the server's, and another gets the lock when the server is back.
+func TestDatabaseFrozen(t *testing.T) {
+	eachPrivate(t, func(t *testing.T, engine string) {
+		server := servers.Private(t, engine)
+		prepare(t, server.URL)
+		holder := client(t, connect(t, server.URL), sqllock.Options{TTL: crashTTL})
+		heir := client(t, connect(t, server.URL), sqllock.Options{TTL: crashTTL})
+		lock := mustTry(t, holder, "crash")
+		server.Stop()
+		stopped := time.Now()
+		select {
+		case <-lock.Context().Done():
+		case <-time.After(patience):
+			t.Error("the holder still trusts its lock")
+		}
+		// The last heartbeat came before the server was stopped.
+		if trusted := time.Since(stopped); trusted > crashTTL {
+			t.Errorf("the holder trusted its lock for %s after it could be renewed the last time; its TTL is %s", trusted, crashTTL)
+		}
+		if err := context.Cause(lock.Context()); !errors.Is(err, sqllock.ErrLost) {
+			t.Errorf("its context ended with %v; want ErrLost", err)
+		}
+		server.Cont()
+		if err := lock.Release(t.Context()); !errors.Is(err, sqllock.ErrLost) {
+			t.Errorf("Release of a lost lock: %v; want ErrLost", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		next, err := heir.Acquire(ctx, "crash")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next.Fence() <= lock.Fence() {
+			t.Errorf("fence %d after %d", next.Fence(), lock.Fence())
+		}
+	})
 }
