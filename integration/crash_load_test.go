@@ -37,7 +37,7 @@ func TestContention(t *testing.T) {
 			}
 			frozen := c.workers[victim-1]
 			frozen.stop()
-			outlive(t, target, victim)
+			outlive(t, target, victim, loadTTL)
 			frozen.cont()
 		}
 		c.finish(t)
@@ -50,10 +50,10 @@ func TestContention(t *testing.T) {
 
 // outlive waits until the frozen worker's lease has run out and is buried. On SQLite nobody can bury it where it was
 // frozen in the middle of a write; then it is over when its TTL has passed twice.
-func outlive(t *testing.T, target *open.Database, worker int64) {
+func outlive(t *testing.T, target *open.Database, worker int64, ttl time.Duration) {
 	t.Helper()
 	leases := fmt.Sprintf("SELECT COUNT(*) FROM sqllock_leases WHERE holder = 'worker %d'", worker)
-	for deadline := time.Now().Add(2 * loadTTL); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * ttl); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if scan[int](t, target, leases) == 0 {
 			return
 		}
