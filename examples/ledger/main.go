@@ -51,11 +51,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer ledger.close()
 
-	s := newStage(url, out)
+	s := newStage(url, ledger, out)
 	defer s.clear()
-	wrote, err := s.play(ctx)
+	told, err := s.play(ctx)
 	if err != nil {
 		return err
 	}
-	return ledger.prove(ctx, wrote, out)
+	return ledger.prove(ctx, told, out)
 }

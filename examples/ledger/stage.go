@@ -20,6 +20,12 @@ import (
 // job is one piece of work of one worker.
 type job struct{ worker, number int64 }
 
+// told is what the workers said of their writes.
+type told struct {
+	wrote map[job]int // how often each job was said to be written
+	maybe job         // what the killed worker was at: nobody can say whether it was written
+}
+
 // stage is where the workers play: it starts them, hears what they tell, and prints it with the time.
 type stage struct {
 	url     string
@@ -27,104 +33,18 @@ type stage struct {
 	started time.Time
 	workers map[int64]*exec.Cmd
 	events  chan event
+	ledger  *ledger
 	wrote   map[job]int
+	last    map[int64]int64 // the last job that each worker was done with
 }
 
 const patience = 20 * time.Second // for one scene
 
-func newStage(url string, out io.Writer) *stage {
+func newStage(url string, l *ledger, out io.Writer) *stage {
 	return &stage{
-		url: url, out: out, started: time.Now(),
+		url: url, ledger: l, out: out, started: time.Now(), last: make(map[int64]int64),
 		workers: make(map[int64]*exec.Cmd), events: make(chan event), wrote: make(map[job]int),
 	}
-}
-
-// play is the show. It answers how often each job was said to have been written.
-func (s *stage) play(ctx context.Context) (map[job]int, error) {
-	s.say("The show", fmt.Sprintf("four processes, one lock %q with a TTL of %s, one ledger", lockName, ttl))
-	for id := int64(1); id <= 4; id++ {
-		if err := s.start(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.lines(ctx, 5); err != nil {
-		return nil, err
-	}
-
-	victim, err := s.strike(ctx, syscall.SIGKILL, "KILLED with kill -9 while it holds the lock")
-	if err != nil {
-		return nil, err
-	}
-	if err := s.takeover(ctx, victim); err != nil {
-		return nil, err
-	}
-	if err := s.lines(ctx, 3); err != nil {
-		return nil, err
-	}
-
-	frozen, err := s.strike(ctx, syscall.SIGSTOP, "FROZEN with SIGSTOP while it holds the lock")
-	if err != nil {
-		return nil, err
-	}
-	if err := s.takeover(ctx, frozen); err != nil {
-		return nil, err
-	}
-	if err := s.lines(ctx, 2); err != nil {
-		return nil, err
-	}
-	s.say(name(frozen.Worker), "RESUMED: it goes on to write as if nothing had happened")
-	if err := s.workers[frozen.Worker].Process.Signal(syscall.SIGCONT); err != nil {
-		return nil, err
-	}
-	if _, err := s.until(ctx, "the late write's refusal", func(e event) bool {
-		return e.What == refused && e.Fence == frozen.Fence
-	}); err != nil {
-		return nil, err
-	}
-	if err := s.lines(ctx, 3); err != nil {
-		return nil, err
-	}
-	s.say("The show", "ends; the workers may finish what they are at")
-	return s.wrote, s.finish(ctx)
-}
-
-// strike sends a signal to the next worker that takes the lock.
-func (s *stage) strike(ctx context.Context, sig syscall.Signal, what string) (event, error) {
-	e, err := s.until(ctx, "a holder", func(e event) bool { return e.What == holds })
-	if err != nil {
-		return e, err
-	}
-	if err := s.workers[e.Worker].Process.Signal(sig); err != nil {
-		return e, err
-	}
-	if sig == syscall.SIGKILL {
-		_ = s.workers[e.Worker].Wait() // says "killed", which is what was asked for
-		delete(s.workers, e.Worker)
-	}
-	s.say(name(e.Worker), what)
-	return e, nil
-}
-
-// takeover waits for the next holder after one that was struck down.
-func (s *stage) takeover(ctx context.Context, down event) error {
-	from := time.Now()
-	e, err := s.until(ctx, "a takeover", func(e event) bool { return e.What == holds && e.Worker != down.Worker })
-	if err == nil {
-		s.say(name(e.Worker), fmt.Sprintf("TOOK OVER from %s, whose lease ran out: %.1f s, TTL %s; the fence grew by %d",
-			name(down.Worker), time.Since(from).Seconds(), ttl, e.Fence-down.Fence))
-	}
-	return err
-}
-
-// lines waits until n more lines are written.
-func (s *stage) lines(ctx context.Context, n int) error {
-	_, err := s.until(ctx, "more lines", func(e event) bool {
-		if e.What == wrote {
-			n--
-		}
-		return n <= 0
-	})
-	return err
 }
 
 // until prints what the workers tell until it is what the scene waits for.
@@ -146,6 +66,9 @@ func (s *stage) until(ctx context.Context, what string, enough func(event) bool)
 }
 
 func (s *stage) hear(e event) {
+	if e.What == wrote || e.What == refused {
+		s.last[e.Worker] = e.Job
+	}
 	switch e.What {
 	case wrote:
 		s.wrote[job{e.Worker, e.Job}]++

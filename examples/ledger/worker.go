@@ -62,12 +62,16 @@ func work(ctx context.Context, url, number string, out io.Writer) error {
 	tell := json.NewEncoder(out)
 	for n := int64(1); ctx.Err() == nil; n++ {
 		e := event{Worker: id, Job: n, What: wrote}
+		committed := false
 		err := locks.Do(ctx, lockName, func(_ context.Context, lock *sqllock.Lock) error {
 			e.Fence = lock.Fence()
 			_ = tell.Encode(event{Worker: id, Job: n, Fence: e.Fence, What: holds})
-			return doJob(target, lock, entry{worker: id, job: n, fence: e.Fence})
+			err := doJob(target, lock, entry{worker: id, job: n, fence: e.Fence})
+			committed = err == nil
+			return err
 		})
 		switch {
+		case committed: // whatever became of the lock afterwards
 		case errors.Is(err, sqllock.ErrLost):
 			e.What, e.Detail = refused, err.Error()
 		case err != nil && ctx.Err() == nil:
