@@ -36,9 +36,12 @@ func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 // one runs a statement that answers one row.
 func one[T any](ctx context.Context, s engine.Session, scan func(*sql.Rows, *T) error, text string) (T, error) {
 	found, err := engine.Query(ctx, s, scan, text)
-	if err != nil || len(found) != 1 {
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("%d rows for %q", len(found), text)
+	}
+	if err != nil {
 		var none T
-		return none, errors.Join(err, fmt.Errorf("%d rows for %q", len(found), text))
+		return none, err
 	}
 	return found[0], nil
 }
