@@ -76,6 +76,28 @@ func TestRequestArrivesAfterTheRelease(t *testing.T) {
 	})
 }
 
+// TestRequestIsCarriedOutTwice: no try was answered, one was carried out and released again, and then the first one
+// arrives.
+func TestRequestIsCarriedOutTwice(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		way := &late{Dialect: db, by: 10 * time.Second}
+		way.sent.Store(true)
+		a := client(t, way, "a")
+		mustTry(t, a, "other") // keeps the lease alive
+		way.sent.Store(false)
+		db.LoseReplies(sqllocktest.OpAcquire, 1000)
+		if _, err := a.TryAcquire(t.Context(), "job"); err == nil {
+			t.Error("acquired without an answer")
+		}
+		time.Sleep(20 * time.Second)
+		for info, err := range a.Locks(t.Context()) {
+			if err != nil || info.Name != "other" {
+				t.Errorf("left behind: %+v, %v", info, err)
+			}
+		}
+	})
+}
+
 // frozen is a database whose first grant reaches a process that has lost its lease meanwhile.
 type frozen struct {
 	*sqllocktest.Dialect

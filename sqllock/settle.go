@@ -8,8 +8,8 @@ import (
 )
 
 // settle releases the claim in the background, again and again until it is certain: for what was granted to
-// nobody, and for a request without an answer, which the server may carry out late. It stops when the claim was
-// released, when it has been a stranger's for as long as late, or when the lease is over, and with it the claim.
+// nobody, and for a request without an answer, which the server may carry out late, or twice. It stops when the
+// database has answered and late has passed, or when the lease is over, and with it the claim.
 func (c *Client) settle(l *lease, claim dialect.Claim, late time.Duration) {
 	started := now()
 	c.spawn(func() {
@@ -19,7 +19,6 @@ func (c *Client) settle(l *lease, claim dialect.Claim, late time.Duration) {
 			cancel()
 			if err == nil && ours[0] {
 				c.freed(claim.Name)
-				return
 			}
 			if err == nil && now().since(started) >= late || l.left() <= 0 || !nap(c.open, jitter(pause)) {
 				return

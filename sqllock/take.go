@@ -174,7 +174,7 @@ func (t *taking) lock(ctx context.Context, grant dialect.Grant) (*Lock, error) {
 	if !t.lease.hold(lock) {
 		lock.cancel(context.Canceled)
 		t.lease.unuse()
-		t.c.settle(t.lease, lock.claim, t.lease.ttl)
+		t.c.settle(t.lease, lock.claim, lock.late())
 		return nil, fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, lock.claim.Name, t.lease.ttl)
 	}
 	return lock, nil
