@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -95,17 +96,21 @@ func (p *proxy) serve(client net.Conn) {
 		delete(p.conns, client)
 	}()
 
+	asked := &asking{Writer: server}
+	asked.since.Store(true) // a greeting is a reply, too
 	go func() {
-		_, _ = io.Copy(server, client)
+		_, _ = io.Copy(asked, client)
 		_ = server.Close()
 	}()
-	// A server sends the reply to one request, small as they are here, in one piece.
 	for reply := make([]byte, 64<<10); ; {
 		n, err := server.Read(reply)
 		if n > 0 {
-			if lost := p.due(); lost != nil {
-				lost()
-				return
+			// What comes before the client has asked again belongs to the same reply, in however many pieces.
+			if asked.since.CompareAndSwap(true, false) {
+				if lost := p.due(); lost != nil {
+					lost()
+					return
+				}
 			}
 			if _, err := client.Write(reply[:n]); err != nil {
 				return
@@ -115,6 +120,17 @@ func (p *proxy) serve(client net.Conn) {
 			return
 		}
 	}
+}
+
+// asking notes that something was written.
+type asking struct {
+	io.Writer
+	since atomic.Bool
+}
+
+func (a *asking) Write(b []byte) (int, error) {
+	a.since.Store(true)
+	return a.Writer.Write(b)
 }
 
 func (p *proxy) closeAll() {
