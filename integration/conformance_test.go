@@ -2,6 +2,7 @@ package integration
 
 import (
 	"database/sql"
+	"fmt"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -34,8 +35,42 @@ func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 			sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable,
 		},
 	}
-	if target.Migrations.Name == "sqlite" {
+	switch target.Migrations.Name {
+	case "sqlite":
 		h.Isolation, h.SingleWriter = []sql.IsolationLevel{sql.LevelSerializable}, true
+	case "mysql":
+		h.Powers = dialecttest.Powers{Session: true, Holders: true, Tx: true, TxShared: true, Check: true}
+		h.EndSessions = func(t *testing.T) { endMySQLSessions(t, target.DB) }
 	}
 	return h
+}
+
+// endMySQLSessions kills every connection to the pool's database but the one that it asks on.
+func endMySQLSessions(t *testing.T, db *sql.DB) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	rows, err := conn.QueryContext(t.Context(),
+		"SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		_, _ = conn.ExecContext(t.Context(), fmt.Sprintf("KILL %d", id)) // it fails for one that has just ended
+	}
 }
