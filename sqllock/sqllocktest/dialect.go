@@ -12,13 +12,15 @@ import (
 // schemaVersion is the version of the real engines' migrations whose columns this dialect has.
 const schemaVersion = 2
 
-// Dialect is a database of sqllock's two tables in memory. Its methods are safe for concurrent use; everything that
+// Dialect is a database of sqllock's two tables, and of session locks, in memory. Its methods are safe for concurrent use; everything that
 // shares one Dialect shares its locks, as clients of one database do. Make it with New.
 type Dialect struct {
 	mu     sync.Mutex
 	offset time.Duration // of the database's clock from the machine's
 	leases map[string]*lease
 	locks  map[dialect.Key]*lock
+
+	sessions map[*session]struct{}
 
 	calls  map[Op]int
 	faults map[Op][]fault
@@ -48,6 +50,9 @@ func New() *Dialect {
 	return &Dialect{
 		leases: make(map[string]*lease),
 		locks:  make(map[dialect.Key]*lock),
+
+		sessions: make(map[*session]struct{}),
+
 		calls:  make(map[Op]int),
 		faults: make(map[Op][]fault),
 		delays: make(map[Op]time.Duration),
