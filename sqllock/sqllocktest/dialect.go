@@ -74,12 +74,12 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return dialect.Server{Product: "sqllocktest", Version: "1", Schema: schemaVersion, Versioned: true}, nil
 }
 
-// Classify answers the class of a scripted *Error, Permanent for dialect.ErrInvalid, and else Unknown.
+// Classify answers the class of a scripted *Error, Permanent for what was refused, and else Unknown.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
-	if errors.Is(err, dialect.ErrInvalid) {
+	if errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) {
 		return dialect.Permanent
 	}
 	return dialect.Unknown
