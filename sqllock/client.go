@@ -48,7 +48,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		dialect: d, opts: full, log: full.Logger,
 		leases: make(map[term]*tenure), lines: make(map[place]*line),
 	}
-	if err := c.probe(ctx); err != nil {
+	if full.WithoutTables {
+		full.ReapEvery = -1
+	} else if err := c.probe(ctx); err != nil {
 		if closer, ok := d.(io.Closer); ok {
 			err = errors.Join(err, closer.Close())
 		}

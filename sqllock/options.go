@@ -31,6 +31,11 @@ type Options struct {
 	// its locks stay taken. Default 15 seconds.
 	TTL time.Duration
 
+	// WithoutTables is for databases that don't have sqllock's tables: the Client takes session locks, and transaction
+	// locks where the engine needs no table for them (not on MySQL and MariaDB). Lease locks are refused, and New asks
+	// the database nothing.
+	WithoutTables bool
+
 	// KeepAlive is how long a session lock (Session) is trusted without a sign of life from its connection, from
 	// MinKeepAlive to MaxTTL: after that its Context ends. The connection is asked every third of it. Where the server
 	// has such a setting, it ends a connection that it has heard nothing from for that long, and a little, and so

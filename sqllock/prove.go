@@ -9,6 +9,16 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
+// sessionLocker is the engine's power to take session locks.
+func (c *Client) sessionLocker() (dialect.SessionLocker, error) {
+	locker, ok := c.dialect.(dialect.SessionLocker)
+	if !ok {
+		return nil, fmt.Errorf("sqllock: %w: %s has no session locks; use a lease lock, which is the default",
+			ErrUnsupported, c.dialect.Name())
+	}
+	return locker, nil
+}
+
 // provenSession opens a session. The first one has to show that session locks work here, in competition with another;
 // where they don't, it is asked of again each time.
 func (c *Client) provenSession(ctx context.Context, locker dialect.SessionLocker) (dialect.Session, error) {

@@ -28,13 +28,12 @@ type count struct {
 
 // openSession opens a connection for session locks, if they work here.
 func (c *Client) openSession(ctx context.Context, l *lease) error {
-	locker, ok := c.dialect.(dialect.SessionLocker)
-	if !ok {
-		return fmt.Errorf("sqllock: %w: %s has no session locks; use a lease lock, which is the default",
-			ErrUnsupported, c.dialect.Name())
+	locker, err := c.sessionLocker()
+	if err != nil {
+		return err
 	}
 	a := &sessionAnchor{c: c, turn: make(chan struct{}, 1), held: make(map[string]*count)}
-	_, err := c.retry(ctx, func(ctx context.Context) (err error) {
+	_, err = c.retry(ctx, func(ctx context.Context) (err error) {
 		l.id, l.trust = rand.Text(), trust{sent: now(), ttl: l.ttl}
 		a.conn, err = c.provenSession(ctx, locker)
 		return err

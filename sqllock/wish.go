@@ -1,6 +1,9 @@
 package sqllock
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Option is a wish for one acquisition.
 type Option func(*wish)
@@ -60,6 +63,10 @@ func (c *Client) wish(name string, opts []Option) (w wish, err error) {
 	}
 	if w.shared {
 		return w, invalid("Shared() of lock %q goes with Session(), or AcquireTx", name)
+	}
+	if c.opts.WithoutTables {
+		return w, fmt.Errorf("sqllock: %w: lock %q: this Client was made WithoutTables, so Session() locks are all it can take; "+
+			"for lease locks run `sqllock-migrate up`, and make it without that option", ErrUnsupported, name)
 	}
 	if !w.withTTL {
 		w.ttl = c.opts.TTL
