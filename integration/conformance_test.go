@@ -6,6 +6,7 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 )
@@ -37,5 +38,48 @@ func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 	if target.Migrations.Name == "sqlite" {
 		h.Isolation, h.SingleWriter = []sql.IsolationLevel{sql.LevelSerializable}, true
 	}
+	h.Powers = powers[target.Migrations.Name]
+	h.EndSessions = func(t *testing.T) { endSessions(t, target) }
 	return h
+}
+
+// powers are what each engine has beyond leases.
+var powers = map[string]dialecttest.Powers{
+	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+}
+
+// enders are queries for the statements that end all connections to the database but the one that asks.
+var enders = map[string]string{
+	"postgres": `SELECT format('SELECT pg_terminate_backend(%s)', pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+	"mysql": "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
+
+// endSessions ends all connections to the database. One that ends by itself meanwhile is no mistake.
+func endSessions(t *testing.T, target *open.Database) {
+	t.Helper()
+	conn, err := target.DB.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	rows, err := conn.QueryContext(t.Context(), enders[target.Migrations.Name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var statements []string
+	for rows.Next() {
+		var statement string
+		if err := rows.Scan(&statement); err != nil {
+			t.Fatal(err)
+		}
+		statements = append(statements, statement)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range statements {
+		_, _ = conn.ExecContext(t.Context(), statement)
+	}
 }

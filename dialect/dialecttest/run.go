@@ -30,16 +30,38 @@ type Harness struct {
 	Isolation []sql.IsolationLevel
 
 	// SingleWriter: one transaction that has written keeps all other writers out. While a guard is held, others'
-	// writes then wait or fail, and only their safety is asserted, not that they answer at once.
+	// writes then wait or fail, and only their safety is asserted, not that they answer at once. A transaction lock
+	// is then that one writer's, whatever its name.
 	SingleWriter bool
+
+	// Powers is what Dialect has beyond leases. What is there and not named fails, as does what is named and not there.
+	Powers Powers
+
+	// EndSessions ends, in the server, all connections to the database but its own. It must be set where
+	// Powers.Session is.
+	EndSessions func(t *testing.T)
+}
+
+// Powers are the parts of the contract that an engine may do without.
+type Powers struct {
+	Session       bool // it is a dialect.SessionLocker
+	SessionShared bool // and those locks can be shared; else dialect.ErrUnsupported
+	Holders       bool // and HeldBy sees who holds them; else it always answers that nobody can be seen
+	Tx            bool // it is a dialect.TxLocker
+	TxShared      bool // and those locks can be shared; else dialect.ErrUnsupported
+	Check         bool // it is a dialect.Checker
 }
 
 // contract is one file of this package.
 type contract struct {
 	name  string
 	check func(*suite)
-	db    bool // needs Harness.DB
+	db    bool              // needs Harness.DB
+	power func(Powers) bool // that it is about; nil: everybody's
 }
+
+func session(p Powers) bool { return p.Session }
+func tx(p Powers) bool      { return p.Tx }
 
 // contracts is the whole suite, in the order of its report.
 var contracts = []contract{
@@ -65,10 +87,22 @@ var contracts = []contract{
 	{name: "clock", check: clock, db: true},
 	{name: "errors", check: failures, db: true},
 	{name: "version", check: version, db: true},
+	{name: "powers", check: powers},
+	{name: "session", check: sessions, power: session},
+	{name: "session names", check: sessionNames, power: session},
+	{name: "session shared", check: sessionShared, power: session},
+	{name: "session holder", check: sessionHolder, power: session},
+	{name: "session end", check: sessionEnd, power: session},
+	{name: "tx", check: transactions, db: true, power: tx},
+	{name: "tx wait", check: txWait, db: true, power: tx},
+	{name: "tx shared", check: txShared, db: true, power: tx},
+	{name: "kinds", check: kinds},
+	{name: "check", check: checks, power: func(p Powers) bool { return p.Check }},
 }
 
 // Run checks every contract as a parallel subtest, each on a harness of its own. Contracts about the caller's
-// transactions and about what is wrong with a database are left out where there is no Harness.DB.
+// transactions and about what is wrong with a database are left out where there is no Harness.DB, and those about
+// powers where Harness.Powers doesn't name them.
 func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 	first := newHarness(t)
 	switch {
@@ -76,9 +110,11 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		t.Fatal("Harness.Dialect is nil")
 	case first.DB != nil && (first.New == nil || first.Open == nil || first.Empty == nil):
 		t.Fatal("Harness.New, Open and Empty must be set where DB is")
+	case first.Powers.Session && first.EndSessions == nil:
+		t.Fatal("Harness.EndSessions must be set where Powers.Session is")
 	}
 	for _, c := range contracts {
-		if c.db && first.DB == nil {
+		if c.db && first.DB == nil || c.power != nil && !c.power(first.Powers) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ type engine struct {
 
 // A fifth engine is a line here.
 var engines = []engine{
-	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, of(postgres.New), pgmigrations.Engine},
+	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine},
 	{[]string{"mysql", "mariadb"}, nil, mysql.Open, of(mysql.New), mysqlmigrations.Engine},
 	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
 }
@@ -39,6 +39,8 @@ var engines = []engine{
 func of[D dialect.Dialect](newDialect func(*sql.DB) D) func(*sql.DB) dialect.Dialect {
 	return func(db *sql.DB) dialect.Dialect { return newDialect(db) }
 }
+
+func ofPostgres(db *sql.DB) dialect.Dialect { return postgres.New(db) }
 
 // Database is what URL answers.
 type Database struct {
