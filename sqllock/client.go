@@ -48,9 +48,11 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		dialect: d, opts: full, log: full.Logger,
 		leases: make(map[term]*tenure), lines: make(map[place]*line),
 	}
+	look := c.probe
 	if full.WithoutTables {
-		full.ReapEvery = -1
-	} else if err := c.probe(ctx); err != nil {
+		full.ReapEvery, look = -1, c.competeForSession
+	}
+	if err := look(ctx); err != nil {
 		if closer, ok := d.(io.Closer); ok {
 			err = errors.Join(err, closer.Close())
 		}

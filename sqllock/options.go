@@ -32,8 +32,8 @@ type Options struct {
 	TTL time.Duration
 
 	// WithoutTables is for databases that don't have sqllock's tables: the Client takes session locks, and transaction
-	// locks where the engine needs no table for them (not on MySQL and MariaDB). Lease locks are refused, and New asks
-	// the database nothing.
+	// locks where the engine needs no table for them (not on MySQL and MariaDB). Lease locks are refused, and New
+	// tries out session locks instead of them.
 	WithoutTables bool
 
 	// KeepAlive is how long a session lock (Session) is trusted without a sign of life from its connection, from

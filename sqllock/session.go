@@ -18,7 +18,20 @@ type sessionAnchor struct {
 	conn dialect.Session
 	turn chan struct{}     // one statement at a time
 	held map[string]*count // by name; whose turn it is may look
+	seen map[string]sight  // likewise: who had a lock, for those who wait for it
 }
+
+// sight is who was seen to have a lock.
+type sight struct {
+	at   moment
+	held *HeldError
+}
+
+// A waiter asks who has the lock no more often than every sightLasts, and much more often whether it is free.
+const (
+	sightLasts = time.Second
+	maxSights  = 1000
+)
 
 // count is how often this process holds a lock that the server has granted once.
 type count struct {
@@ -32,7 +45,7 @@ func (c *Client) openSession(ctx context.Context, l *lease) error {
 	if err != nil {
 		return err
 	}
-	a := &sessionAnchor{c: c, turn: make(chan struct{}, 1), held: make(map[string]*count)}
+	a := &sessionAnchor{c: c, turn: make(chan struct{}, 1), held: make(map[string]*count), seen: make(map[string]sight)}
 	_, err = c.retry(ctx, func(ctx context.Context) (err error) {
 		l.id, l.trust = rand.Text(), trust{sent: now(), ttl: l.ttl}
 		a.conn, err = c.provenSession(ctx, locker)
@@ -57,9 +70,9 @@ func (a *sessionAnchor) enter(ctx context.Context) error {
 
 func (a *sessionAnchor) leave() { <-a.turn }
 
-func (a *sessionAnchor) take(ctx, caller context.Context, l *lease, w wish, _ bool) (*Lock, error) {
+func (a *sessionAnchor) take(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
 	want := dialect.ServerLock{Name: w.name, Shared: w.shared}
-	held, err := a.try(ctx, l, want)
+	held, err := a.try(ctx, l, want, looking)
 	if err == nil && held == nil {
 		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: w.name}}})
 	}
@@ -72,7 +85,7 @@ func (a *sessionAnchor) take(ctx, caller context.Context, l *lease, w wish, _ bo
 
 // try takes the lock, or tells who has it. A lock that this process holds isn't asked for: to its own session, a
 // server may grant it once more.
-func (a *sessionAnchor) try(ctx context.Context, l *lease, want dialect.ServerLock) (*HeldError, error) {
+func (a *sessionAnchor) try(ctx context.Context, l *lease, want dialect.ServerLock, looking bool) (*HeldError, error) {
 	if err := a.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -90,9 +103,18 @@ func (a *sessionAnchor) try(ctx context.Context, l *lease, want dialect.ServerLo
 		return nil, a.doubt(l, want, err)
 	case granted[0]:
 		a.held[want.Name] = &count{shared: want.Shared, n: 1}
+		delete(a.seen, want.Name)
 		return nil, nil
 	}
-	return a.heldBy(ctx, want), nil
+	if last, ok := a.seen[want.Name]; looking && ok && now().since(last.at) < sightLasts {
+		return last.held, nil
+	}
+	if len(a.seen) >= maxSights {
+		clear(a.seen)
+	}
+	held := a.heldBy(ctx, want)
+	a.seen[want.Name] = sight{at: now(), held: held}
+	return held, nil
 }
 
 // doubt makes sure that nothing is held after a try that failed, or gives the connection up.

@@ -102,7 +102,7 @@ func (w wish) place() place { return w.term().place(w.name) }
 // holder's connection will end.
 func (w wish) maxPoll() time.Duration {
 	if w.session {
-		return maxPoll / 10
+		return maxPoll / 20
 	}
 	return maxPoll
 }
