@@ -5,15 +5,17 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // The commands for one lock at a time.
 
 type lockArgs struct {
-	Name  string
-	Try   bool
-	Limit time.Duration // of the waiting
-	Owner string        // only for "serverGuard"
+	Name    string
+	Session bool
+	Try     bool
+	Limit   time.Duration // of the waiting
+	Owner   string        // only for "serverGuard"
 }
 
 // acquired is a lock as the worker got it.
@@ -47,13 +49,20 @@ func (w *worker) acquire(ctx context.Context, args lockArgs) (any, error) {
 		ctx, cancel = context.WithTimeout(ctx, args.Limit)
 		defer cancel()
 	}
-	lock, err := take(ctx, args.Name)
+	var opts []sqllock.Option
+	if args.Session {
+		opts = append(opts, sqllock.Session())
+	}
+	lock, err := take(ctx, args.Name, opts...)
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	w.held[args.Name] = lock
 	w.mu.Unlock()
+	if args.Session {
+		return acquired{}, nil
+	}
 	rows, err := w.target.Dialect.Look(context.WithoutCancel(ctx), []dialect.Key{{Name: args.Name}})
 	if err != nil {
 		return nil, err

@@ -2,11 +2,11 @@ package integration
 
 import (
 	"database/sql"
-	"fmt"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 )
@@ -20,11 +20,19 @@ func TestConformance(t *testing.T) {
 
 func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 	t.Helper()
+	return harnessThrough(t, s, func(_ *testing.T, url string) string { return url })
+}
+
+// harnessThrough is a harness on databases that are reached in that way.
+func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, url string) string) dialecttest.Harness {
+	t.Helper()
 	url := s.Database(t)
-	target := connect(t, url)
-	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
+	direct := connect(t, url)
+	if err := migrations.Up(t.Context(), direct.DB, direct.Migrations); err != nil {
 		t.Fatal(err)
 	}
+	url = through(t, url)
+	target := connect(t, url)
 	h := dialecttest.Harness{
 		Dialect: target.Dialect,
 		DB:      target.DB,
@@ -35,42 +43,52 @@ func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 			sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable,
 		},
 	}
-	switch target.Migrations.Name {
-	case "sqlite":
+	if target.Migrations.Name == "sqlite" {
 		h.Isolation, h.SingleWriter = []sql.IsolationLevel{sql.LevelSerializable}, true
-	case "mysql":
-		h.Powers = dialecttest.Powers{Session: true, Holders: true, Tx: true, TxShared: true, Check: true}
-		h.EndSessions = func(t *testing.T) { endMySQLSessions(t, target.DB) }
 	}
+	h.Powers = powers[target.Migrations.Name]
+	h.EndSessions = func(t *testing.T) { endSessions(t, target) }
 	return h
 }
 
-// endMySQLSessions kills every connection to the pool's database but the one that it asks on.
-func endMySQLSessions(t *testing.T, db *sql.DB) {
+// powers are what each engine has beyond leases.
+var powers = map[string]dialecttest.Powers{
+	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"mysql":    {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
+}
+
+// enders are queries for the statements that end all connections to the database but the one that asks.
+var enders = map[string]string{
+	"postgres": `SELECT format('SELECT pg_terminate_backend(%s)', pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+	"mysql": "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
+
+// endSessions ends all connections to the database. One that ends by itself meanwhile is no mistake.
+func endSessions(t *testing.T, target *open.Database) {
 	t.Helper()
-	conn, err := db.Conn(t.Context())
+	conn, err := target.DB.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	rows, err := conn.QueryContext(t.Context(),
-		"SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+	rows, err := conn.QueryContext(t.Context(), enders[target.Migrations.Name])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var ids []int64
+	var statements []string
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var statement string
+		if err := rows.Scan(&statement); err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, id)
+		statements = append(statements, statement)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range ids {
-		_, _ = conn.ExecContext(t.Context(), fmt.Sprintf("KILL %d", id)) // it fails for one that has just ended
+	for _, statement := range statements {
+		_, _ = conn.ExecContext(t.Context(), statement)
 	}
 }

@@ -14,11 +14,13 @@ import (
 type proxy struct {
 	listener net.Listener
 	upstream string
+	ended    chan struct{} // closed with the test
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	count int    // replies to go until the one that is lost; 0: none
-	lost  func() // called when it has arrived, and before its connection is closed
+	conns map[net.Conn]net.Conn // from the client's to the server's
+	dead  bool                  // nothing gets through any more, and nobody is told
+	count int                   // replies to go until the one that is lost; 0: none
+	lost  func()                // called when it has arrived, and before its connection is closed
 }
 
 // through is the URL by way of a proxy, which ends with the test.
@@ -32,7 +34,7 @@ func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = &proxy{listener: listener, upstream: u.Host, conns: make(map[net.Conn]struct{})}
+	p = &proxy{listener: listener, upstream: u.Host, ended: make(chan struct{}), conns: make(map[net.Conn]net.Conn)}
 	u.Host = listener.Addr().String()
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -46,6 +48,7 @@ func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
+		close(p.ended)
 		p.closeAll()
 		serving.Wait()
 	})
@@ -64,6 +67,26 @@ func (p *proxy) spare() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count = 0
+}
+
+// blackhole swallows all that is sent from now on, both ways, and leaves the connections open.
+func (p *proxy) blackhole() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead = true
+}
+
+func (p *proxy) swallows() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
+}
+
+// open is how many connections there are.
+func (p *proxy) open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
 }
 
 // due counts a reply, and answers what to call if it is the one that is lost.
@@ -88,7 +111,7 @@ func (p *proxy) serve(client net.Conn) {
 	}
 	defer server.Close()
 	p.mu.Lock()
-	p.conns[client] = struct{}{}
+	p.conns[client] = server
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -96,11 +119,13 @@ func (p *proxy) serve(client net.Conn) {
 		delete(p.conns, client)
 	}()
 
-	asked := &asking{Writer: server}
+	asked := &asking{Writer: server, proxy: p}
 	asked.since.Store(true) // a greeting is a reply, too
 	go func() {
 		_, _ = io.Copy(asked, client)
-		_ = server.Close()
+		if !p.swallows() {
+			_ = server.Close()
+		}
 	}()
 	for reply := make([]byte, 64<<10); ; {
 		n, err := server.Read(reply)
@@ -112,11 +137,17 @@ func (p *proxy) serve(client net.Conn) {
 					return
 				}
 			}
+			if p.swallows() {
+				continue
+			}
 			if _, err := client.Write(reply[:n]); err != nil {
 				return
 			}
 		}
 		if err != nil {
+			if p.swallows() {
+				<-p.ended
+			}
 			return
 		}
 	}
@@ -125,10 +156,14 @@ func (p *proxy) serve(client net.Conn) {
 // asking notes that something was written.
 type asking struct {
 	io.Writer
+	proxy *proxy
 	since atomic.Bool
 }
 
 func (a *asking) Write(b []byte) (int, error) {
+	if a.proxy.swallows() {
+		return len(b), nil
+	}
 	a.since.Store(true)
 	return a.Writer.Write(b)
 }
@@ -136,7 +171,8 @@ func (a *asking) Write(b []byte) (int, error) {
 func (p *proxy) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for conn := range p.conns {
-		_ = conn.Close()
+	for client, server := range p.conns {
+		_ = client.Close()
+		_ = server.Close()
 	}
 }

@@ -15,6 +15,24 @@ type tap struct {
 	around func(operation string, do func())
 }
 
+// tapped is a tap that has the engine's other powers too.
+func tapped(d dialect.Dialect, around func(operation string, do func())) dialect.Dialect {
+	t := &tap{Dialect: d, around: around}
+	sessions, _ := d.(dialect.SessionLocker)
+	txs, _ := d.(dialect.TxLocker)
+	if sessions == nil {
+		return struct {
+			*tap
+			dialect.TxLocker
+		}{t, txs}
+	}
+	return struct {
+		*tap
+		dialect.SessionLocker
+		dialect.TxLocker
+	}{t, sessions, txs}
+}
+
 // through runs f as around wants it.
 func through[T any](d *tap, operation string, f func() (T, error)) (answer T, err error) {
 	d.around(operation, func() { answer, err = f() })

@@ -25,6 +25,7 @@ type setup struct {
 	URL        string // none: a worker without a Client
 	Holder     string
 	TTL        time.Duration
+	KeepAlive  time.Duration
 	ReapEvery  time.Duration
 	PurgeAfter time.Duration
 }
@@ -99,13 +100,13 @@ func (w *worker) open(ctx context.Context) error {
 	if w.target, err = open.URL(w.setup.URL); err != nil {
 		return err
 	}
-	d := &tap{Dialect: w.target.Dialect, around: func(_ string, do func()) {
+	d := tapped(w.target.Dialect, func(_ string, do func()) {
 		w.gate.RLock()
 		defer w.gate.RUnlock()
 		do()
-	}}
+	})
 	w.locks, err = sqllock.New(ctx, d, &sqllock.Options{
-		TTL: w.setup.TTL, Holder: w.setup.Holder, ReapEvery: w.setup.ReapEvery, PurgeAfter: w.setup.PurgeAfter,
+		TTL: w.setup.TTL, KeepAlive: w.setup.KeepAlive, Holder: w.setup.Holder, ReapEvery: w.setup.ReapEvery, PurgeAfter: w.setup.PurgeAfter,
 	})
 	return err
 }
@@ -163,7 +164,7 @@ func (w *worker) lock(name string) (*sqllock.Lock, error) {
 // sentinels are the errors that can be told apart on the other side of the pipe.
 var sentinels = []error{
 	sqllock.ErrNotAcquired, sqllock.ErrLost, sqllock.ErrNotHeld, sqllock.ErrClosed, sqllock.ErrSchema, sqllock.ErrInvalid,
-	sqllock.ErrUnsupported, context.Canceled, context.DeadlineExceeded, errUnsure,
+	sqllock.ErrUnsupported, sqllock.ErrDeadlock, context.Canceled, context.DeadlineExceeded, errUnsure,
 }
 
 // remoteError is an error from another process.

@@ -38,12 +38,12 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 	if ctx.Err() != nil {
 		return nil, gaveUp(ctx, name, nil)
 	}
-	ln, err := c.enter(ctx, name)
+	ln, err := c.enter(ctx, w.place())
 	if err != nil {
 		return nil, err
 	}
 	// An attempt that outlives its caller keeps his place: of one name, one at a time is under way.
-	leave, outlived := func() { c.leave(name, ln) }, false
+	leave, outlived := func() { c.leave(w.place(), ln) }, false
 	defer func() {
 		if !outlived {
 			leave()
@@ -51,7 +51,7 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 	}()
 
 	var held *HeldError
-	for poll := firstPoll; ; poll = min(poll*3/2, maxPoll) {
+	for poll := firstPoll; ; poll = min(poll*3/2, w.maxPoll()) {
 		var lock *Lock
 		lock, outlived, err = c.attempt(ctx, w, held != nil, leave)
 		if err == nil {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/sqllock/sqllock/dialect"
 )
@@ -23,11 +23,12 @@ type Client struct {
 	ctx    context.Context // ends with what Close still waits for
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	proven atomic.Bool // session locks work here
 
 	mu     sync.Mutex // guards what follows; never held while the database is asked
 	closed bool
-	leases map[time.Duration]*tenure
-	lines  map[string]*line
+	leases map[term]*tenure
+	lines  map[place]*line
 }
 
 // New makes a Client on the database behind d. It asks the database, by trying, whether locks will work there, and
@@ -45,9 +46,13 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	}
 	c := &Client{
 		dialect: d, opts: full, log: full.Logger,
-		leases: make(map[time.Duration]*tenure), lines: make(map[string]*line),
+		leases: make(map[term]*tenure), lines: make(map[place]*line),
 	}
-	if err := c.probe(ctx); err != nil {
+	look := c.probe
+	if full.WithoutTables {
+		full.ReapEvery, look = -1, c.competeForSession
+	}
+	if err := look(ctx); err != nil {
 		if closer, ok := d.(io.Closer); ok {
 			err = errors.Join(err, closer.Close())
 		}
@@ -115,7 +120,7 @@ func (c *Client) Close(ctx context.Context) error {
 }
 
 // letGo ends all leases. A lock with a LockDelay is released first, one by one: its holder hasn't failed.
-func (c *Client) letGo(ctx context.Context, leases map[time.Duration]*tenure) error {
+func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 	var ids []string
 	var delayed []dialect.Claim
 	for _, t := range leases {
@@ -123,8 +128,13 @@ func (c *Client) letGo(ctx context.Context, leases map[time.Duration]*tenure) er
 		if lease == nil {
 			continue
 		}
+		locks := lease.end(func(string) error { return fmt.Errorf("sqllock: %w", ErrClosed) })
+		if lease.session {
+			lease.anchor.abandon()
+			continue
+		}
 		ids = append(ids, lease.id)
-		for _, lock := range lease.end(func(string) error { return fmt.Errorf("sqllock: %w", ErrClosed) }) {
+		for _, lock := range locks {
 			if lock.delayed {
 				delayed = append(delayed, lock.claim)
 			}

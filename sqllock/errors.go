@@ -31,6 +31,9 @@ var (
 	// ErrInvalid: a value that the caller passed breaks a rule. The error names both.
 	ErrInvalid = dialect.ErrInvalid
 
+	// ErrDeadlock: transactions wait for each other's locks, and the server has ended ours.
+	ErrDeadlock = dialect.ErrDeadlock
+
 	// ErrUnsupported: this server can't do what was asked.
 	ErrUnsupported = dialect.ErrUnsupported
 )
@@ -64,6 +67,8 @@ func (e *HeldError) Error() string {
 // Is makes errors.Is(err, ErrNotAcquired) true.
 func (e *HeldError) Is(target error) bool { return target == ErrNotAcquired }
 
+const reasonSelf = "this process holds it itself; locks are not reentrant"
+
 // heldError describes row as it was seen by a client with that lease.
 func heldError(row dialect.Row, self string) *HeldError {
 	e := &HeldError{
@@ -77,7 +82,7 @@ func heldError(row dialect.Row, self string) *HeldError {
 		e.Holder, e.Remaining = "", row.FreeIn
 		e.reason = fmt.Sprintf("nobody holds it, but it may not be taken for another %s (HoldAtLeast or LockDelay)", row.FreeIn)
 	case e.Self:
-		e.reason = "this process holds it itself; locks are not reentrant"
+		e.reason = reasonSelf
 	case row.Lease == dialect.LeaseLive:
 		e.reason = fmt.Sprintf("held by %s, whose lease runs out in %s unless it is renewed", row.Holder, row.Remaining)
 	default:

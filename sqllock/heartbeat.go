@@ -2,17 +2,14 @@ package sqllock
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
-// beatTimeout bounds one heartbeat where the TTL is long: a stuck connection must not use up the time of another try.
-const beatTimeout = 10 * time.Second
-
 // renewal is what became of a heartbeat.
 type renewal struct {
-	sent  moment
-	alive bool
-	err   error
+	sent moment
+	err  error
 }
 
 // keep is the heartbeat of one lease: one statement an interval, whatever the number of locks under it. It ends
@@ -33,7 +30,7 @@ func (l *lease) keep() {
 				return
 			}
 			last = now()
-			underWay = l.beat(last, min(left, beatEvery(l.ttl), beatTimeout))
+			underWay = l.beat(last, l.anchor.patience(l, left))
 			continue
 		}
 		// A timer doesn't run while the machine is suspended: look at the clock at least once a second.
@@ -61,12 +58,7 @@ func (l *lease) beat(sent moment, timeout time.Duration) chan renewal {
 	started := l.c.spawn(func() {
 		ctx, cancel := l.c.operation(context.Background(), timeout)
 		defer cancel()
-		r := renewal{sent: sent}
-		var alive []bool
-		if alive, r.err = l.c.dialect.RenewLeases(ctx, []string{l.id}); r.err == nil {
-			r.alive = alive[0]
-		}
-		answer <- r
+		answer <- renewal{sent: sent, err: l.anchor.beat(ctx, l)}
 	})
 	if !started {
 		return nil
@@ -77,22 +69,22 @@ func (l *lease) beat(sent moment, timeout time.Duration) chan renewal {
 // heard takes a heartbeat's answer, and says from when to count how long until the next one.
 func (l *lease) heard(r renewal) (from moment, interval time.Duration) {
 	switch {
+	case errors.Is(r.err, errOver):
+		l.lose(r.err.Error())
 	case r.err != nil:
 		l.c.log.Warn("sqllock: heartbeat failed; trying again", "lease", l.id, "left", l.left(), "err", r.err)
 		return now(), jitter(min(l.ttl/20, patience))
-	case !r.alive:
-		l.lose("its lease had run out, by the database's clock")
 	default:
 		l.renewed(r.sent)
 	}
 	return r.sent, beatEvery(l.ttl)
 }
 
-// goodbye deletes the row of a lease that nobody used. If that fails, it runs out by itself.
+// goodbye ends a lease that nobody used. If that fails, it runs out by itself.
 func (l *lease) goodbye() {
 	ctx, cancel := l.c.operation(context.Background(), patience)
 	defer cancel()
-	if err := l.c.dialect.DeleteLeases(ctx, []string{l.id}); err != nil {
-		l.c.log.Debug("sqllock: deleting an idle lease failed; it will run out", "lease", l.id, "err", err)
+	if err := l.anchor.end(ctx, l); err != nil {
+		l.c.log.Debug("sqllock: ending an idle lease failed; it will run out", "lease", l.id, "err", err)
 	}
 }

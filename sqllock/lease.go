@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// lease is the process's side of a row in sqllock_leases.
+// lease is the process's side of what keeps its locks: a row in sqllock_leases, or a session of the server.
 type lease struct {
 	c      *Client
 	tenure *tenure
+	anchor anchor
 	id     string
-	ttl    time.Duration
-	stop   chan struct{} // closed when over
+	term
+	stop chan struct{} // closed when over
 
 	mu    sync.Mutex
 	trust trust
@@ -96,7 +97,7 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 	}
 	l.mu.Unlock()
 
-	l.c.forget(l.ttl, l.tenure)
+	l.c.forget(l.term, l.tenure)
 	for _, lock := range locks {
 		lock.cancel(cause(lock.claim.Name))
 	}
@@ -109,6 +110,7 @@ func (l *lease) lose(why string) {
 	if len(locks) > 0 {
 		l.c.log.Error("sqllock: locks lost", "count", len(locks), "why", why, "lease", l.id, "ttl", l.ttl)
 	}
+	l.anchor.abandon()
 }
 
 // retire ends the lease if nobody has used it for a whole TTL. False: somebody did.
@@ -121,7 +123,7 @@ func (l *lease) retire() bool {
 	}
 	l.mu.Unlock()
 	if unused {
-		l.c.forget(l.ttl, l.tenure)
+		l.c.forget(l.term, l.tenure)
 	}
 	return unused
 }

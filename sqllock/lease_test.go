@@ -12,7 +12,7 @@ import (
 func TestOutlivedLease(t *testing.T) {
 	sent := now()
 	sent.mono = sent.mono.Add(-2 * time.Second)
-	l := &lease{ttl: time.Second, trust: trust{sent: sent, ttl: time.Second}, locks: make(map[*Lock]struct{})}
+	l := &lease{term: term{ttl: time.Second}, trust: trust{sent: sent, ttl: time.Second}, locks: make(map[*Lock]struct{})}
 	if l.use() {
 		t.Error("a lease that can't be relied on was used for another acquisition")
 	}

@@ -5,6 +5,12 @@ import (
 	"fmt"
 )
 
+// place names a line: lease locks and session locks of one name are different locks.
+type place struct {
+	name    string
+	session bool
+}
+
 // line is where the goroutines of this process wait for one name, first come first served. Only its head talks to
 // the database, so a thousand of them are one waiter there.
 type line struct {
@@ -13,13 +19,13 @@ type line struct {
 	people int           // in line, head included; guarded by Client.mu
 }
 
-// enter waits until the caller is the head of the line for name.
-func (c *Client) enter(ctx context.Context, name string) (*line, error) {
+// enter waits until the caller is the head of the line at p.
+func (c *Client) enter(ctx context.Context, p place) (*line, error) {
 	c.mu.Lock()
-	ln := c.lines[name]
+	ln := c.lines[p]
 	if ln == nil {
 		ln = &line{turn: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
-		c.lines[name] = ln
+		c.lines[p] = ln
 	}
 	ln.people++
 	c.mu.Unlock()
@@ -28,32 +34,32 @@ func (c *Client) enter(ctx context.Context, name string) (*line, error) {
 	case ln.turn <- struct{}{}:
 		return ln, nil
 	case <-ctx.Done():
-		c.quit(name, ln)
-		return nil, gaveUp(ctx, name, nil)
+		c.quit(p, ln)
+		return nil, gaveUp(ctx, p.name, nil)
 	case <-c.open.Done():
-		c.quit(name, ln)
+		c.quit(p, ln)
 		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
 	}
 }
 
 // leave is what the head does when it is done: the next one's turn.
-func (c *Client) leave(name string, ln *line) {
+func (c *Client) leave(p place, ln *line) {
 	<-ln.turn
-	c.quit(name, ln)
+	c.quit(p, ln)
 }
 
-func (c *Client) quit(name string, ln *line) {
+func (c *Client) quit(p place, ln *line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ln.people--; ln.people == 0 {
-		delete(c.lines, name)
+		delete(c.lines, p)
 	}
 }
 
-// freed wakes the head of the line for name: hand-over within a process needs no poll.
-func (c *Client) freed(name string) {
+// freed wakes the head of the line at p: hand-over within a process needs no poll.
+func (c *Client) freed(p place) {
 	c.mu.Lock()
-	ln := c.lines[name]
+	ln := c.lines[p]
 	c.mu.Unlock()
 	if ln == nil {
 		return

@@ -31,7 +31,8 @@ func (l *Lock) Name() string { return l.claim.Name }
 // Fence is the acquisition's fencing token: greater than that of every acquisition of this name before it, through
 // release, expiry, the reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks
 // agree to within the time that it took). Whatever the lock protects can keep the greatest it has seen and refuse
-// smaller ones (Kleppmann, How to do distributed locking, 2016). See Guard for what needs no such column.
+// smaller ones (Kleppmann, How to do distributed locking, 2016). See Guard for what needs no such column. A Session
+// lock has none: 0.
 func (l *Lock) Fence() int64 { return l.fence }
 
 // Context ends when the lock can't be trusted any longer, with cause ErrLost; when it is released, with
@@ -45,31 +46,12 @@ func (l *Lock) Context() context.Context { return l.ctx }
 // longer, the error is ErrLost: roll back. It waits for the database until ctx ends, and not for other holders.
 //
 // Begin tx after the lock was acquired: under REPEATABLE READ and SERIALIZABLE an older transaction doesn't see
-// the acquisition, which is an ErrInvalid.
+// the acquisition, which is an ErrInvalid. A Session lock has no row to hold: ErrUnsupported.
 func (l *Lock) Guard(ctx context.Context, tx *sql.Tx) error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	ours, err := l.c.dialect.Guard(ctx, tx, []dialect.Claim{l.claim})
-	switch {
-	case err != nil:
-		return l.c.failed(fmt.Sprintf("guarding lock %q", l.Name()), err)
-	case ours[0]:
-		return nil
-	case l.oursElsewhere(ctx):
-		return invalid("Guard of lock %q: the transaction began before the lock was acquired; begin it afterwards", l.Name())
-	}
-	err = lost(l.Name(), "it is another's by now")
-	l.cancel(err)
-	return err
-}
-
-// oursElsewhere tells whether a look from outside the guarded transaction still finds the lock ours.
-func (l *Lock) oursElsewhere(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	rows, err := l.c.dialect.Look(ctx, []dialect.Key{l.claim.Key})
-	return err == nil && rows[0].Owner == l.claim.Owner
+	return l.lease.anchor.guard(ctx, tx, l)
 }
 
 // check refuses a lock that is known to be over. It looks at the clock itself: the timers of a process that was
@@ -108,23 +90,14 @@ func (l *Lock) Release(ctx context.Context) error {
 
 	ctx, cancel := l.c.operation(ctx, patience)
 	defer cancel()
-	var ours []bool
-	unsure, err := l.c.retry(ctx, func(ctx context.Context) (err error) {
-		ours, err = l.c.dialect.Release(ctx, []dialect.Claim{l.claim})
-		return err
-	})
+	ours, err := l.lease.anchor.release(ctx, l)
 	if err != nil {
-		l.c.settle(l.lease, l.claim, l.late())
-		return l.c.failed(fmt.Sprintf("releasing lock %q; trying on in the background", l.Name()), err)
+		return err
 	}
-	// Not ours, after a try whose reply was lost and under a lease that still lives: that try released it.
-	if !ours[0] && !(unsure && l.lease.left() > 0) {
+	if !ours {
 		return lost(l.Name(), "it was another's before it was released")
 	}
-	l.c.freed(l.Name())
-	if l.unsure {
-		l.c.settle(l.lease, l.claim, l.late())
-	}
+	l.c.freed(l.lease.place(l.Name()))
 	return nil
 }
 
@@ -141,5 +114,5 @@ func (l *Lock) giveBack() {
 	l.released.Store(true)
 	l.cancel(errors.New("sqllock: given back"))
 	l.lease.drop(l)
-	l.c.settle(l.lease, l.claim, l.late())
+	l.lease.anchor.settle(l.lease, l.claim, l.late())
 }

@@ -17,6 +17,9 @@ const (
 	MaxTTL     = 24 * time.Hour         // longer, and a dead holder's lock is as good as stuck
 	DefaultTTL = 15 * time.Second
 
+	// The server's own idle time-outs are whole seconds on some engines, and a shorter one would outrun them.
+	MinKeepAlive = time.Second
+
 	MaxHold = 366 * 24 * time.Hour // of HoldAtLeast and LockDelay
 
 	MaxNameBytes = 255 // of names, notes and holders
@@ -27,6 +30,17 @@ type Options struct {
 	// TTL of the leases whose acquisitions don't say otherwise (WithTTL): how long after the death of this process
 	// its locks stay taken. Default 15 seconds.
 	TTL time.Duration
+
+	// WithoutTables is for databases that don't have sqllock's tables: the Client takes session locks, and transaction
+	// locks where the engine needs no table for them (not on MySQL and MariaDB). Lease locks are refused, and New
+	// tries out session locks instead of them.
+	WithoutTables bool
+
+	// KeepAlive is how long a session lock (Session) is trusted without a sign of life from its connection, from
+	// MinKeepAlive to MaxTTL: after that its Context ends. The connection is asked every third of it. Where the server
+	// has such a setting, it ends a connection that it has heard nothing from for that long, and a little, and so
+	// frees the locks of a holder that was frozen or cut off. Default 15 seconds.
+	KeepAlive time.Duration
 
 	// Holder is how this process is shown to people who ask who holds a lock. Default: program@host[pid].
 	Holder string
@@ -52,6 +66,9 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.TTL == 0 {
 		full.TTL = DefaultTTL
 	}
+	if full.KeepAlive == 0 {
+		full.KeepAlive = DefaultTTL
+	}
 	if full.Holder == "" {
 		full.Holder = defaultHolder()
 	}
@@ -66,6 +83,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if full.PurgeAfter < 0 {
 		return full, invalid("PurgeAfter is %s; it must be positive", full.PurgeAfter)
+	}
+	if full.KeepAlive < MinKeepAlive || full.KeepAlive > MaxTTL {
+		return full, invalid("KeepAlive is %s; it must be between %s and %s", full.KeepAlive, MinKeepAlive, MaxTTL)
 	}
 	if err := checkTTL(full.TTL); err != nil {
 		return full, err
@@ -83,65 +103,6 @@ func defaultHolder() string {
 		holder = fmt.Sprintf("pid %d", os.Getpid())
 	}
 	return holder
-}
-
-// Option is a wish for one acquisition.
-type Option func(*wish)
-
-// wish is what one acquisition asks for.
-type wish struct {
-	name        string
-	ttl         time.Duration
-	note        string
-	holdAtLeast time.Duration
-	lockDelay   time.Duration
-}
-
-// WithTTL holds the lock under a lease of that TTL, from MinTTL to MaxTTL. The locks of one TTL share a heartbeat.
-func WithTTL(ttl time.Duration) Option { return func(w *wish) { w.ttl = ttl } }
-
-// WithNote says of the acquisition what people should see who ask about the lock: a build number, a URL.
-func WithNote(note string) Option { return func(w *wish) { w.note = note } }
-
-// HoldAtLeast keeps others from the lock for d from now, even if it is released before: for scheduled jobs, where
-// a fast run on one host must not be run again by a host whose clock is a little behind.
-func HoldAtLeast(d time.Duration) Option { return func(w *wish) { w.holdAtLeast = d } }
-
-// LockDelay keeps others from the lock for d after its lease ran out, if it did; after a release it means nothing.
-// It is for resources that can't check a fence: what the failed holder had under way gets time to end
-// (Burrows, The Chubby lock service, 2006, section 2.4).
-func LockDelay(d time.Duration) Option { return func(w *wish) { w.lockDelay = d } }
-
-func (c *Client) wish(name string, opts []Option) (wish, error) {
-	w := wish{name: name, ttl: c.opts.TTL}
-	for i, opt := range opts {
-		if opt == nil {
-			return w, invalid("option %d of lock %q is nil", i+1, name)
-		}
-		opt(&w)
-	}
-	return w, w.check()
-}
-
-func (w wish) check() error {
-	if err := CheckName(w.name); err != nil {
-		return err
-	}
-	if err := checkTTL(w.ttl); err != nil {
-		return err
-	}
-	if w.note != "" {
-		if err := checkText("note", w.note); err != nil {
-			return err
-		}
-	}
-	if w.holdAtLeast < 0 || w.holdAtLeast > MaxHold {
-		return invalid("HoldAtLeast(%s); it must be between 0 and %s", w.holdAtLeast, MaxHold)
-	}
-	if w.lockDelay < 0 || w.lockDelay > MaxHold {
-		return invalid("LockDelay(%s); it must be between 0 and %s", w.lockDelay, MaxHold)
-	}
-	return nil
 }
 
 func checkTTL(ttl time.Duration) error {

@@ -29,25 +29,25 @@ func (c *Client) take(ctx context.Context, w wish, looking bool) (*Lock, error) 
 	opCtx, cancel := c.operation(ctx, patience)
 	defer cancel()
 	for {
-		l, err := c.lease(opCtx, w.ttl)
+		l, err := c.lease(opCtx, w.term())
 		if err != nil {
 			return nil, err
 		}
 		// A grant that arrives when the lease can't be relied on any more is none: no use in waiting for it.
 		leaseCtx, cancel := context.WithTimeout(opCtx, l.left())
-		lock, err := c.takeUnder(leaseCtx, ctx, l, w, looking)
-		outlived := leaseCtx.Err() != nil && opCtx.Err() == nil
+		lock, err := l.anchor.take(leaseCtx, ctx, l, w, looking)
+		outlived := (leaseCtx.Err() != nil || l.left() <= 0) && opCtx.Err() == nil
 		cancel()
-		// That the lease ran out meanwhile, in a process that was frozen say, is no failure: the next one may do.
-		if err == nil || errors.Is(err, ErrNotAcquired) || !outlived {
+		// That the lease ended meanwhile, in a process that was frozen say, is no failure: the next one may do.
+		if err == nil || errors.Is(err, ErrNotAcquired) || !outlived || !nap(opCtx, jitter(firstPause)) {
 			return lock, err
 		}
 	}
 }
 
-// takeUnder takes the lock under that lease, of which it is a user.
-func (c *Client) takeUnder(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
-	t := &taking{c: c, caller: caller, lease: l, request: dialect.Request{
+// take takes the lock's row.
+func (a rowAnchor) take(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
+	t := &taking{c: a.c, caller: caller, lease: l, request: dialect.Request{
 		Key:     dialect.Key{Name: w.name},
 		LeaseID: l.id, Owner: rand.Text(), Note: w.note,
 		HoldAtLeast: toMicros(w.holdAtLeast), LockDelay: toMicros(w.lockDelay),
@@ -56,11 +56,13 @@ func (c *Client) takeUnder(ctx, caller context.Context, l *lease, w wish, lookin
 	if err != nil {
 		l.unuse()
 		if t.unsure {
-			c.settle(l, t.claim(), l.ttl)
+			a.settle(l, t.claim(), l.ttl)
 		}
 		return nil, err
 	}
-	return t.lock(caller, grant)
+	return l.grant(caller, &Lock{
+		claim: t.claim(), fence: grant.Fence, delayed: t.request.LockDelay > 0, unsure: t.unsure,
+	})
 }
 
 func (t *taking) claim() dialect.Claim {
@@ -164,18 +166,15 @@ func (c *Client) clear(ctx context.Context, row *dialect.Row) (finding, error) {
 	return free, nil
 }
 
-// lock makes the grant the caller's, if it came in time.
-func (t *taking) lock(ctx context.Context, grant dialect.Grant) (*Lock, error) {
-	lock := &Lock{
-		c: t.c, lease: t.lease, claim: t.claim(), fence: grant.Fence,
-		delayed: t.request.LockDelay > 0, unsure: t.unsure,
-	}
-	lock.ctx, lock.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	if !t.lease.hold(lock) {
+// grant makes a lock that was granted the caller's, if that came in time.
+func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
+	lock.c, lock.lease = l.c, l
+	lock.ctx, lock.cancel = context.WithCancelCause(context.WithoutCancel(caller))
+	if !l.hold(lock) {
 		lock.cancel(context.Canceled)
-		t.lease.unuse()
-		t.c.settle(t.lease, lock.claim, lock.late())
-		return nil, fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, lock.claim.Name, t.lease.ttl)
+		l.unuse()
+		l.anchor.settle(l, lock.claim, lock.late())
+		return nil, fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, lock.claim.Name, l.ttl)
 	}
 	return lock, nil
 }

@@ -9,7 +9,16 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// tenure is the place of the lease for one TTL: the first who needs it opens it, and all others wait for that.
+// term is what the locks under one lease have in common.
+type term struct {
+	ttl     time.Duration
+	session bool // the server holds them, for a connection
+}
+
+// place is where those stand in line who want the lock of that name.
+func (t term) place(name string) place { return place{name: name, session: t.session} }
+
+// tenure is the place of the lease for one term: the first who needs it opens it, and all others wait for that.
 type tenure struct {
 	ready chan struct{}
 	lease *lease // once ready; nil if err isn't
@@ -26,24 +35,24 @@ func (t *tenure) settled() *lease {
 	}
 }
 
-// lease answers the lease for that TTL with the caller counted among its users, opening one if need be.
-func (c *Client) lease(ctx context.Context, ttl time.Duration) (*lease, error) {
+// lease answers the lease for that term with the caller counted among its users, opening one if need be.
+func (c *Client) lease(ctx context.Context, want term) (*lease, error) {
 	for {
 		c.mu.Lock()
 		if c.closed {
 			c.mu.Unlock()
 			return nil, fmt.Errorf("sqllock: %w", ErrClosed)
 		}
-		t := c.leases[ttl]
+		t := c.leases[want]
 		first := t == nil
 		if first {
 			t = &tenure{ready: make(chan struct{})}
-			c.leases[ttl] = t
+			c.leases[want] = t
 		}
 		c.mu.Unlock()
 
 		if first {
-			t.lease, t.err = c.newLease(ctx, ttl, t)
+			t.lease, t.err = c.newLease(ctx, want, t)
 			close(t.ready)
 		}
 		select {
@@ -54,37 +63,51 @@ func (c *Client) lease(ctx context.Context, ttl time.Duration) (*lease, error) {
 		if t.err == nil && t.lease.use() {
 			return t.lease, nil
 		}
-		c.forget(ttl, t)
+		c.forget(want, t)
 		if t.err != nil {
 			return nil, t.err
 		}
 	}
 }
 
-// newLease writes a new lease, and starts its heartbeat.
-func (c *Client) newLease(ctx context.Context, ttl time.Duration, t *tenure) (*lease, error) {
-	l := &lease{c: c, tenure: t, ttl: ttl, locks: make(map[*Lock]struct{}), stop: make(chan struct{})}
-	_, err := c.retry(ctx, func(ctx context.Context) error {
-		// A new id each time: the one before may have been written, its reply lost. Nobody will use it.
-		l.id = rand.Text()
-		l.trust = trust{sent: now(), ttl: ttl}
-		return c.dialect.CreateLease(ctx, dialect.Lease{ID: l.id, Holder: c.opts.Holder, TTL: ttl})
-	})
-	if err != nil {
-		return nil, c.failed(fmt.Sprintf("opening a lease of %s", ttl), err)
+// newLease opens a lease, and starts its heartbeat.
+func (c *Client) newLease(ctx context.Context, want term, t *tenure) (*lease, error) {
+	l := &lease{c: c, tenure: t, term: want, locks: make(map[*Lock]struct{}), stop: make(chan struct{})}
+	open := c.openRow
+	if want.session {
+		open = c.openSession
+	}
+	if err := open(ctx, l); err != nil {
+		return nil, err
 	}
 	l.idle = l.trust.sent
 	if !c.spawn(l.keep) {
+		l.anchor.abandon()
 		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
 	}
 	return l, nil
 }
 
-// forget makes room for the next lease of that TTL.
-func (c *Client) forget(ttl time.Duration, t *tenure) {
+// openRow writes a new lease.
+func (c *Client) openRow(ctx context.Context, l *lease) error {
+	l.anchor = rowAnchor{c}
+	_, err := c.retry(ctx, func(ctx context.Context) error {
+		// A new id each time: the one before may have been written, its reply lost. Nobody will use it.
+		l.id = rand.Text()
+		l.trust = trust{sent: now(), ttl: l.ttl}
+		return c.dialect.CreateLease(ctx, dialect.Lease{ID: l.id, Holder: c.opts.Holder, TTL: l.ttl})
+	})
+	if err != nil {
+		return c.failed(fmt.Sprintf("opening a lease of %s", l.ttl), err)
+	}
+	return nil
+}
+
+// forget makes room for the next lease of that term.
+func (c *Client) forget(of term, t *tenure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leases[ttl] == t {
-		delete(c.leases, ttl)
+	if c.leases[of] == t {
+		delete(c.leases, of)
 	}
 }

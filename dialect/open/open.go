@@ -33,7 +33,7 @@ type engine struct {
 
 // A fifth engine is a line here.
 var engines = []engine{
-	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, of(postgres.New), pgmigrations.Engine},
+	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, of(newPostgres), pgmigrations.Engine},
 	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine},
 	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
 }
@@ -54,6 +54,9 @@ func connected[D dialect.Dialect, Option any](newDialect func(*sql.DB, ...Option
 		return newDialect(db, with(c)), nil
 	}
 }
+
+// newPostgres: pgx tells how a *sql.DB connects, so its sessions need no connector.
+func newPostgres(db *sql.DB) *postgres.Dialect { return postgres.New(db) }
 
 // Database is what URL answers.
 type Database struct {

@@ -5,15 +5,22 @@
 // works through poolers in transaction mode, PgBouncer among them. Prefer pgx: with lib/pq, or
 // pgx wrapped in another driver, more failures leave it unknown whether anything happened (see Classify).
 //
+// Session locks are the exception: they need a connection that stays the same, and OpenSession makes sure that it does.
+// Session and transaction locks are advisory locks, under a 64-bit hash of their kind and name, in one database. Of a
+// million names in use at the same time, two have the same hash with a probability of 3 in 100 million; they are then
+// one lock, which costs waiting and no safety. An application's own advisory locks meet one of them no more often.
+//
 // Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
 package postgres
 
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/internal/engine"
@@ -21,19 +28,40 @@ import (
 
 // Dialect serves locks from one PostgreSQL database. It is safe for concurrent use and keeps nothing open.
 type Dialect struct {
-	db   *sql.DB
-	pool engine.Session
+	db     *sql.DB
+	pool   engine.Session
+	dialer dialer
+	tried  atomic.Bool // sessions were found to be what they promise
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var (
+	_ dialect.Dialect       = (*Dialect)(nil)
+	_ dialect.SessionLocker = (*Dialect)(nil)
+	_ dialect.TxLocker      = (*Dialect)(nil)
+	_ dialect.Checker       = (*Dialect)(nil)
+)
+
+// Option is a setting of New.
+type Option func(*Dialect)
+
+// WithConnector says how session locks connect. It is needed where db's driver isn't pgx, and where db has hooks for
+// each connection (OptionBeforeConnect and the like): without it a session connects the way that a connection of db
+// did when it was looked at.
+func WithConnector(connector driver.Connector) Option {
+	return func(d *Dialect) { d.dialer.given = connector }
+}
 
 // New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
-func New(db *sql.DB) *Dialect {
+func New(db *sql.DB, options ...Option) *Dialect {
+	d := &Dialect{db: db, pool: db}
 	if db == nil {
-		return &Dialect{pool: engine.NoDB{}}
+		d.pool = engine.NoDB{}
 	}
-	return &Dialect{db: db, pool: db}
+	for _, option := range options {
+		option(d)
+	}
+	return d
 }
 
 // Name is "postgres".

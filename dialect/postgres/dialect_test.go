@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"database/sql"
 	"testing"
 
 	"github.com/sqllock/sqllock/internal/enginetest"
@@ -8,7 +9,9 @@ import (
 
 func TestNilDB(t *testing.T) { enginetest.NilDB(t, New(nil)) }
 
-func TestProbeRefusesOneConnection(t *testing.T) { enginetest.OneConnection(t, New) }
+func TestProbeRefusesOneConnection(t *testing.T) {
+	enginetest.OneConnection(t, func(db *sql.DB) *Dialect { return New(db) })
+}
 
 func TestArray(t *testing.T) {
 	for want, texts := range map[string][]string{

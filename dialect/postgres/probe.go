@@ -16,6 +16,7 @@ import (
 // Probe tries whether this database can serve locks: it runs the statements themselves, on a lease and a lock of its
 // own, in a transaction that it rolls back. It blocks until the server answers or ctx ends.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
+	d.learn(ctx)
 	if err := dialect.CheckDB(d.db); err != nil {
 		return dialect.Server{}, fail("probe", err)
 	}

@@ -28,6 +28,20 @@ var (
 	sqlLook  = load("look")
 	sqlList  = load("list")
 	sqlPurge = load("purge")
+
+	sqlSession         = load("session")
+	sqlSessionSettings = load("session_settings")
+	sqlSessionTry      = load("session_try")
+	sqlSessionUnlock   = load("session_unlock")
+	sqlSessionHolders  = load("session_holders")
+
+	sqlTxLock      = load("tx_lock")
+	sqlTxShare     = load("tx_share")
+	sqlTxTryLock   = load("tx_try_lock")
+	sqlTxTryShare  = load("tx_try_share")
+	sqlCheck       = load("check")
+	sqlCheckClock  = load("check_clock")
+	sqlCheckLimits = load("check_limits")
 )
 
 func load(name string) string { return engine.Statement(files, name) }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,13 +14,20 @@ var statements = []string{
 	sqlCreateLease, sqlRenewLease, sqlBuryLeases, sqlBuryExpired, sqlDeleteLeases, sqlLeases,
 	sqlAcquire, sqlRelease, sqlGuard, sqlFree,
 	sqlLook, sqlList, sqlPurge,
+	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
+	sqlCheck, sqlCheckClock, sqlCheckLimits,
 }
 
-func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
+// sessionStatements are for sessions alone, which no pooler is between.
+var sessionStatements = []string{sqlSession, sqlSessionSettings, sqlSessionTry, sqlSessionUnlock, sqlSessionHolders}
+
+func TestEveryFileIsUsed(t *testing.T) {
+	enginetest.Files(t, files, load, slices.Concat(statements, sessionStatements))
+}
 
 func TestStatementsArePoolerSafe(t *testing.T) {
 	uncast := regexp.MustCompile(`\$\d+(\D|$)`)
-	session := regexp.MustCompile(`(?i)\b(set\s+local|set\s+session|prepare|listen|temp|temporary|pg_advisory\w*)\b`)
+	session := regexp.MustCompile(`(?i)\b(set\s+local|set\s+session|prepare|listen|temp|temporary|pg_(try_)?advisory_(un)?lock\w*)\b`)
 	staleClock := regexp.MustCompile(`(?i)\b(now\s*\(|current_timestamp|localtimestamp|statement_timestamp)`)
 	for _, text := range statements {
 		for _, at := range uncast.FindAllStringIndex(text, -1) {

@@ -30,6 +30,15 @@ func NilDB(t *testing.T, d dialect.Dialect) {
 	_, errs["Free"] = d.Free(ctx, make([]dialect.Orphan, 1))
 	_, errs["List"] = d.List(ctx, dialect.Key{}, true, 1)
 	_, errs["Purge"] = d.Purge(ctx, 0, 1)
+	if d, ok := d.(dialect.SessionLocker); ok {
+		_, errs["OpenSession"] = d.OpenSession(ctx, dialect.SessionOptions{})
+	}
+	if d, ok := d.(dialect.TxLocker); ok {
+		_, errs["LockTx"] = d.LockTx(ctx, nil, dialect.ServerLock{}, true)
+	}
+	if d, ok := d.(dialect.Checker); ok {
+		_, errs["Check"] = d.Check(ctx)
+	}
 	for name, err := range errs {
 		if !errors.Is(err, dialect.ErrInvalid) || d.Classify(err) != dialect.Permanent {
 			t.Errorf("%s: %v (class %s)", name, err, d.Classify(err))

@@ -9,6 +9,11 @@ import (
 
 func TestConformance(t *testing.T) {
 	dialecttest.Run(t, func(*testing.T) dialecttest.Harness {
-		return dialecttest.Harness{Dialect: sqllocktest.New()}
+		db := sqllocktest.New()
+		return dialecttest.Harness{
+			Dialect:     db,
+			Powers:      dialecttest.Powers{Session: true, SessionShared: true, Holders: true},
+			EndSessions: func(*testing.T) { db.CutSessions() },
+		}
 	})
 }

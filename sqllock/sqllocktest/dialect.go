@@ -12,13 +12,15 @@ import (
 // schemaVersion is the version of the real engines' migrations whose columns this dialect has.
 const schemaVersion = 2
 
-// Dialect is a database of sqllock's two tables in memory. Its methods are safe for concurrent use; everything that
+// Dialect is a database of sqllock's two tables, and of session locks, in memory. Its methods are safe for concurrent use; everything that
 // shares one Dialect shares its locks, as clients of one database do. Make it with New.
 type Dialect struct {
 	mu     sync.Mutex
 	offset time.Duration // of the database's clock from the machine's
 	leases map[string]*lease
 	locks  map[dialect.Key]*lock
+
+	sessions map[*session]struct{}
 
 	calls  map[Op]int
 	faults map[Op][]fault
@@ -48,6 +50,9 @@ func New() *Dialect {
 	return &Dialect{
 		leases: make(map[string]*lease),
 		locks:  make(map[dialect.Key]*lock),
+
+		sessions: make(map[*session]struct{}),
+
 		calls:  make(map[Op]int),
 		faults: make(map[Op][]fault),
 		delays: make(map[Op]time.Duration),
@@ -69,12 +74,12 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return dialect.Server{Product: "sqllocktest", Version: "1", Schema: schemaVersion, Versioned: true}, nil
 }
 
-// Classify answers the class of a scripted *Error, Permanent for dialect.ErrInvalid, and else Unknown.
+// Classify answers the class of a scripted *Error, Permanent for what was refused, and else Unknown.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
-	if errors.Is(err, dialect.ErrInvalid) {
+	if errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) {
 		return dialect.Permanent
 	}
 	return dialect.Unknown

@@ -27,6 +27,11 @@ const (
 	OpFree         Op = "Free"
 	OpList         Op = "List"
 	OpPurge        Op = "Purge"
+	OpOpenSession  Op = "OpenSession"
+	OpTryLock      Op = "TryLock"
+	OpUnlock       Op = "Unlock"
+	OpHeldBy       Op = "HeldBy"
+	OpPing         Op = "Ping"
 )
 
 // Error is a failure that a test asked for.

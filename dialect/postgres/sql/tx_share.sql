@@ -1,0 +1,2 @@
+-- Waits in the server's own queue, for the caller's transaction.
+SELECT pg_advisory_xact_lock_shared($1::bigint)::text
