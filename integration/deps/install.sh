@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the database servers that the tests run: PostgreSQL 15 and 18, MariaDB, MySQL. No service is started.
+# Installs the database servers that the tests run: PostgreSQL 15 and 18, MariaDB, Galera, MySQL. No service is started.
 #
 #   install.sh              all of them
-#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 mariadb mysql docker
+#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 mariadb galera mysql docker
 #
 # Debian's own packages go where apt puts them; the rest is unpacked below a cache directory: SQLLOCK_CACHE, else
 # /var/cache/sqllock for root (other users must be able to run what is in it, and root's home is closed to them),
@@ -127,6 +127,12 @@ install_mariadb() {
 	apt_install MariaDB mariadb-server-core mariadb-client-core # the client has what mariadb-install-db calls
 }
 
+# A cluster is of MariaDB's own server. A node that joins is sent the others' data by rsync.
+install_galera() {
+	install_mariadb || return 1
+	apt_install Galera galera-4 rsync
+}
+
 # MySQL isn't in Debian's stable releases. It is in sid: unpacked, and run with the libc beside it, it needs
 # neither root nor a change to the system.
 install_mysql() {
@@ -152,7 +158,7 @@ install_docker() {
 }
 
 what=("$@")
-[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 mariadb mysql)
+[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 mariadb galera mysql)
 missing=()
 for name in "${what[@]}"; do
 	declare -F "install_$name" >/dev/null || { echo "install.sh: I know no '$name'; see the head of this file" >&2; exit 2; }
