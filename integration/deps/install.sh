@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the database servers that the tests run: PostgreSQL 15 and 18, MariaDB, Galera, MySQL. No service is started.
+# Installs the servers that the tests run: PostgreSQL 15 and 18, PgBouncer, MariaDB, Galera, MySQL. No service is started.
 #
 #   install.sh              all of them
-#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 mariadb galera mysql docker
+#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 pgbouncer mariadb galera mysql docker
 #
 # Debian's own packages go where apt puts them; the rest is unpacked below a cache directory: SQLLOCK_CACHE, else
 # /var/cache/sqllock for root (other users must be able to run what is in it, and root's home is closed to them),
@@ -90,6 +90,11 @@ install_postgres18() {
 	install_embedded postgres18
 }
 
+install_pgbouncer() {
+	[[ ! -x /usr/sbin/pgbouncer ]] || return 0
+	apt_install PgBouncer pgbouncer
+}
+
 # open_cache makes the cache directory; servers run as a user without rights, who must get into it.
 open_cache() {
 	[[ -d $cache ]] || mkdir -p -m 755 "$cache" && return
@@ -158,7 +163,7 @@ install_docker() {
 }
 
 what=("$@")
-[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 mariadb galera mysql)
+[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 pgbouncer mariadb galera mysql)
 missing=()
 for name in "${what[@]}"; do
 	declare -F "install_$name" >/dev/null || { echo "install.sh: I know no '$name'; see the head of this file" >&2; exit 2; }

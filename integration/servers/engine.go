@@ -50,7 +50,7 @@ func lookup(name string) (*engine, error) {
 	if major, ok := strings.CutPrefix(name, "postgres"); ok && slices.Contains([]string{"14", "15", "16", "17", "18", "19"}, major) {
 		return postgres(major), nil
 	}
-	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(Engines, ", "))
+	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(slices.Concat(Engines, installed), ", "))
 }
 
 // env is the name of the engine's variable in the environment: SQLLOCK_TEST_MYSQL_URL.
