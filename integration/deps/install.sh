@@ -132,10 +132,23 @@ install_mariadb() {
 	apt_install MariaDB mariadb-server-core mariadb-client-core # the client has what mariadb-install-db calls
 }
 
-# A cluster is of MariaDB's own server. A node that joins is sent the others' data by rsync.
+# A cluster is of MariaDB's own server. A node that joins is sent the others' data by rsync, through two scripts of a
+# package that would bring a service and a database of its own: they are taken out of it.
 install_galera() {
-	install_mariadb || return 1
-	apt_install Galera galera-4 rsync
+	install_mariadb && apt_install Galera galera-4 rsync lsof || return 1
+	if command -v wsrep_sst_rsync >/dev/null || [[ -x $cache/galera/wsrep_sst_rsync ]]; then
+		return 0
+	fi
+	debian_like && open_cache && work=$(mktemp -d "$cache/work.XXXXXX") || return 1
+	say "unpacking wsrep_sst_rsync from mariadb-server to $cache/galera"
+	local version
+	version=$(dpkg-query -W -f '${Version}' mariadb-server-core) && (
+		cd "$work" && mkdir root galera && apt-get download -q -o APT::Sandbox::User= "mariadb-server=$version" &&
+			dpkg-deb -x mariadb-server*.deb root && cp root/usr/bin/wsrep_sst_{common,rsync} galera && chmod -R a+rX galera
+	) || { cannot "Galera: the download of mariadb-server failed, see above."; return 1; }
+	rm -rf "$cache/galera" && mv "$work/galera" "$cache/galera" || return 1
+	rm -rf "$work"
+	work=
 }
 
 # MySQL isn't in Debian's stable releases. It is in sid: unpacked, and run with the libc beside it, it needs
