@@ -113,25 +113,32 @@ func TestTxDeadlock(t *testing.T) {
 // what is read after AcquireTx is what the one before has committed.
 func TestTxLockContention(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		target := connect(t, database(t, s))
-		execute(t, target, "CREATE TABLE counter (n INT NOT NULL)", "INSERT INTO counter VALUES (0)")
-		c := client(t, target, sqllock.Options{})
-		const routines, each = 8, 25
-		var group sync.WaitGroup
-		for range routines {
-			group.Go(func() {
-				for range each {
-					if err := addInTx(t.Context(), c, target.DB); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		group.Wait()
-		if n := scan[int](t, target, "SELECT n FROM counter"); n != routines*each {
-			t.Errorf("%d additions of %d are there", n, routines*each)
-		}
+		crowd(t, connect(t, database(t, s)))
 	})
+}
+
+// crowd lets goroutines of this process count under transaction locks, and after them workers under session locks.
+func crowd(t *testing.T, target *open.Database, workers ...*process) {
+	t.Helper()
+	execute(t, target, "CREATE TABLE counter (n INT NOT NULL)", "INSERT INTO counter VALUES (0)")
+	c := client(t, target, sqllock.Options{})
+	const routines, each = 8, 25
+	var group sync.WaitGroup
+	for range routines {
+		group.Go(func() {
+			for range each {
+				if err := addInTx(t.Context(), c, target.DB); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	countAll(t, workers, countArgs{Name: "counter", Routines: routines, Each: each / 5})
+	want := routines * (each + len(workers)*(each/5))
+	if n := scan[int](t, target, "SELECT n FROM counter"); n != want {
+		t.Errorf("%d additions of %d are there", n, want)
+	}
 }
 
 func addInTx(ctx context.Context, c *sqllock.Client, db *sql.DB) error {
