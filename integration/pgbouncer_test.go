@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -39,21 +41,37 @@ func TestPgBouncerConformance(t *testing.T) {
 // What isn't a session is refused, with the reason, however few or many connections the pooler has.
 func TestPgBouncerRefusesSessions(t *testing.T) {
 	server := servers.Start(t, "postgres15")
-	for name, settings := range map[string][]string{
-		"many":        nil,
-		"one":         {"default_pool_size=1"},
-		"two":         {"default_pool_size=2"},
-		"round robin": {"server_round_robin=1", "min_pool_size=5"},
+	for name, c := range map[string]struct {
+		others   int // clients that are busy meanwhile
+		settings []string
+	}{
+		"many":             {0, nil},
+		"one":              {0, []string{"default_pool_size=1"}},
+		"two":              {0, []string{"default_pool_size=2"}},
+		"busy":             {6, nil},
+		"busy few":         {6, []string{"default_pool_size=3"}},
+		"busy round robin": {6, []string{"server_round_robin=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pg := newPGBench(t, server.Database(t))
-			pooler := servers.PgBouncer(t, pg.url, settings...)
+			pooler := servers.PgBouncer(t, pg.url, c.settings...)
 			db, err := postgres.Open(pooler.URL)
 			pg.must(err)
 			defer db.Close()
 			d := postgres.New(db)
-			for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			for range c.others {
+				group.Go(func() {
+					for ctx.Err() == nil {
+						_, _ = db.ExecContext(ctx, "SELECT pg_sleep(0.001)")
+					}
+				})
+			}
+			defer group.Wait()
+			defer cancel()
+			for range 10 {
 				s, err := d.OpenSession(t.Context(), dialect.SessionOptions{Holder: "test"})
 				if err == nil {
 					s.Close()
@@ -65,7 +83,7 @@ func TestPgBouncerRefusesSessions(t *testing.T) {
 			}
 			findings, err := d.Check(t.Context())
 			pg.must(err)
-			if f := finding(t, findings, "session locks"); f.Verdict != dialect.Bad || !strings.Contains(f.Found, "pooler in transaction mode") {
+			if f := finding(t, findings, "sessions"); f.Verdict != dialect.Bad || !strings.Contains(f.Found, "pooler in transaction mode") {
 				t.Errorf("Check found %+v", f)
 			}
 			if _, err := d.Probe(t.Context()); err != nil {

@@ -33,7 +33,7 @@ type engine struct {
 
 // A fifth engine is a line here.
 var engines = []engine{
-	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, of(newPostgres), pgmigrations.Engine},
+	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine},
 	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine},
 	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
 }
@@ -55,8 +55,7 @@ func connected[D dialect.Dialect, Option any](newDialect func(*sql.DB, ...Option
 	}
 }
 
-// newPostgres: pgx tells how a *sql.DB connects, so its sessions need no connector.
-func newPostgres(db *sql.DB) *postgres.Dialect { return postgres.New(db) }
+func ofPostgres(db *sql.DB, _ string) (dialect.Dialect, error) { return postgres.New(db), nil }
 
 // Database is what URL answers.
 type Database struct {
