@@ -142,10 +142,10 @@ func galeraTransactions(t *testing.T, targets []*open.Database) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tx.Rollback()
+		t.Cleanup(func() { tx.Rollback() })
 		var fence int64
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
+		t.Cleanup(cancel)
 		if err := tx.QueryRowContext(ctx, query).Scan(&fence); err != nil {
 			t.Errorf("FOR UPDATE on node %d: %v: it does keep others out", i+1, err)
 		}
@@ -204,7 +204,7 @@ func galeraCheck(t *testing.T, targets []*open.Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]dialect.Verdict{"cluster": dialect.Notice, "session locks": dialect.Bad, "transaction locks": dialect.Bad}
+	want := map[string]dialect.Verdict{"cluster": dialect.Notice, "sessions": dialect.Bad, "transaction locks": dialect.Bad}
 	for _, f := range findings {
 		if verdict, ok := want[f.What]; ok && (f.Verdict != verdict || !strings.Contains(f.Found+f.Advice, "Galera")) {
 			t.Errorf("%+v, want %s because of Galera", f, verdict)

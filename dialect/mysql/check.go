@@ -84,9 +84,9 @@ func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Findin
 		return dialect.Finding{}, err
 	}
 	if err != nil {
-		return finding("session locks", "refused", "", err), nil
+		return finding("sessions", "refused", "", err), nil
 	}
-	return finding("session locks", "GET_LOCK, one connection keeps another out", "", nil), s.Close()
+	return finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "", nil), s.Close()
 }
 
 func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, error) {

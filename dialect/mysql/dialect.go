@@ -11,6 +11,9 @@
 //
 // Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
 //
+// Session locks are GET_LOCK's, on connections of their own: see WithConnector. Transaction locks are locked rows of
+// sqllock_locks, in slot -1. Both are one server's, and so refused on Galera and in a group with several primaries.
+//
 // With binlog_format=STATEMENT MySQL complains in its log about SKIP LOCKED; MIXED and ROW, the defaults, are
 // fine. On Galera the locks are the cluster's. In a MySQL group with several primaries they are only if
 // group_replication_consistency is BEFORE or stricter, or if all processes connect to the same member: elsewhere a

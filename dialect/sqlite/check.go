@@ -113,6 +113,5 @@ func (f facts) rest() []dialect.Finding {
 		finding("busy_timeout", fmt.Sprintf("%d ms", f.timeout), dialect.Notice, timeout),
 		finding("clock resolution", "1ms", dialect.Notice, ""),
 		finding("transaction locks", "the database's one write lock, whatever the name", dialect.Notice, ""),
-		finding("session locks", "there are no sessions", dialect.Notice, "they are refused: use a lease lock"),
 	}
 }

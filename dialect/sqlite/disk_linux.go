@@ -26,5 +26,5 @@ func networkDisk(file string) string {
 	if syscall.Statfs(filepath.Dir(file), &disk) != nil {
 		return ""
 	}
-	return networkDisks[uint32(disk.Type)]
+	return networkDisks[uint32(disk.Type)] //nolint:gosec // a number of 32 bits, in a field that is wider on some machines
 }

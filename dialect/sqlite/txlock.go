@@ -98,18 +98,23 @@ func (d *Dialect) mend(ctx context.Context, was int) {
 	}
 }
 
-// mendIdle looks at the pool's idle connections, and tells whether it was one of them.
+// mendIdle looks at the pool's idle connections, and tells whether it was one of them. Each is kept until the last was
+// looked at, or it would be the same again.
 func (d *Dialect) mendIdle(ctx context.Context, was int) (mended bool) {
+	var kept []*sql.Conn
 	for range d.db.Stats().Idle {
 		conn, err := d.db.Conn(ctx)
 		if err != nil {
 			break
 		}
-		defer conn.Close() //nolint:errcheck // each is kept until the last was looked at, or it would be the same again
+		kept = append(kept, conn)
 		if now, err := engine.Query(ctx, conn, engine.One[int], "PRAGMA busy_timeout"); err == nil && len(now) == 1 && now[0] == 0 {
 			_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", was))
 			mended = mended || err == nil
 		}
+	}
+	for _, conn := range kept {
+		conn.Close() //nolint:errcheck // it goes back to its pool
 	}
 	return mended
 }

@@ -176,7 +176,7 @@ func TestMend(t *testing.T) {
 	for range conns {
 		conn, err := db.Conn(t.Context())
 		must(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		if ms := busyTimeout(t, conn); ms != 5000 {
 			t.Errorf("busy_timeout is %d", ms)
 		}
