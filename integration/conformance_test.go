@@ -54,6 +54,7 @@ func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, 
 // powers are what each engine has beyond leases.
 var powers = map[string]dialecttest.Powers{
 	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"mysql":    {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
 }
 
 // enders are queries for the statements that end all connections to the database but the one that asks.

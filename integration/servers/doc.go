@@ -12,6 +12,8 @@
 // Where none does, the test is skipped with a line on stderr that says what to install, or fails if
 // SQLLOCK_TEST_REQUIRE names the engine.
 //
+// A cluster of three MariaDB nodes, "galera", is had in the third way only, by [Cluster].
+//
 // # Environment
 //
 //	SQLLOCK_TEST_POSTGRES15_URL    postgres://user:password@host:port/database?sslmode=disable

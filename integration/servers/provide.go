@@ -28,6 +28,9 @@ func provide(name string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.nodes > 0 {
+		return nil, fmt.Errorf("%s is a cluster: a test has one of its own, by servers.Cluster", name)
+	}
 	if e.embedded {
 		return &Server{Engine: name, Provider: "embedded", engine: e}, nil
 	}
