@@ -27,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -39,9 +38,8 @@ import (
 type Dialect struct {
 	db        *sql.DB
 	pool      *pool
-	connector driver.Connector         // of sessions; nil: there are none
-	server    atomic.Pointer[flavour]  // nil until asked
-	stands    atomic.Pointer[standing] // nil until asked
+	connector driver.Connector        // of sessions; nil: there are none
+	server    atomic.Pointer[flavour] // nil until asked
 	rows      rows
 	proven    atomic.Bool // that a lock of one session keeps another out
 }
@@ -83,36 +81,6 @@ func (d *Dialect) SchemaVersion() uint { return 2 }
 func (d *Dialect) Close() error {
 	d.pool.forget()
 	return nil
-}
-
-// flavour is what makes a difference to the statements.
-type flavour struct {
-	maria, galera bool
-}
-
-// flavour asks the server, the first time, what it is.
-func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
-	if known := d.server.Load(); known != nil {
-		return *known, nil
-	}
-	versions, err := engine.Query(ctx, d.pool, engine.One[string], sqlVersion)
-	if err != nil {
-		return flavour{}, err
-	}
-	var f flavour
-	f.maria = len(versions) == 1 && strings.Contains(strings.ToLower(versions[0]), "mariadb")
-	if f.maria {
-		states, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, on *string) error {
-			var name string
-			return rows.Scan(&name, on)
-		}, sqlCluster)
-		if err != nil {
-			return flavour{}, err
-		}
-		f.galera = len(states) == 1 && strings.EqualFold(states[0], "ON")
-	}
-	d.server.Store(&f)
-	return f, nil
 }
 
 // each asks for every element, and says what was asked where that fails.

@@ -94,11 +94,11 @@ func TestRowLockStatements(t *testing.T) {
 	}
 }
 
-func TestStanding(t *testing.T) {
-	if err := (standing{}).check("x"); err != nil {
+func TestMayLock(t *testing.T) {
+	if err := (flavour{}).mayLock("x"); err != nil {
 		t.Error(err)
 	}
-	err := standing{cluster: "one node of a Galera cluster"}.check("GET_LOCK")
+	err := flavour{cluster: "one node of a Galera cluster"}.mayLock("GET_LOCK")
 	if !errors.Is(err, dialect.ErrUnsupported) || !strings.Contains(err.Error(), "GET_LOCK is local to one node") {
 		t.Error(err)
 	}

@@ -90,9 +90,9 @@ func literal(text string) string {
 // begin finds out where the session is, and takes its marker: a lock of a name that nobody else has, by which it is
 // known to be the same as before.
 func (s *session) begin(ctx context.Context) error {
-	stands, err := readStanding(ctx, s.conn)
+	f, err := readFlavour(ctx, s.conn)
 	if err == nil {
-		err = stands.check("GET_LOCK")
+		err = f.mayLock("GET_LOCK")
 	}
 	if err != nil {
 		return err

@@ -66,7 +66,6 @@ func (d *Dialect) lockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLoc
 // rowLock is a row that is there, to be locked.
 type rowLock struct {
 	flavour
-	standing
 	dialect.ServerLock
 	tx *sql.Tx
 }
@@ -74,13 +73,10 @@ type rowLock struct {
 // rowLock asks on the pool what it doesn't know yet.
 func (d *Dialect) rowLock(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock) (l rowLock, err error) {
 	l.ServerLock, l.tx = lock, tx
-	if l.standing, err = d.standing(ctx); err != nil {
-		return l, err
-	}
-	if err = l.check("a row lock"); err != nil {
-		return l, err
-	}
 	if l.flavour, err = d.flavour(ctx); err != nil {
+		return l, err
+	}
+	if err = l.mayLock("a row lock"); err != nil {
 		return l, err
 	}
 	return l, d.haveRow(ctx, l.flavour, lock.Name)
