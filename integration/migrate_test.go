@@ -15,6 +15,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // migrateBench is an empty database, and a pool on it.
@@ -197,9 +198,10 @@ func TestMigrateWaits(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(b.Context())
 		waiting := sync.OnceFunc(cancel)
+		told := func(*sqllock.HeldError) { waiting() }
 		timer := time.AfterFunc(200*time.Millisecond, waiting) // SQLite waits without telling
 		defer timer.Stop()
-		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: patience, Waiting: waiting})
+		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: patience, Waiting: told})
 		b.must(err)
 		if _, err := m.Up(ctx, migrations.All); !errors.Is(err, context.Canceled) {
 			b.Errorf("cancelled while waiting: %v", err)

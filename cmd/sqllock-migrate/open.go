@@ -11,6 +11,7 @@ import (
 
 	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // own tells sqllock's tables from the application's.
@@ -28,7 +29,7 @@ func (a *app) with(command string, f func(m *migrations.Migrator) error) error {
 	options := &migrations.Options{
 		LockTimeout: max(time.Duration(a.lockTimeout), 1), // 0 is: try once
 		Progress:    a.progress,
-		Waiting:     func() { a.say("waiting: another process is migrating this database") },
+		Waiting:     func(*sqllock.HeldError) { a.say("waiting: another process is migrating this database") },
 	}
 	begun := time.Now()
 	m, db, err := a.migrator(options)

@@ -1,0 +1,202 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// place is the application's database: the caller's pool, or a URL that is opened for each run.
+type place struct {
+	engine *Engine
+	db     *sql.DB
+	url    string
+}
+
+// open is a pool on it, and what to do when it is no longer needed.
+func (p place) open() (db *sql.DB, done func() error, err error) {
+	if p.db != nil {
+		return p.db, func() error { return nil }, nil
+	}
+	if db, err = p.engine.Open(p.url); err != nil {
+		return nil, nil, err
+	}
+	return db, db.Close, nil
+}
+
+// guarded is a target that is locked before anything is asked of it: golang-migrate's driver is opened, and the version
+// read, by one process at a time.
+type guarded struct {
+	target
+	place
+}
+
+func (t *guarded) locked(ctx context.Context, options Options, f func(session) error) error {
+	if options.Lock == lock.None {
+		return t.target.locked(ctx, options, f)
+	}
+	begun := time.Now()
+	db, done, err := t.open()
+	if err != nil {
+		return err
+	}
+	held, err := t.take(ctx, db, options)
+	if err != nil {
+		return errors.Join(err, done())
+	}
+	waited := time.Since(begun)
+	if options.Locked != nil {
+		options.Locked(held.Kind(), waited)
+	}
+	options.LockTimeout = max(options.LockTimeout-waited, 1)
+	options.Lock = held.Kind()
+	err = t.under(ctx, held, options, f)
+	if released := held.Release(ctx); released != nil && err == nil && !errors.Is(released, sqllock.ErrSchema) {
+		// All is applied and recorded: that another process may have begun meanwhile, and found nothing to do, changes nothing.
+		// And drop drops the lease's table, too.
+		logger(options).Warn("sqllock: the migration lock was lost, or its release couldn't be confirmed, after the last migration",
+			"err", released)
+	}
+	return errors.Join(err, done())
+}
+
+// under does f with the lock held. If it is lost, that ends the waiting for anything else.
+func (t *guarded) under(ctx context.Context, held *lock.Held, options Options, f func(session) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(held.Context(), func() { cancel(context.Cause(held.Context())) })()
+	return t.target.locked(ctx, options, func(s session) error {
+		s.check = held.Check
+		return f(s)
+	})
+}
+
+// take waits for the lock, no longer than the lock timeout.
+func (t *guarded) take(ctx context.Context, db *sql.DB, options Options) (*lock.Held, error) {
+	o, err := t.options(ctx, db, options)
+	if err != nil {
+		return nil, err
+	}
+	held, err := lock.Take(ctx, t.engine.Dialect(db), o)
+	timeout, isTimeout := errors.AsType[*lock.TimeoutError](err)
+	switch {
+	case err == nil:
+		return held, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("stopped before anything was changed: %w", err)
+	case isTimeout:
+		return nil, &LockTimeoutError{Timeout: timeout.Timeout, Held: timeout.Held, Err: timeout.Err}
+	}
+	return nil, err
+}
+
+// options are those of the lock. A database that isn't there shows at once: to wait for it is for who starts us.
+func (t *guarded) options(ctx context.Context, db *sql.DB, options Options) (*lock.Options, error) {
+	begun := time.Now()
+	o := &lock.Options{
+		Kind: options.Lock, Name: options.LockName, TTL: options.LockTTL, Holder: options.Holder, Logger: options.Logger,
+		Waiting: options.Waiting, Chosen: options.Chosen, Prepare: prepare(db, t.engine, options, begun),
+	}
+	ctx, cancel := context.WithTimeout(ctx, options.LockTimeout)
+	defer cancel()
+	conn, err := connect(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	if o.Name == "" {
+		o.Name, err = t.lockName(ctx, conn, options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Timeout = max(options.LockTimeout-time.Since(begun), 1)
+	return o, nil
+}
+
+// lockName is the same for all who migrate what this version table counts.
+func (t *guarded) lockName(ctx context.Context, conn *sql.Conn, options Options) (string, error) {
+	table := options.Table
+	if table == "" {
+		_, settings := dburl.CutMigrate(t.url)
+		table = settings.Get("x-migrations-table")
+	}
+	if table == "" {
+		table = "schema_migrations"
+	}
+	var scope string
+	if t.engine.Scope != "" {
+		if err := conn.QueryRowContext(ctx, t.engine.Scope).Scan(&scope); err != nil {
+			return "", &ConnectError{Err: err}
+		}
+	}
+	if scope != "" {
+		table = scope + "." + table
+	}
+	return "migrations of " + table, nil
+}
+
+// prepare makes sqllock's own tables, which a lease needs, if they are missing or old. A newer version is left to who asks
+// for the lease.
+func prepare(db *sql.DB, engine *Engine, options Options, begun time.Time) func(context.Context) error {
+	return func(ctx context.Context) error {
+		at, dirty, err := Version(ctx, db, engine)
+		if err != nil || !dirty && at >= engine.Latest() {
+			return err
+		}
+		m, err := New(db, engine, &Options{LockTimeout: max(options.LockTimeout-time.Since(begun), 1)})
+		if err != nil {
+			return err
+		}
+		if _, err := m.Up(ctx, All); err != nil {
+			return fmt.Errorf("making sqllock's tables, which a lease needs: %w", err)
+		}
+		return nil
+	}
+}
+
+func logger(options Options) *slog.Logger {
+	if options.Logger == nil {
+		return slog.Default()
+	}
+	return options.Logger
+}
+
+// Holders tells who holds the migration lock: nobody, mostly one. It waits for nobody. Only the application's migrations
+// have such a lock: else it is a dialect.ErrUnsupported.
+func (m *Migrator) Holders(ctx context.Context) (holders []lock.Holder, err error) {
+	err = m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error {
+		holders, err = lock.Look(ctx, d, o)
+		return err
+	})
+	return holders, err
+}
+
+// Break takes the migration lock away from a holder of a lease: see lock.Break.
+func (m *Migrator) Break(ctx context.Context, holder lock.Holder) error {
+	return m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error { return lock.Break(ctx, d, o, holder) })
+}
+
+func (m *Migrator) atLock(ctx context.Context, f func(dialect.Dialect, *lock.Options) error) error {
+	t, ok := m.target.(*guarded)
+	if !ok {
+		return fmt.Errorf("%w: sqllock's own tables are migrated under a lock that ends with its connection", dialect.ErrUnsupported)
+	}
+	db, done, err := t.open()
+	if err != nil {
+		return err
+	}
+	o, err := t.options(ctx, db, m.options)
+	if err == nil {
+		err = f(t.engine.Dialect(db), o)
+	}
+	return errors.Join(err, done())
+}
