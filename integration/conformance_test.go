@@ -20,11 +20,19 @@ func TestConformance(t *testing.T) {
 
 func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 	t.Helper()
+	return harnessThrough(t, s, func(_ *testing.T, url string) string { return url })
+}
+
+// harnessThrough is a harness on databases that are reached in that way.
+func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, url string) string) dialecttest.Harness {
+	t.Helper()
 	url := s.Database(t)
-	target := connect(t, url)
-	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
+	direct := connect(t, url)
+	if err := migrations.Up(t.Context(), direct.DB, direct.Migrations); err != nil {
 		t.Fatal(err)
 	}
+	url = through(t, url)
+	target := connect(t, url)
 	h := dialecttest.Harness{
 		Dialect: target.Dialect,
 		DB:      target.DB,
@@ -46,6 +54,7 @@ func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 // powers are what each engine has beyond leases.
 var powers = map[string]dialecttest.Powers{
 	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"mysql":    {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
 }
 
 // enders are queries for the statements that end all connections to the database but the one that asks.

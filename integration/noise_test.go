@@ -21,8 +21,8 @@ var noise = map[string]*regexp.Regexp{
 	"mysql":    regexp.MustCompile(`\[ERROR\]`),
 }
 
-// Many processes fight over few locks, which are taken, waited for, released, run out, reaped and purged: to the
-// server that is ordinary work, and it finds nothing to complain of in its log.
+// Many processes fight over few locks of every kind, which are taken, waited for, released, run out, reaped and purged:
+// to the server that is ordinary work, and it finds nothing to complain of in its log.
 func TestNoNoise(t *testing.T) {
 	eachPrivate(t, func(t *testing.T, engine string) {
 		server := servers.Private(t, engine)
@@ -46,6 +46,7 @@ func TestNoNoise(t *testing.T) {
 		}
 		c.finish(t)
 		c.book.prove(t, target.DB)
+		crowd(t, target, c.workers...)
 		for _, line := range noisy(t, server, target, before) {
 			t.Errorf("in the server's log: %s", line)
 		}

@@ -46,31 +46,32 @@ func (w *worker) count(ctx context.Context, args countArgs) (any, error) {
 	}
 }
 
+// countAll lets all workers count at the same time.
+func countAll(t testing.TB, workers []*process, args countArgs) {
+	t.Helper()
+	var answers []<-chan message
+	for _, p := range workers {
+		answer, err := p.send("count", args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, answer)
+	}
+	for i, p := range workers {
+		if _, err := hear[any](p, "count", answers[i], patience); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Processes and their goroutines compete for one session lock.
 func TestSessionContention(t *testing.T) {
-	const processes, routines = 4, 4
-	each := int(lasting(10, 100))
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
-		target := connect(t, url)
-		execute(t, target, "CREATE TABLE counter (n INT NOT NULL)", "INSERT INTO counter VALUES (0)")
 		var workers []*process
-		var answers []<-chan message
-		for i := range processes {
-			p := start(t, setup{URL: url, Holder: fmt.Sprint("worker ", i), ReapEvery: -1}, nil)
-			answer, err := p.send("count", countArgs{Name: "counter", Routines: routines, Each: each})
-			if err != nil {
-				t.Fatal(err)
-			}
-			workers, answers = append(workers, p), append(answers, answer)
+		for i := range 4 {
+			workers = append(workers, start(t, setup{URL: url, Holder: fmt.Sprint("worker ", i), ReapEvery: -1}, nil))
 		}
-		for i, p := range workers {
-			if _, err := hear[any](p, "count", answers[i], patience); err != nil {
-				t.Error(err)
-			}
-		}
-		if n := scan[int](t, target, "SELECT n FROM counter"); n != processes*routines*each {
-			t.Errorf("%d additions of %d are there", n, processes*routines*each)
-		}
+		crowd(t, connect(t, url), workers...)
 	})
 }

@@ -16,7 +16,11 @@ func newDialect(url string, db *sql.DB) dialect.Dialect {
 	case strings.HasPrefix(url, "postgres"):
 		return postgres.New(db)
 	case strings.HasPrefix(url, "mysql"):
-		return mysql.New(db)
+		connector, err := mysql.Connector(url)
+		if err != nil {
+			panic(err)
+		}
+		return mysql.New(db, mysql.WithConnector(connector))
 	}
 	return sqlite.New(db)
 }

@@ -79,6 +79,12 @@ func (c *Client) competeForLease(ctx context.Context) error {
 
 func (c *Client) checkSessions(ctx context.Context) Finding {
 	f := Finding{What: "session locks", Found: "of two connections that want a lock, one gets it", Verdict: Good}
+	if _, err := c.sessionLocker(); err != nil {
+		return Finding{
+			What: "session locks", Found: "none: " + c.dialect.Name() + " has no such locks", Verdict: Notice,
+			Advice: "use lease locks, which are the default",
+		}
+	}
 	if err := c.competeForSession(ctx); err != nil {
 		f.Found, f.Verdict = err.Error(), Bad
 		f.Advice = "use lease locks, which are the default, instead of Session()"

@@ -11,6 +11,10 @@
 //   - [Lock.Guard] ties the lock to the caller's own transaction: if it answers nil, nobody else gets the lock
 //     before that transaction has ended, however long the process is paused meanwhile.
 //
+// Two more kinds of lock are there for where they fit better: [Session] locks, which the server holds for a connection
+// and lets go when that ends, and transaction locks ([Client.AcquireTx]), which end with the caller's own transaction.
+// What can't be trusted in a place is refused with [ErrUnsupported]; [Client.Check] tells what can.
+//
 // A program makes one [Client] with [New] and shares it:
 //
 //	db, err := sql.Open("pgx", url)

@@ -15,6 +15,10 @@ import (
 // ctx ended first, ErrDeadlock if the server found that transactions wait for each other, ErrUnsupported where the
 // engine can't do it, ErrInvalid.
 //
+// What is read after it under READ COMMITTED, or on MySQL and MariaDB under REPEATABLE READ too if nothing was read in
+// tx before, is what the holder before has committed. On PostgreSQL, a transaction above READ COMMITTED keeps to what
+// it saw when it began to wait: lock first and begin then, with a lease lock, or use READ COMMITTED.
+//
 // Locks of this kind exclude each other alone, not the lease locks and session locks of the same name. On SQLite each
 // of them is the database's write lock, whatever its name.
 func (c *Client) AcquireTx(ctx context.Context, tx *sql.Tx, name string, opts ...Option) error {

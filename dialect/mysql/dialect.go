@@ -20,6 +20,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
@@ -33,17 +34,39 @@ import (
 
 // Dialect serves locks from one MySQL or MariaDB database. It is safe for concurrent use.
 type Dialect struct {
-	db     *sql.DB
-	pool   *pool
-	server atomic.Pointer[flavour] // nil until asked
+	db        *sql.DB
+	pool      *pool
+	connector driver.Connector         // of sessions; nil: there are none
+	server    atomic.Pointer[flavour]  // nil until asked
+	stands    atomic.Pointer[standing] // nil until asked
+	rows      rows
+	proven    atomic.Bool // that a lock of one session keeps another out
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var (
+	_ dialect.Dialect       = (*Dialect)(nil)
+	_ dialect.SessionLocker = (*Dialect)(nil)
+	_ dialect.TxLocker      = (*Dialect)(nil)
+	_ dialect.Checker       = (*Dialect)(nil)
+)
+
+// Option is a setting of New.
+type Option func(*Dialect)
+
+// WithConnector says how connections are made that aren't the pool's. Session locks need it, since a *sql.DB doesn't
+// tell how it connects: pass what Connector answers for the same URL, or the connector that was given to sql.OpenDB.
+func WithConnector(connector driver.Connector) Option {
+	return func(d *Dialect) { d.connector = connector }
+}
 
 // New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
-func New(db *sql.DB) *Dialect {
-	return &Dialect{db: db, pool: &pool{db: db}}
+func New(db *sql.DB, options ...Option) *Dialect {
+	d := &Dialect{db: db, pool: &pool{db: db}}
+	for _, option := range options {
+		option(d)
+	}
+	return d
 }
 
 // Name is "mysql", for MariaDB too.
@@ -101,6 +124,14 @@ func fail(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("mysql: %s: %w", what, err)
+}
+
+// because adds ctx's error where that has ended a call, and the driver says something else.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
 }
 
 // checkText refuses what a server without strict mode would cut and store.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"database/sql"
 	"errors"
 	"math"
 	"strings"
@@ -18,7 +19,9 @@ func TestNilDB(t *testing.T) {
 	}
 }
 
-func TestProbeRefusesOneConnection(t *testing.T) { enginetest.OneConnection(t, New) }
+func TestProbeRefusesOneConnection(t *testing.T) {
+	enginetest.OneConnection(t, func(db *sql.DB) *Dialect { return New(db) })
+}
 
 // A server without strict mode would cut these and go on.
 func TestCheckRequest(t *testing.T) {

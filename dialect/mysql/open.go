@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"net/url"
 	"strings"
 	"time"
@@ -22,6 +23,16 @@ const connectTimeout = 10 * time.Second
 // It doesn't connect: a server that can't be reached, a wrong password and an unknown parameter show at the first
 // use. An error wraps dialect.ErrInvalid and hides the password. The caller closes the *sql.DB.
 func Open(rawURL string) (*sql.DB, error) {
+	connector, err := Connector(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// Connector is how Open connects, for WithConnector: session locks have connections of their own. Its error is like
+// Open's.
+func Connector(rawURL string) (driver.Connector, error) {
 	config, err := parse(rawURL)
 	if err != nil {
 		return nil, err
@@ -30,7 +41,7 @@ func Open(rawURL string) (*sql.DB, error) {
 	if err != nil {
 		return nil, dburl.Invalid(rawURL, "%v", err)
 	}
-	return sql.OpenDB(connector), nil
+	return connector, nil
 }
 
 // parse is the URL's settings, with sqllock's defaults.

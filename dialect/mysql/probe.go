@@ -19,6 +19,8 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 		return dialect.Server{}, fail("probe", err)
 	}
 	d.server.Store(nil) // ask again: the address may have become another server's
+	d.stands.Store(nil)
+	d.proven.Store(false)
 	server, err := d.readServer(ctx)
 	if err == nil {
 		err = d.tryAll(ctx)

@@ -15,11 +15,16 @@ import (
 var files embed.FS
 
 var (
-	sqlVersion = load("version")
-	sqlCluster = load("cluster")
-	sqlSession = load("session")
-	sqlEngines = load("engines")
-	sqlSchema  = load("schema")
+	sqlVersion   = load("version")
+	sqlCluster   = load("cluster")
+	sqlStanding  = load("standing")
+	sqlWhere     = load("where")
+	sqlHolders   = load("holders")
+	sqlVariables = load("variables")
+	sqlPrepared  = load("prepared")
+	sqlSession   = load("session")
+	sqlEngines   = load("engines")
+	sqlSchema    = load("schema")
 
 	sqlCreateLease    = load("create_lease")
 	sqlRenewLease     = load("renew_lease")
@@ -39,6 +44,10 @@ var (
 	sqlLook      = load("look")
 	sqlList      = load("list")
 	sqlIdleLocks = load("idle_locks")
+
+	sqlSeeRow  = load("see_row")
+	sqlAddRow  = load("add_row")
+	sqlLockRow = load("lock_row")
 )
 
 // Statements that don't wait for a row that somebody is at, which each of the two says in its own way.
@@ -46,6 +55,7 @@ var (
 	sqlBuryExpiredLease = choice{mysql: load("bury_expired_lease_mysql"), maria: load("bury_expired_lease_mariadb")}
 	sqlAcquire          = choice{mysql: load("acquire_mysql"), maria: load("acquire_mariadb")}
 	sqlFree             = choice{mysql: load("free_mysql"), maria: load("free_mariadb")}
+	sqlKeepRow          = choice{mysql: load("keep_row_mysql"), maria: load("keep_row_mariadb")}
 	sqlPurgeLock        = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb")}
 )
 

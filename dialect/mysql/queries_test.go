@@ -14,6 +14,8 @@ var statements = []string{
 	sqlLeases,
 	sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard,
 	sqlLook, sqlList, sqlIdleLocks,
+	sqlStanding, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
+	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
 	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
 }

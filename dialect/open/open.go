@@ -5,6 +5,8 @@ package open
 
 import (
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,22 +27,35 @@ type engine struct {
 	schemes    []string
 	also       []string
 	open       func(url string) (*sql.DB, error)
-	dialect    func(db *sql.DB) dialect.Dialect
+	dialect    func(db *sql.DB, url string) (dialect.Dialect, error)
 	migrations *migrations.Engine
 }
 
 // A fifth engine is a line here.
 var engines = []engine{
 	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine},
-	{[]string{"mysql", "mariadb"}, nil, mysql.Open, of(mysql.New), mysqlmigrations.Engine},
+	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine},
 	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
 }
 
-func of[D dialect.Dialect](newDialect func(*sql.DB) D) func(*sql.DB) dialect.Dialect {
-	return func(db *sql.DB) dialect.Dialect { return newDialect(db) }
+func of[D dialect.Dialect](newDialect func(*sql.DB) D) func(*sql.DB, string) (dialect.Dialect, error) {
+	return func(db *sql.DB, _ string) (dialect.Dialect, error) { return newDialect(db), nil }
 }
 
-func ofPostgres(db *sql.DB) dialect.Dialect { return postgres.New(db) }
+// connected is of, for engines whose session locks need connections that aren't the pool's.
+func connected[D dialect.Dialect, Option any](newDialect func(*sql.DB, ...Option) D,
+	connector func(url string) (driver.Connector, error), with func(driver.Connector) Option,
+) func(*sql.DB, string) (dialect.Dialect, error) {
+	return func(db *sql.DB, url string) (dialect.Dialect, error) {
+		c, err := connector(url)
+		if err != nil {
+			return nil, err
+		}
+		return newDialect(db, with(c)), nil
+	}
+}
+
+func ofPostgres(db *sql.DB, _ string) (dialect.Dialect, error) { return postgres.New(db), nil }
 
 // Database is what URL answers.
 type Database struct {
@@ -66,7 +81,11 @@ func URL(url string) (*Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Database{Dialect: e.dialect(db), DB: db, Migrations: e.migrations}, nil
+	d, err := e.dialect(db, url)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Database{Dialect: d, DB: db, Migrations: e.migrations}, nil
 }
 
 // Migrations is the engine of a URL's scheme, among them those that only golang-migrate's command has. Its error

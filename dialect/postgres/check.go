@@ -158,7 +158,7 @@ func (l limits) finding() dialect.Finding {
 
 // checkSessions tries session locks again, whatever an earlier trial has found.
 func (d *Dialect) checkSessions(ctx context.Context) (dialect.Finding, error) {
-	f := dialect.Finding{What: "session locks", Verdict: dialect.Good, Found: "the session stays the same, and a second one is refused the lock"}
+	f := dialect.Finding{What: "sessions", Verdict: dialect.Good, Found: "a connection stays with its process in the server, and a second one is refused its lock"}
 	d.tried.Store(false)
 	s, err := d.openSession(ctx, dialect.SessionOptions{Holder: "sqllock check"})
 	switch {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -77,17 +76,6 @@ func configOf(raw any) *pgx.ConnConfig {
 			return nil
 		}
 	}
-}
-
-// forget looks at the pool again the next time, where the server refused who we are: passwords change.
-func (d *dialer) forget(err error) {
-	var answer interface{ SQLState() string }
-	if !errors.As(err, &answer) || len(answer.SQLState()) != 5 || answer.SQLState()[:2] != "28" {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.learned = nil
 }
 
 // learnWithin is how long Probe waits for a connection of a busy pool to look at.

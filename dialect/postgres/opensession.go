@@ -38,7 +38,6 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	}
 	s, err := dial(ctx, connector)
 	if err != nil {
-		d.dialer.forget(err)
 		return nil, err
 	}
 	if !d.tried.Load() {

@@ -118,12 +118,14 @@ func (s *session) Ping(ctx context.Context) error {
 // Close ends the connection.
 func (s *session) Close() error { return fail("close session", s.conn.Close()) }
 
-// same is an error unless that is the process in the server that the session was opened with.
+// same is an error unless that is the process in the server that the session was opened with. It is no ErrUnsupported,
+// after which nothing would have happened: something has, in a session of somebody else's.
 func (s *session) same(pid int64) error {
 	if pid == s.pid {
 		return nil
 	}
-	return fmt.Errorf("process %d of the server answers, and not %d, which the session began with: %w", pid, s.pid, errPooler)
+	return fmt.Errorf("process %d of the server answers and not %d, which the session began with, so its locks are lost: "+
+		"has a pooler in transaction mode come between? use lease locks there", pid, s.pid)
 }
 
 // within runs a statement until ctx ends or the session is closed.

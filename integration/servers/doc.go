@@ -7,8 +7,12 @@
 //  3. binaries installed on this machine (see make deps), run as private instances: a data directory of their own, a
 //     free port on the loopback interface, a user without rights. They can't outlive the test process. Linux only.
 //
+// PgBouncer comes from this machine only (make deps).
+//
 // Where none does, the test is skipped with a line on stderr that says what to install, or fails if
 // SQLLOCK_TEST_REQUIRE names the engine.
+//
+// A cluster of three MariaDB nodes, "galera", is had in the third way only, by [Cluster].
 //
 // # Environment
 //

@@ -15,6 +15,7 @@ import (
 type engine struct {
 	name     string
 	embedded bool // no server at all, and none of what follows
+	nodes    int  // of a cluster; 0 for a server by itself
 
 	scheme    string // of its URLs
 	open      func(*url.URL) (*sql.DB, error)
@@ -34,7 +35,7 @@ type program struct {
 	ready   string                 // what it logs when it takes connections
 	init    func(dir string) error // makes the data directory dir/data
 	command func(dir string, port int, durable bool) []string
-	bin     string // PostgreSQL: where pg_basebackup is
+	bin     string // PostgreSQL: where pg_basebackup is; Galera: where its scripts are
 }
 
 // lookup finds the engine of that name.
@@ -46,11 +47,13 @@ func lookup(name string) (*engine, error) {
 		return mysql(), nil
 	case "mariadb":
 		return mariadb(), nil
+	case "galera":
+		return galera(), nil
 	}
 	if major, ok := strings.CutPrefix(name, "postgres"); ok && slices.Contains([]string{"14", "15", "16", "17", "18", "19"}, major) {
 		return postgres(major), nil
 	}
-	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(Engines, ", "))
+	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(slices.Concat(Engines, installed), ", "))
 }
 
 // env is the name of the engine's variable in the environment: SQLLOCK_TEST_MYSQL_URL.

@@ -34,6 +34,9 @@ func Private(t testing.TB, engine string, options ...Option) *Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if e.nodes > 0 {
+		t.Fatalf("servers.Private: %s is a cluster: see Cluster", engine)
+	}
 	if e.embedded {
 		t.Fatalf("servers.Private: %s runs inside the test's process: there is no server to kill or stop", engine)
 	}

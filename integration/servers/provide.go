@@ -28,6 +28,9 @@ func provide(name string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.nodes > 0 {
+		return nil, fmt.Errorf("%s is a cluster: a test has one of its own, by servers.Cluster", name)
+	}
 	if e.embedded {
 		return &Server{Engine: name, Provider: "embedded", engine: e}, nil
 	}
@@ -94,8 +97,11 @@ func missing(t testing.TB, name string, err error) {
 	case !errors.Is(err, errAbsent):
 		t.Fatalf("%s: %v", name, err)
 	}
-	skip(t, fmt.Sprintf("%s is not tested: run make deps as root on Debian, or start Docker, or set SQLLOCK_TEST_%s_URL\n%v",
-		name, strings.ToUpper(name), err))
+	otherwise := fmt.Sprintf(", or start Docker, or set SQLLOCK_TEST_%s_URL", strings.ToUpper(name))
+	if slices.Contains(installed, name) {
+		otherwise = ""
+	}
+	skip(t, fmt.Sprintf("%s is not tested: run make deps as root on Debian%s\n%v", name, otherwise, err))
 }
 
 var loud io.Writer = os.Stderr
@@ -118,7 +124,7 @@ func required(list, name string) (bool, error) {
 	names := strings.Split(list, ",")
 	for i, n := range names {
 		names[i] = strings.TrimSpace(n)
-		if _, err := lookup(names[i]); err != nil {
+		if _, err := lookup(names[i]); err != nil && !slices.Contains(installed, names[i]) {
 			return false, fmt.Errorf("SQLLOCK_TEST_REQUIRE: %w", err)
 		}
 	}

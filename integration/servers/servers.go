@@ -11,6 +11,9 @@ import (
 // "postgres19" too, if such a server is installed.
 var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb"}
 
+// installed are servers that tests start beside those of an engine, and that are had in one way only.
+var installed = []string{"pgbouncer"}
+
 // Server is a server that all tests of this process share: leave its settings alone, or use Private.
 // Its methods are safe for concurrent use.
 type Server struct {

@@ -6,6 +6,7 @@ FROM (SELECT name, slot
       WHERE name = ? AND slot = ?
         AND lease_id IS NULL
         AND free_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND
+        AND (slot >= 0 OR free_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR)
         AND fence < TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6))
       LIMIT 1
       FOR UPDATE SKIP LOCKED) AS idle

@@ -1,0 +1,206 @@
+package mysql
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
+)
+
+// Check tells what this server is, tries which kinds of lock it can serve, and names settings that may surprise. It
+// opens two sessions and writes a lease that it rolls back.
+func (d *Dialect) Check(ctx context.Context) ([]dialect.Finding, error) {
+	findings, err := d.check(ctx)
+	return findings, fail("check", err)
+}
+
+func (d *Dialect) check(ctx context.Context) ([]dialect.Finding, error) {
+	if err := dialect.CheckDB(d.db); err != nil {
+		return nil, err
+	}
+	version, err := one(ctx, d.db, engine.One[string], sqlVersion)
+	if err != nil {
+		return nil, err
+	}
+	v, err := readVariables(ctx, d.db)
+	if err != nil {
+		return nil, err
+	}
+	server := product(version, v["version_comment"])
+	findings := []dialect.Finding{finding("server", server.Product+" "+server.Version, "", checkVersion(server))}
+	for _, look := range []func(context.Context, variables) (dialect.Finding, error){
+		d.checkWrites, d.checkCluster, d.checkSession, d.checkTx, d.checkClock, d.checkAffected,
+	} {
+		f, err := look(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, f)
+	}
+	return append(findings, v.findings(d.db.Stats().MaxOpenConnections)...), nil
+}
+
+// finding is Bad where there is an error that says what can't be had, a Notice where there is advice, else Good.
+func finding(what, found, advice string, bad error) dialect.Finding {
+	f := dialect.Finding{What: what, Found: found, Verdict: dialect.Good, Advice: advice}
+	switch {
+	case bad != nil:
+		f.Verdict, f.Advice = dialect.Bad, bad.Error()
+	case advice != "":
+		f.Verdict = dialect.Notice
+	}
+	return f
+}
+
+func (d *Dialect) checkWrites(_ context.Context, v variables) (dialect.Finding, error) {
+	for _, name := range []string{"read_only", "super_read_only", "innodb_read_only"} {
+		if value := v[name]; value != "" && !off(value) {
+			return finding("takes writes", "no: "+name+" is "+value, "", fmt.Errorf("%w; connect to the primary", errReadOnly)), nil
+		}
+	}
+	return finding("takes writes", "yes", "", nil), nil
+}
+
+func (d *Dialect) checkCluster(ctx context.Context, _ variables) (dialect.Finding, error) {
+	d.stands.Store(nil) // look again
+	stands, err := d.standing(ctx)
+	if stands.cluster == "" {
+		return finding("cluster", "none in which others take writes", "", nil), err
+	}
+	return finding("cluster", stands.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
+}
+
+func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Finding, error) {
+	d.proven.Store(false) // look again
+	s, err := d.openSession(ctx, dialect.SessionOptions{Holder: "sqllock check"})
+	if ctx.Err() != nil {
+		return dialect.Finding{}, err
+	}
+	if err != nil {
+		return finding("session locks", "refused", "", err), nil
+	}
+	return finding("session locks", "GET_LOCK, one connection keeps another out", "", nil), s.Close()
+}
+
+func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, error) {
+	stands, err := d.standing(ctx)
+	if refused := stands.check("a row lock"); refused != nil {
+		return finding("transaction locks", "refused", "", refused), err
+	}
+	advice := ""
+	if stands.rollsBack {
+		advice = "innodb_rollback_on_timeout is on: a row-lock wait longer than innodb_lock_wait_timeout rolls the whole " +
+			"transaction back, those in AcquireTx apart, which end before"
+	}
+	return finding("transaction locks", "row locks", advice, nil), err
+}
+
+// checkClock reads the clock until it has moved a few times.
+func (d *Dialect) checkClock(ctx context.Context, _ variables) (dialect.Finding, error) {
+	least, last := time.Second, int64(0)
+	for range 10 {
+		now, err := one(ctx, d.db, engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
+		if err != nil {
+			return dialect.Finding{}, err
+		}
+		for unit := time.Second; unit >= time.Microsecond; unit /= 10 {
+			if now != last && now*int64(time.Microsecond)%int64(unit) == 0 {
+				least = min(least, unit)
+				break
+			}
+		}
+		last = now
+	}
+	advice := ""
+	if least > time.Millisecond {
+		advice = "durations below that are kept, but not measured; is there a proxy that cuts fractions?"
+	}
+	return finding("clock resolution", least.String(), advice, nil), nil
+}
+
+// checkAffected finds out which rows an UPDATE counts. The statements are written so that either will do.
+func (d *Dialect) checkAffected(ctx context.Context, _ variables) (dialect.Finding, error) {
+	const what = "affected rows"
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return dialect.Finding{}, err
+	}
+	defer tx.Rollback()
+	id := rand.Text()
+	if err = createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock check", TTL: time.Hour}); err != nil {
+		return finding(what, "can't be told", "", d.explain(err)), ctx.Err()
+	}
+	n, err := engine.Exec(ctx, tx, "UPDATE sqllock_leases SET holder = holder WHERE id = ?", id)
+	found := "counts what was changed"
+	if n == 1 {
+		found = "counts what was found (clientFoundRows)"
+	}
+	return finding(what, found, "", nil), err
+}
+
+// variables are the server's, as a session of the pool has them.
+type variables map[string]string
+
+func readVariables(ctx context.Context, s engine.Session) (variables, error) {
+	v := make(variables)
+	for _, text := range []string{sqlVariables, sqlPrepared} {
+		_, err := engine.Query(ctx, s, func(rows *sql.Rows, _ *struct{}) error {
+			var name, value string
+			err := rows.Scan(&name, &value)
+			v[name] = value
+			return err
+		}, text)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// number is a variable's, or what to take where it isn't one.
+func (v variables) number(name string, otherwise int) int {
+	n, err := strconv.Atoi(v[name])
+	if err != nil {
+		return otherwise
+	}
+	return n
+}
+
+// findings are those that variables alone tell.
+func (v variables) findings(connections int) []dialect.Finding {
+	isolation := cmp.Or(v["transaction_isolation"], v["tx_isolation"])
+	var advice [4]string
+	if strings.Contains(isolation, "UNCOMMITTED") {
+		advice[0] = "locks hold, but lists of them show what isn't committed yet"
+	}
+	if idle := v.number("wait_timeout", 28_800); idle < 60 {
+		advice[1] = "the server ends idle connections of the pool early: SetConnMaxIdleTime to less than that"
+	}
+	logged := v["binlog_format"]
+	if off(v["log_bin"]) {
+		logged = "no binary log"
+	} else if logged == "STATEMENT" {
+		advice[2] = "the server complains in its log about SKIP LOCKED: set binlog_format to ROW or MIXED"
+	}
+	prepared, most := v.number("Prepared_stmt_count", 0), v.number("max_prepared_stmt_count", 16_382)
+	if need := perConnection * max(connections, 10); most-prepared < need {
+		advice[3] = fmt.Sprintf("this pool keeps up to %d prepared, %d on each connection: raise it, or SetMaxOpenConns to less",
+			need, perConnection)
+	}
+	return []dialect.Finding{
+		finding("default isolation level", strings.ToLower(strings.ReplaceAll(isolation, "-", " ")), advice[0], nil),
+		finding("wait_timeout", v["wait_timeout"]+" s", advice[1], nil),
+		finding("binary log", logged, advice[2], nil),
+		finding("max_prepared_stmt_count", fmt.Sprintf("%d, of which %d are in use", most, prepared), advice[3], nil),
+	}
+}
+
+// perConnection is how many statements a connection of the pool keeps prepared.
+const perConnection = 20

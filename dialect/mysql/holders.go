@@ -1,0 +1,109 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
+)
+
+// HeldBy asks which connection has the lock, and of the server's list of connections whose that is: "app-1
+// (app@10.0.0.7:51234, connection 42)". The name stands in a variable of that session, which MySQL shows to those who may
+// read its performance_schema; the list, to those who are the same user or have PROCESS. The least is "connection 42".
+func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
+	holders, err := s.heldBy(ctx, locks)
+	return holders, fail("see who holds a lock", because(ctx, err))
+}
+
+func (s *session) heldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
+	ids, err := s.each(ctx, "IS_USED_LOCK('%s')", locks)
+	if err != nil {
+		return nil, err
+	}
+	holders, held := make([]dialect.SessionHolder, len(locks)), false
+	for _, id := range ids {
+		held = held || id.Valid
+	}
+	if !held {
+		return holders, nil
+	}
+	ctx, done := s.conn.Within(ctx)
+	defer done()
+	from, err := seen(ctx, s.conn, scanConnection, "SHOW PROCESSLIST")
+	if err != nil {
+		return nil, err
+	}
+	self, err := seen(ctx, s.conn, scanVariables, sqlHolders)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if id.Valid {
+			holders[i] = dialect.SessionHolder{Holder: describe(id.Int64, from[id.Int64].text, self[id.Int64].text), Since: self[id.Int64].since}
+		}
+	}
+	return holders, nil
+}
+
+func describe(id int64, from, self string) string {
+	if from != "" {
+		from += ", "
+	}
+	if self == "" {
+		return fmt.Sprintf("%sconnection %d", from, id)
+	}
+	return fmt.Sprintf("%s (%sconnection %d)", self, from, id)
+}
+
+// client is what there is to be seen of a connection.
+type client struct {
+	id    int64
+	text  string
+	since time.Time
+}
+
+// seen asks for all connections that can be seen. That the server refuses is as if there were none.
+func seen(ctx context.Context, s engine.Session, scan func(*sql.Rows, *client) error, text string) (map[int64]client, error) {
+	clients, err := engine.Query(ctx, s, scan, text)
+	if _, refused := errors.AsType[*mysql.MySQLError](err); err != nil && !refused {
+		return nil, err
+	}
+	byID := make(map[int64]client, len(clients))
+	for _, c := range clients {
+		byID[c.id] = c
+	}
+	return byID, nil
+}
+
+// scanConnection reads the first columns of SHOW PROCESSLIST: how many follow depends on the server.
+func scanConnection(rows *sql.Rows, c *client) error {
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	var user, host sql.NullString
+	into := []any{&c.id, &user, &host}
+	for len(into) < len(columns) {
+		into = append(into, new(any))
+	}
+	err = rows.Scan(into...)
+	c.text = user.String + "@" + host.String
+	return err
+}
+
+func scanVariables(rows *sql.Rows, c *client) error {
+	var since sql.NullInt64
+	var holder sql.NullString
+	err := rows.Scan(&c.id, &holder, &since)
+	c.text = holder.String
+	if since.Valid {
+		c.since = time.UnixMicro(since.Int64).UTC()
+	}
+	return err
+}

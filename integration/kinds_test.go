@@ -1,0 +1,118 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// kind is a kind of lock, as the trials of what it promises take it.
+type kind struct {
+	name    string
+	tx      bool             // it is the caller's transaction's
+	context bool             // its loss is told
+	opts    []sqllock.Option // for Acquire
+}
+
+var kinds = []kind{
+	{name: "lease", context: true},
+	{name: "session", context: true, opts: []sqllock.Option{sqllock.Session()}},
+	{name: "transaction", tx: true},
+}
+
+// trial is one kind of lock on one engine, put to a test.
+type trial struct {
+	*testing.T
+	server *servers.Server
+	kind   kind
+	url    string
+	name   string // of the lock
+}
+
+var readmeLock sync.Mutex
+
+func (tr *trial) client(holder string) *sqllock.Client {
+	tr.Helper()
+	return client(tr, connect(tr, tr.url), sqllock.Options{Holder: holder, TTL: crashTTL, KeepAlive: keepAlive})
+}
+
+// get takes the lock, and answers how to let it go.
+func (tr *trial) get(ctx context.Context, c *sqllock.Client, wait bool, opts []sqllock.Option) (release func(), err error) {
+	tr.Helper()
+	if tr.kind.tx {
+		return tr.getTx(ctx, c, wait, opts)
+	}
+	acquire := c.TryAcquire
+	if wait {
+		acquire = c.Acquire
+	}
+	lock, err := acquire(ctx, tr.name, append(opts, tr.kind.opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	return func() { mustRelease(tr, lock) }, nil
+}
+
+func (tr *trial) getTx(ctx context.Context, c *sqllock.Client, wait bool, opts []sqllock.Option) (release func(), err error) {
+	tx, err := connect(tr, tr.url).DB.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return nil, err
+	}
+	acquire := c.TryAcquireTx
+	if wait {
+		acquire = c.AcquireTx
+	}
+	if err := acquire(ctx, tx, tr.name, opts...); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return func() { _ = tx.Commit() }, nil
+}
+
+func (tr *trial) try(c *sqllock.Client, opts ...sqllock.Option) (release func(), err error) {
+	tr.Helper()
+	return tr.get(tr.Context(), c, false, opts)
+}
+
+func (tr *trial) acquire(ctx context.Context, c *sqllock.Client) (release func(), err error) {
+	tr.Helper()
+	return tr.get(ctx, c, true, nil)
+}
+
+// take waits for a lock that must come.
+func (tr *trial) take(c *sqllock.Client) (release func()) {
+	tr.Helper()
+	ctx, cancel := context.WithTimeout(tr.Context(), patience)
+	defer cancel()
+	release, err := tr.acquire(ctx, c)
+	if err != nil {
+		tr.Fatal(err)
+	}
+	return release
+}
+
+type kindArgs struct{ Kind, Name string }
+
+var _ = handle("holdKind", (*worker).holdKind)
+
+// holdKind takes a lock and keeps it.
+func (w *worker) holdKind(ctx context.Context, args kindArgs) (any, error) {
+	for _, k := range kinds {
+		if k.name != args.Kind {
+			continue
+		}
+		if !k.tx {
+			_, err := w.locks.Acquire(ctx, args.Name, k.opts...)
+			return nil, err
+		}
+		tx, err := w.target.DB.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		return nil, w.locks.AcquireTx(ctx, tx, args.Name)
+	}
+	return nil, errors.New("there is no lock of kind " + args.Kind)
+}

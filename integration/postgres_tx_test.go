@@ -1,0 +1,107 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// fingerprint is what a transaction's session is set to.
+func (pg *pgBench) fingerprint(tx *sql.Tx) (settings string) {
+	pg.Helper()
+	pg.must(tx.QueryRowContext(pg.Context(),
+		"SELECT string_agg(name || '=' || setting, ',' ORDER BY name) FROM pg_settings").Scan(&settings))
+	return settings
+}
+
+// No setting of the caller's transaction is changed by a lock, however it went.
+func TestPostgresTxLockLeavesSettings(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		a, err := pg.db.BeginTx(t.Context(), nil)
+		pg.must(err)
+		defer a.Rollback()
+		b, err := pg.db.BeginTx(t.Context(), nil)
+		pg.must(err)
+		defer b.Rollback()
+		before := pg.fingerprint(b)
+		lock := func(tx *sql.Tx, name string, wait, want bool) {
+			t.Helper()
+			got, err := pg.d.LockTx(t.Context(), tx, dialect.ServerLock{Name: name}, wait)
+			if err != nil || got != want {
+				t.Fatalf("LockTx(%q) answered %t, %v", name, got, err)
+			}
+		}
+		lock(a, "busy", false, true)
+		lock(b, "busy", false, false)
+		lock(b, "free", true, true)
+		waited := make(chan error, 1)
+		go func() {
+			_, err := pg.d.LockTx(t.Context(), b, dialect.ServerLock{Name: "busy"}, true)
+			waited <- err
+		}()
+		pg.awaitBlocked()
+		pg.must(a.Commit())
+		pg.must(<-waited)
+		if after := pg.fingerprint(b); after != before {
+			t.Errorf("before: %s\nafter: %s", before, after)
+		}
+		pg.must(b.Commit())
+	})
+}
+
+// A waiter whose caller has gone doesn't get the lock later: the server is told to forget it.
+func TestPostgresTxLockGivenUp(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		a, err := pg.db.BeginTx(t.Context(), nil)
+		pg.must(err)
+		defer a.Rollback()
+		lock := dialect.ServerLock{Name: "busy"}
+		_, err = pg.d.LockTx(t.Context(), a, lock, false)
+		pg.must(err)
+		for range 5 {
+			b, err := pg.db.BeginTx(t.Context(), nil)
+			pg.must(err)
+			ctx, cancel := context.WithCancel(t.Context())
+			waited := make(chan error, 1)
+			go func() {
+				_, err := pg.d.LockTx(ctx, b, lock, true)
+				waited <- err
+			}()
+			pg.awaitBlocked()
+			cancel()
+			if err := <-waited; !errors.Is(err, context.Canceled) {
+				t.Errorf("LockTx: %v", err)
+			}
+			b.Rollback()
+			pg.await("nobody waits", `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock')`)
+		}
+	})
+}
+
+// The server's own limits end a wait, as an error that says so and holds nothing.
+func TestPostgresTxLockTimesOut(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+		a, err := pg.db.BeginTx(t.Context(), nil)
+		pg.must(err)
+		defer a.Rollback()
+		lock := dialect.ServerLock{Name: "busy"}
+		_, err = pg.d.LockTx(t.Context(), a, lock, false)
+		pg.must(err)
+		for _, limit := range []string{"lock_timeout=50ms", "statement_timeout=50ms"} {
+			db := pg.open(limit)
+			b, err := db.BeginTx(t.Context(), nil)
+			pg.must(err)
+			started := time.Now()
+			got, err := pg.d.LockTx(t.Context(), b, lock, true)
+			if got || err == nil || errors.Is(err, dialect.ErrDeadlock) || pg.d.Classify(err) != dialect.Transient {
+				t.Errorf("%s: LockTx answered %t, %v (class %s) after %s", limit, got, err, pg.d.Classify(err), time.Since(started))
+			}
+			pg.must(b.Rollback())
+		}
+	})
+}
