@@ -404,7 +404,9 @@ func TestMigrateRun(t *testing.T) {
 		for range 10 {
 			one := b.open()
 			group.Go(func() {
-				done, err := migrations.Run(b.Context(), one.DB, one.Migrations, source, &migrations.Options{LockTimeout: patience})
+				done, err := migrations.Run(b.Context(), one.DB, one.Migrations, source, &migrations.Options{
+					LockTimeout: patience, Dialect: one.Dialect,
+				})
 				if err != nil {
 					b.Error(err)
 				}
@@ -456,7 +458,7 @@ func TestMigrateRunLosesTheLock(t *testing.T) {
 				source[name] = &fstest.MapFile{Data: []byte(text)}
 			}
 			m, err := migrations.NewApplication(b.DB, b.Migrations, source, &migrations.Options{
-				Lock: kind, LockTTL: time.Second,
+				Lock: kind, LockTTL: time.Second, Dialect: b.Dialect,
 				Progress: func(step migrations.Step) {
 					if step.Version == 2 {
 						loseLock(b, kind)

@@ -55,10 +55,10 @@ type Engine struct {
 	// Statements are those of Driver's own lock; zero where it sends none.
 	Statements LockStatements
 
-	// Dialect takes locks in db, under which the application's migrations are applied: see Run. Open is an *sql.DB for it,
-	// of a URL as MigrateURL takes it.
+	// Dialect takes locks in db, under which the application's migrations are applied: see Run. Open makes both, of a URL as
+	// MigrateURL takes it.
 	Dialect func(db *sql.DB) dialect.Dialect
-	Open    func(url string) (*sql.DB, error)
+	Open    func(url string) (*sql.DB, dialect.Dialect, error)
 
 	// Scope is a query for what tells tables of one name in a database apart: its schema. Empty where nothing does.
 	Scope string

@@ -21,15 +21,28 @@ type place struct {
 	url    string
 }
 
-// open is a pool on it, and what to do when it is no longer needed.
-func (p place) open() (db *sql.DB, done func() error, err error) {
-	if p.db != nil {
-		return p.db, func() error { return nil }, nil
+// opened is a pool, and what takes locks in it.
+type opened struct {
+	db      *sql.DB
+	dialect dialect.Dialect
+	close   func() error
+}
+
+func (p place) open(options Options) (o opened, err error) {
+	o = opened{db: p.db, close: func() error { return nil }}
+	if p.db == nil {
+		if o.db, o.dialect, err = p.engine.Open(p.url); err != nil {
+			return o, err
+		}
+		o.close = o.db.Close
 	}
-	if db, err = p.engine.Open(p.url); err != nil {
-		return nil, nil, err
+	if o.dialect == nil {
+		o.dialect = p.engine.Dialect(o.db)
 	}
-	return db, db.Close, nil
+	if options.Dialect != nil {
+		o.dialect = options.Dialect
+	}
+	return o, nil
 }
 
 // guarded is a target that is locked before anything is asked of it: golang-migrate's driver is opened, and the version
@@ -44,13 +57,13 @@ func (t *guarded) locked(ctx context.Context, options Options, f func(session) e
 		return t.target.locked(ctx, options, f)
 	}
 	begun := time.Now()
-	db, done, err := t.open()
+	place, err := t.open(options)
 	if err != nil {
 		return err
 	}
-	held, err := t.take(ctx, db, options)
+	held, err := t.take(ctx, place, options)
 	if err != nil {
-		return errors.Join(err, done())
+		return errors.Join(err, place.close())
 	}
 	waited := time.Since(begun)
 	if options.Locked != nil {
@@ -65,7 +78,7 @@ func (t *guarded) locked(ctx context.Context, options Options, f func(session) e
 		logger(options).Warn("sqllock: the migration lock was lost, or its release couldn't be confirmed, after the last migration",
 			"err", released)
 	}
-	return errors.Join(err, done())
+	return errors.Join(err, place.close())
 }
 
 // under does f with the lock held. If it is lost, that ends the waiting for anything else.
@@ -80,12 +93,12 @@ func (t *guarded) under(ctx context.Context, held *lock.Held, options Options, f
 }
 
 // take waits for the lock, no longer than the lock timeout.
-func (t *guarded) take(ctx context.Context, db *sql.DB, options Options) (*lock.Held, error) {
-	o, err := t.options(ctx, db, options)
+func (t *guarded) take(ctx context.Context, place opened, options Options) (*lock.Held, error) {
+	o, err := t.options(ctx, place.db, options)
 	if err != nil {
 		return nil, err
 	}
-	held, err := lock.Take(ctx, t.engine.Dialect(db), o)
+	held, err := lock.Take(ctx, place.dialect, o)
 	timeout, isTimeout := errors.AsType[*lock.TimeoutError](err)
 	switch {
 	case err == nil:
@@ -93,7 +106,7 @@ func (t *guarded) take(ctx context.Context, db *sql.DB, options Options) (*lock.
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("stopped before anything was changed: %w", err)
 	case isTimeout:
-		return nil, &LockTimeoutError{Timeout: timeout.Timeout, Held: timeout.Held, Err: timeout.Err}
+		return nil, &LockTimeoutError{Timeout: options.LockTimeout, Held: timeout.Held, Err: timeout.Err}
 	}
 	return nil, err
 }
@@ -144,59 +157,9 @@ func (t *guarded) lockName(ctx context.Context, conn *sql.Conn, options Options)
 	return "migrations of " + table, nil
 }
 
-// prepare makes sqllock's own tables, which a lease needs, if they are missing or old. A newer version is left to who asks
-// for the lease.
-func prepare(db *sql.DB, engine *Engine, options Options, begun time.Time) func(context.Context) error {
-	return func(ctx context.Context) error {
-		at, dirty, err := Version(ctx, db, engine)
-		if err != nil || !dirty && at >= engine.Latest() {
-			return err
-		}
-		m, err := New(db, engine, &Options{LockTimeout: max(options.LockTimeout-time.Since(begun), 1)})
-		if err != nil {
-			return err
-		}
-		if _, err := m.Up(ctx, All); err != nil {
-			return fmt.Errorf("making sqllock's tables, which a lease needs: %w", err)
-		}
-		return nil
-	}
-}
-
 func logger(options Options) *slog.Logger {
 	if options.Logger == nil {
 		return slog.Default()
 	}
 	return options.Logger
-}
-
-// Holders tells who holds the migration lock: nobody, mostly one. It waits for nobody. Only the application's migrations
-// have such a lock: else it is a dialect.ErrUnsupported.
-func (m *Migrator) Holders(ctx context.Context) (holders []lock.Holder, err error) {
-	err = m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error {
-		holders, err = lock.Look(ctx, d, o)
-		return err
-	})
-	return holders, err
-}
-
-// Break takes the migration lock away from a holder of a lease: see lock.Break.
-func (m *Migrator) Break(ctx context.Context, holder lock.Holder) error {
-	return m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error { return lock.Break(ctx, d, o, holder) })
-}
-
-func (m *Migrator) atLock(ctx context.Context, f func(dialect.Dialect, *lock.Options) error) error {
-	t, ok := m.target.(*guarded)
-	if !ok {
-		return fmt.Errorf("%w: sqllock's own tables are migrated under a lock that ends with its connection", dialect.ErrUnsupported)
-	}
-	db, done, err := t.open()
-	if err != nil {
-		return err
-	}
-	o, err := t.options(ctx, db, m.options)
-	if err == nil {
-		err = f(t.engine.Dialect(db), o)
-	}
-	return errors.Join(err, done())
 }

@@ -63,6 +63,11 @@ type Options struct {
 	// golang-migrate's own, and none on SQLite.
 	Lock lock.Kind
 
+	// Dialect takes the lock in place of the engine's own, in the same database. Where an *sql.DB doesn't tell how it connects,
+	// session locks need one that knows: mysql.New(db, mysql.WithConnector(connector)), and postgres.New likewise with a
+	// driver that isn't pgx. Application knows by its URL.
+	Dialect dialect.Dialect
+
 	// LockTTL is how long the lock stays taken after a holder that isn't there any more: lock.DefaultTTL if zero. On SQLite it
 	// must be longer than the longest migration takes: see lock.Options.
 	LockTTL time.Duration

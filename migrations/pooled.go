@@ -54,12 +54,12 @@ func (t *pooled) locked(ctx context.Context, options Options, f func(session) er
 // on opens golang-migrate's driver on a connection and calls f. Where either finds golang-migrate's lock held, by a process
 // that isn't ours then, both are tried again: f must have done nothing.
 func (t *pooled) on(ctx context.Context, options Options, terms terms, f func(database.Driver) error) error {
-	db, done, err := t.open()
+	place, err := t.open(options)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = done() }()
-	conn, err := connect(ctx, db)
+	defer func() { _ = place.close() }()
+	conn, err := connect(ctx, place.db)
 	if err != nil {
 		return err
 	}

@@ -116,12 +116,17 @@ func position(err error, text string) (line, column int) {
 }
 
 // openURL is a pool for locks with all that a URL for migrateURL says, golang-migrate's own parameters left out.
-func openURL(raw string) (*sql.DB, error) {
+func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
 	rest, settings := dburl.CutMigrate(raw)
 	if err := registerTLS(rest, settings); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return mysql.Open(rest)
+	connector, err := mysql.Connector(rest)
+	if err != nil {
+		return nil, nil, err
+	}
+	db := sql.OpenDB(connector)
+	return db, mysql.New(db, mysql.WithConnector(connector)), nil
 }
 
 // migrateURL is the URL in the form that go-sql-driver parses.

@@ -9,21 +9,22 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 	pgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/internal/dburl"
 )
 
 // openURL is a pool with all that a URL for migrateURL says, golang-migrate's own parameters left out. Statements aren't
 // prepared unless it says so: behind a pooler in transaction mode the next one goes to a server that doesn't know them.
-func openURL(raw string) (*sql.DB, error) {
+func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
 	rest, _ := dburl.CutMigrate(raw)
 	migrate, err := migrateURL(rest)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	u, err := url.Parse(migrate)
 	if err != nil {
-		return nil, dburl.Unparsable(raw)
+		return nil, nil, dburl.Unparsable(raw)
 	}
 	u.Scheme = "postgres"
 	query := u.Query()
@@ -31,7 +32,8 @@ func openURL(raw string) (*sql.DB, error) {
 		query.Set("default_query_exec_mode", "exec")
 	}
 	u.RawQuery = query.Encode()
-	return postgres.Open(u.String())
+	db, err := postgres.Open(u.String())
+	return db, postgres.New(db), err
 }
 
 // settled reads golang-migrate's parameters, as its driver does.

@@ -84,15 +84,15 @@ func position(err error, text string) (line, column int) {
 
 // openURL is a pool for locks on the file that a URL for migrateURL names. What the URL says about how migrations are written
 // is left out, and the journal stays as it is: both are the application's.
-func openURL(raw string) (*sql.DB, error) {
+func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
 	rest, err := dburl.CutScheme(raw, "sqlite", "sqlite3")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	path, rawQuery, _ := strings.Cut(rest, "?")
 	all, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return nil, dburl.Invalid(raw, "%v", err)
+		return nil, nil, dburl.Invalid(raw, "%v", err)
 	}
 	query := url.Values{"_pragma": {"journal_mode"}} // asks for it, and so keeps it
 	for _, name := range []string{"vfs", "mode", "_busy_timeout", "_timeout"} {
@@ -100,7 +100,8 @@ func openURL(raw string) (*sql.DB, error) {
 			query.Set(name, all.Get(name))
 		}
 	}
-	return sqlite.Open("sqlite://" + path + "?" + query.Encode())
+	db, err := sqlite.Open("sqlite://" + path + "?" + query.Encode())
+	return db, sqlite.New(db), err
 }
 
 // migrateURL is the URL for golang-migrate's driver for modernc.org/sqlite, to which it takes sqlite3:// too. A wait
