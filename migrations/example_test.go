@@ -6,11 +6,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"testing/fstest"
 	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	migratesqlite "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
 
 	"github.com/sqllock/sqllock/dialect/sqlite"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/migrations/lock"
 	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // A program migrates when it starts, before it makes its sqllock.Client.
@@ -65,4 +73,75 @@ func ExampleMigrator() {
 		slog.Error("can't migrate", "error", err)
 	}
 	// Output: applied 1/u leases
+}
+
+// A program migrates its own tables when it starts. Its replicas start at once: one migrates, the others wait for it.
+func ExampleRun() {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		slog.Error("no folder", "error", err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
+	if err != nil {
+		slog.Error("wrong URL", "error", err)
+		return
+	}
+	defer func() { _ = db.Close() }()
+
+	files := fstest.MapFS{ // embed.FS in a real program
+		"1_users.up.sql":  {Data: []byte("CREATE TABLE users (name TEXT);")},
+		"2_orders.up.sql": {Data: []byte("CREATE TABLE orders (amount INTEGER);")},
+	}
+	applied, err := migrations.Run(context.Background(), db, sqlitemigrations.Engine, files, &migrations.Options{
+		LockTimeout: 5 * time.Minute,
+		Waiting:     func(held *sqllock.HeldError) { fmt.Println("waiting for", lock.Describe(held)) },
+	})
+	fmt.Println(applied, err)
+	// Output: [1/u users 2/u orders] <nil>
+}
+
+// A program that uses golang-migrate's API.
+func ExampleLocked() {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		slog.Error("no folder", "error", err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
+	if err != nil {
+		slog.Error("wrong URL", "error", err)
+		return
+	}
+
+	driver, err := migrations.Locked(func() (database.Driver, error) {
+		return migratesqlite.WithInstance(db, &migratesqlite.Config{})
+	}, sqlite.New(db), &lock.Options{
+		// On SQLite the lock is a lease, which needs sqllock's tables.
+		Prepare: func(ctx context.Context) error { return migrations.Up(ctx, db, sqlitemigrations.Engine) },
+	})
+	if err != nil {
+		slog.Error("wrong argument", "error", err)
+		return
+	}
+	source, err := iofs.New(fstest.MapFS{"1_users.up.sql": {Data: []byte("CREATE TABLE users (name TEXT);")}}, ".")
+	if err != nil {
+		slog.Error("no migrations", "error", err)
+		return
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "sqlite", driver)
+	if err != nil {
+		slog.Error("wrong argument", "error", err)
+		return
+	}
+	fmt.Println(m.Up())
+	fmt.Println(m.Version())
+	_, err = m.Close() // and the *sql.DB
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// 1 false <nil>
+	// <nil>
 }
