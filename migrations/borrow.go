@@ -28,7 +28,7 @@ func borrow(conn *sql.Conn, terms terms, f func(db *sql.DB, exec func(query stri
 type terms struct {
 	savepoints bool           // a transaction that is begun is a savepoint of the one that the connection is in
 	lock       LockStatements // of the driver: Try is sent in place of Take, so that nothing waits in the server
-	noLock     bool           // Pass is
+	noLock     bool           // None is
 }
 
 // loan is both the connection on loan and the connector that hands it out. It has all the optional powers of a
@@ -66,7 +66,7 @@ func (l *loan) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 }
 
 func (l *loan) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if answer, err, done := l.execLock(ctx, query, args); done {
+	if answer, done, err := l.execLock(ctx, query, args); done {
 		return answer, err
 	}
 	if c, ok := l.Conn.(driver.ExecerContext); ok {

@@ -79,7 +79,7 @@ type Engine struct {
 type LockStatements struct {
 	Take, Release string // as it sends them
 	Try           string // in place of Take: it doesn't wait, and answers whether it got the lock
-	Pass          string // in place of Take: it takes no lock, and answers that it did
+	None          string // in place of Take: it takes no lock, and answers that it did
 
 	// Session: the lock is one session's, so behind a pooler that parts statements it stays with somebody else.
 	Session bool

@@ -18,27 +18,27 @@ func (l *loan) patient(query string) string {
 	case query == "" || query != l.lock.Take:
 		return query
 	case l.noLock:
-		return l.lock.Pass
+		return l.lock.None
 	}
 	return l.lock.Try
 }
 
 // execLock does what a driver does about its lock without looking at the answer. A lock that is another's is
 // database.ErrLocked. done: that was it.
-func (l *loan) execLock(ctx context.Context, query string, args []driver.NamedValue) (answer driver.Result, err error, done bool) {
+func (l *loan) execLock(ctx context.Context, query string, args []driver.NamedValue) (answer driver.Result, done bool, err error) {
 	switch {
 	case query == "":
-		return nil, nil, false
+		return nil, false, nil
 	case query == l.lock.Release && l.noLock:
-		return driver.ResultNoRows, nil, true
+		return driver.ResultNoRows, true, nil
 	case query != l.lock.Take:
-		return nil, nil, false
+		return nil, false, nil
 	}
 	locked, err := l.ask(ctx, query, args)
 	if err == nil && !locked {
 		err = database.ErrLocked
 	}
-	return driver.ResultNoRows, err, true
+	return driver.ResultNoRows, true, err
 }
 
 // ask runs a query that answers one boolean.

@@ -134,7 +134,7 @@ func TestOnWait(t *testing.T) {
 			go func() {
 				lock, err := c.Acquire(t.Context(), "job", append(kind, sqllock.OnWait(func(held *sqllock.HeldError) {
 					heard = append(heard, held.Holder)
-					if (held.Since.IsZero()) != (kind != nil) || (held.Connected.IsZero()) != (kind == nil) {
+					if held.Since.IsZero() != (kind != nil) || held.Connected.IsZero() != (kind == nil) {
 						t.Errorf("since %v, connected %v", held.Since, held.Connected)
 					}
 					told <- held

@@ -25,7 +25,7 @@ type Holder struct {
 // who migrate agree on the kind. It waits for nobody, and for the database up to Options.Timeout. To find out about a
 // session lock it tries to take it, and lets go of it at once.
 func Look(ctx context.Context, d dialect.Dialect, options *Options) ([]Holder, error) {
-	o, err := options.withDefaults()
+	o, err := withDefaults(options)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (o Options) look(ctx context.Context, d dialect.Dialect, kind Kind) (holder
 // meanwhile the error is sqllock.ErrNotHeld. A process that migrates notices before its next migration.
 // A Session's can't be broken (dialect.ErrUnsupported): end its connection, by what the server has for that.
 func Break(ctx context.Context, d dialect.Dialect, options *Options, holder Holder) error {
-	o, err := options.withDefaults()
+	o, err := withDefaults(options)
 	if err != nil {
 		return err
 	}

@@ -75,8 +75,8 @@ type Options struct {
 	Prepare func(ctx context.Context) error
 }
 
-func (o *Options) withDefaults() (Options, error) {
-	var full Options
+// withDefaults checks o and fills in what was left out; nil is fine.
+func withDefaults(o *Options) (full Options, err error) {
 	if o != nil {
 		full = *o
 	}

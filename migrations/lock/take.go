@@ -17,7 +17,7 @@ import (
 //
 // After Take returns, ctx means nothing to the lock. A nil Options is fine.
 func Take(ctx context.Context, d dialect.Dialect, options *Options) (*Held, error) {
-	o, err := options.withDefaults()
+	o, err := withDefaults(options)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ var Engine = &migrations.Engine{
 	NoLock:     "x-no-lock=true",
 	Statements: migrations.LockStatements{
 		Take: "SELECT GET_LOCK(?, 10)", Try: "SELECT GET_LOCK(?, 0)", Release: "SELECT RELEASE_LOCK(?)",
-		Pass: "SELECT ? IS NOT NULL",
+		None: "SELECT ? IS NOT NULL",
 	},
 	Dialect:    func(db *sql.DB) dialect.Dialect { return mysql.New(db) },
 	Open:       openURL,

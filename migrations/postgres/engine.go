@@ -34,7 +34,7 @@ var Engine = &migrations.Engine{
 	Settled:       settled,
 	Statements: migrations.LockStatements{
 		Take: "SELECT pg_advisory_lock($1)", Try: "SELECT pg_try_advisory_lock($1)", Release: "SELECT pg_advisory_unlock($1)",
-		Pass:    "SELECT $1::text IS NOT NULL",
+		None:    "SELECT $1::text IS NOT NULL",
 		Session: true,
 	},
 	Dialect:    func(db *sql.DB) dialect.Dialect { return postgres.New(db) },
