@@ -17,6 +17,7 @@ import (
 
 	golangmigrate "github.com/golang-migrate/migrate/v4/database"
 
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
@@ -412,25 +413,11 @@ func TestMigrateRun(t *testing.T) {
 		for name, text := range steps(5) {
 			source[name] = &fstest.MapFile{Data: []byte(text)}
 		}
-		var applied sync.Map
-		var group sync.WaitGroup
-		for range 10 {
-			one := b.open()
-			group.Go(func() {
-				done, err := migrations.Run(b.Context(), one.DB, one.Migrations, source, &migrations.Options{
-					LockTimeout: patience, Dialect: one.Dialect,
-				})
-				if err != nil {
-					b.Error(err)
-				}
-				for _, step := range done {
-					if _, twice := applied.LoadOrStore(step.Version, true); twice {
-						b.Errorf("%v was applied twice", step)
-					}
-				}
+		b.atOnce(10, func(one *open.Database) ([]migrations.Step, error) {
+			return migrations.Run(b.Context(), one.DB, one.Migrations, source, &migrations.Options{
+				LockTimeout: patience, Dialect: one.Dialect,
 			})
-		}
-		group.Wait()
+		})
 		if n := scan[int](b, b.Database, "SELECT count(*) FROM book"); n != 4 {
 			b.Errorf("%d rows in the book, want 4", n)
 		}

@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,20 +22,25 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// A program migrates when it starts, before it makes its sqllock.Client.
-func ExampleUp() {
+// newDB is an application's database, and what removes it.
+func newDB() (db *sql.DB, done func()) {
 	folder, err := os.MkdirTemp("", "")
 	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
+		panic(err)
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
+	if db, err = sqlite.Open("sqlite://" + filepath.Join(folder, "app.db")); err != nil {
+		panic(err)
 	}
-	defer func() { _ = db.Close() }()
+	return db, func() {
+		_ = db.Close()
+		_ = os.RemoveAll(folder)
+	}
+}
+
+// A program migrates when it starts, before it makes its sqllock.Client.
+func ExampleUp() {
+	db, done := newDB()
+	defer done()
 
 	ctx := context.Background()
 	if err := migrations.Up(ctx, db, sqlitemigrations.Engine); err != nil {
@@ -48,18 +54,8 @@ func ExampleUp() {
 
 // Progress and a longer patience with another process that migrates.
 func ExampleMigrator() {
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
-	}
-	defer func() { _ = db.Close() }()
+	db, done := newDB()
+	defer done()
 
 	m, err := migrations.New(db, sqlitemigrations.Engine, &migrations.Options{
 		LockTimeout: time.Minute,
@@ -77,18 +73,8 @@ func ExampleMigrator() {
 
 // A program migrates its own tables when it starts. Its replicas start at once: one migrates, the others wait for it.
 func ExampleRun() {
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
-	}
-	defer func() { _ = db.Close() }()
+	db, done := newDB()
+	defer done()
 
 	files := fstest.MapFS{ // embed.FS in a real program
 		"1_users.up.sql":  {Data: []byte("CREATE TABLE users (name TEXT);")},
@@ -104,17 +90,8 @@ func ExampleRun() {
 
 // A program that uses golang-migrate's API.
 func ExampleLocked() {
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
-	}
+	db, done := newDB()
+	defer done()
 
 	driver, err := migrations.Locked(func() (database.Driver, error) {
 		return migratesqlite.WithInstance(db, &migratesqlite.Config{})

@@ -71,6 +71,15 @@ func (p *process) hear(beginning string) {
 	}
 }
 
+// end waits for the process to end with that exit code.
+func (p *process) end(code int) {
+	p.t.Helper()
+	_, _ = io.Copy(io.Discard, p.lines)
+	if err := p.Wait(); p.ProcessState.ExitCode() != code {
+		p.t.Errorf("ended with %v, want exit code %d", err, code)
+	}
+}
+
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.Process.Signal(s); err != nil {
@@ -147,10 +156,7 @@ func TestSignalStopsBetweenMigrations(t *testing.T) {
 		}
 		p.hear("2/u blocked")
 		p.hear("error: stopped at version 2, cleanly, with 1 more to apply")
-		_, _ = io.Copy(io.Discard, p.lines)
-		if err := p.Wait(); p.ProcessState.ExitCode() != 130 {
-			t.Errorf("%v: ended with %v, want exit code 130", signal, err)
-		}
+		p.end(130)
 		play(t, []step{
 			{b.flags + " version", "", 0, "2\n", ""},
 			{b.flags + " up", "", 0, "", "3/u never"},
@@ -200,11 +206,16 @@ func TestSignalAtAQuestion(t *testing.T) {
 	p.hear("Are you sure")
 	p.signal(os.Interrupt)
 	p.hear("error: Aborted dropping")
-	_, _ = io.Copy(io.Discard, p.lines)
-	if err := p.Wait(); p.ProcessState.ExitCode() != 130 {
-		t.Errorf("ended with %v, want exit code 130", err)
-	}
+	p.end(130)
 	play(t, []step{{"version -database sqlite://" + file, "", 0, "2\n", ""}})
+}
+
+// startWaiting starts the command while another migrates.
+func startWaiting(t *testing.T, line string) *process {
+	t.Helper()
+	p := start(t, append(strings.Fields(line), "-lock-timeout", "5m")...)
+	p.hear("waiting: another process is migrating this database: ")
+	return p
 }
 
 // The holder is killed in the middle of a migration: who waits gets the lock after its TTL, and says that the version is
@@ -213,18 +224,14 @@ func TestHolderKilled(t *testing.T) {
 	b := newBlocked(t)
 	first := start(t, strings.Fields(b.flags+" -lock-ttl 2s up")...)
 	b.waitUntilBlocked(t)
-	next := start(t, strings.Fields(b.flags+" -lock-ttl 2s -lock-timeout 1m up")...)
-	next.hear("waiting: another process is migrating this database: ")
+	next := startWaiting(t, b.flags+" -lock-ttl 2s up")
 	first.signal(syscall.SIGKILL)
 	killed := time.Now()
 	next.hear("error: the database is dirty at version 2")
 	if took := time.Since(killed); took < time.Second || took > 20*time.Second {
 		t.Errorf("the next one had the lock after %v; the TTL is 2s", took)
 	}
-	_, _ = io.Copy(io.Discard, next.lines)
-	if err := next.Wait(); next.ProcessState.ExitCode() != 3 {
-		t.Errorf("ended with %v, want exit code 3", err)
-	}
+	next.end(3)
 }
 
 // Ctrl-C while another migrates: nothing is changed, and nothing stays behind.
@@ -232,14 +239,10 @@ func TestSignalWhileWaiting(t *testing.T) {
 	b := newBlocked(t)
 	first := start(t, strings.Fields(b.flags+" up")...)
 	b.waitUntilBlocked(t)
-	next := start(t, strings.Fields(b.flags+" -lock-timeout 5m up")...)
-	next.hear("waiting: another process is migrating this database: ")
+	next := startWaiting(t, b.flags+" up")
 	next.signal(os.Interrupt)
 	next.hear("error: stopped before anything was changed")
-	_, _ = io.Copy(io.Discard, next.lines)
-	if err := next.Wait(); next.ProcessState.ExitCode() != 130 {
-		t.Errorf("ended with %v, want exit code 130", err)
-	}
+	next.end(130)
 	var leases int
 	if err := b.db.QueryRow("SELECT count(*) FROM sqllock_leases").Scan(&leases); err != nil || leases != 1 {
 		t.Errorf("%d leases, %v; want the holder's alone", leases, err)
@@ -280,8 +283,5 @@ func TestUnlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.hear("error: stopped at version 2, cleanly, with 1 more to apply, because the migration lock was lost")
-	_, _ = io.Copy(io.Discard, first.lines)
-	if err := first.Wait(); first.ProcessState.ExitCode() != 6 {
-		t.Errorf("ended with %v, want exit code 6", err)
-	}
+	first.end(6)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect/sqlite"
+
 	example "github.com/sqllock/sqllock/examples/goose"
 )
 
