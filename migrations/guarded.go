@@ -31,12 +31,15 @@ type opened struct {
 func (p place) open(options Options) (o opened, err error) {
 	o = opened{db: p.db, close: func() error { return nil }}
 	if p.db == nil {
+		if p.engine.Open == nil {
+			return o, fmt.Errorf("%w: migrations for %s know no URLs; use an *sql.DB", dialect.ErrUnsupported, p.engine.Name)
+		}
 		if o.db, o.dialect, err = p.engine.Open(p.url); err != nil {
 			return o, err
 		}
 		o.close = o.db.Close
 	}
-	if o.dialect == nil {
+	if o.dialect == nil && p.engine.Dialect != nil {
 		o.dialect = p.engine.Dialect(o.db)
 	}
 	if options.Dialect != nil {

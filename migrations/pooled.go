@@ -33,10 +33,15 @@ func (t *pooled) drop(s session) error { return s.driver.Drop() }
 
 // version doesn't wait for who migrates.
 func (t *pooled) version(ctx context.Context, options Options) (at int, dirty bool, err error) {
-	err = t.on(ctx, options, terms{lock: t.engine.Statements, noLock: true}, func(driver database.Driver) (err error) {
+	read := func(driver database.Driver) (err error) {
 		at, dirty, err = driver.Version()
 		return err
-	})
+	}
+	err = t.on(ctx, options, terms{lock: t.engine.Statements, noLock: true}, read)
+	if err != nil && ctx.Err() == nil {
+		// Without its lock the driver may fail where another makes the version table at the same moment.
+		err = t.on(ctx, options, terms{lock: t.engine.Statements}, read)
+	}
 	return at, dirty, err
 }
 
