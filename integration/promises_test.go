@@ -78,7 +78,7 @@ func promised(t *testing.T, row []string) {
 		t.Errorf("the README says\n%s\nbut this is so (SQLLOCK_TEST_UPDATE=1 writes it)\n%s", old.Find(text), line)
 		return
 	}
-	if err := os.WriteFile(readme, old.ReplaceAllLiteral(text, []byte(line)), 0o644); err != nil { //nolint:gosec // it was so
+	if err := os.WriteFile(readme, old.ReplaceAllLiteral(text, []byte(line)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

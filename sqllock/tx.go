@@ -63,8 +63,8 @@ func (c *Client) lockTx(ctx context.Context, tx *sql.Tx, name string, opts []Opt
 }
 
 func txWish(name string, opts []Option) (dialect.ServerLock, error) {
-	w := wish{name: name}
-	if err := w.apply(opts); err != nil {
+	w, err := wished(name, opts)
+	if err != nil {
 		return dialect.ServerLock{}, err
 	}
 	if w.session {

@@ -56,8 +56,7 @@ func LockDelay(d time.Duration) Option { return func(w *wish) { w.lockDelay = d 
 func OnWait(f func(*HeldError)) Option { return func(w *wish) { w.onWait = f } }
 
 func (c *Client) wish(name string, opts []Option) (w wish, err error) {
-	w.name = name
-	if err := w.apply(opts); err != nil {
+	if w, err = wished(name, opts); err != nil {
 		return w, err
 	}
 	if w.session {
@@ -80,14 +79,16 @@ func (c *Client) wish(name string, opts []Option) (w wish, err error) {
 	return w, w.check()
 }
 
-func (w *wish) apply(opts []Option) error {
+// wished is what the options say.
+func wished(name string, opts []Option) (wish, error) {
+	w := wish{name: name}
 	for i, opt := range opts {
 		if opt == nil {
-			return invalid("option %d of lock %q is nil", i+1, w.name)
+			return w, invalid("option %d of lock %q is nil", i+1, name)
 		}
-		opt(w)
+		opt(&w)
 	}
-	return nil
+	return w, nil
 }
 
 // checkServer checks a wish for a lock that the server holds itself.

@@ -19,6 +19,9 @@ func blocked(s *suite) {
 		return
 	}
 	s.run("two guards at once", func(s *suite) {
+		if s.ExclusiveGuards {
+			return
+		}
 		r := request(unique("lock"), s.lease(long))
 		s.take(r)
 		a, b := s.begin(0), s.begin(0)

@@ -34,6 +34,9 @@ type Harness struct {
 	// is then that one writer's, whatever its name.
 	SingleWriter bool
 
+	// ExclusiveGuards: guards of one lock wait for each other.
+	ExclusiveGuards bool
+
 	// Powers is what Dialect has beyond leases. What is there and not named fails, as does what is named and not there.
 	Powers Powers
 

@@ -69,12 +69,12 @@ func (d *Dialect) checkWrites(_ context.Context, v variables) (dialect.Finding, 
 }
 
 func (d *Dialect) checkCluster(ctx context.Context, _ variables) (dialect.Finding, error) {
-	d.stands.Store(nil) // look again
-	stands, err := d.standing(ctx)
-	if stands.cluster == "" {
+	d.server.Store(nil) // look again
+	f, err := d.flavour(ctx)
+	if f.cluster == "" {
 		return finding("cluster", "none in which others take writes", "", nil), err
 	}
-	return finding("cluster", stands.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
+	return finding("cluster", f.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
 }
 
 func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Finding, error) {
@@ -84,18 +84,18 @@ func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Findin
 		return dialect.Finding{}, err
 	}
 	if err != nil {
-		return finding("session locks", "refused", "", err), nil
+		return finding("sessions", "refused", "", err), nil
 	}
-	return finding("session locks", "GET_LOCK, one connection keeps another out", "", nil), s.Close()
+	return finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "", nil), s.Close()
 }
 
 func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, error) {
-	stands, err := d.standing(ctx)
-	if refused := stands.check("a row lock"); refused != nil {
+	f, err := d.flavour(ctx)
+	if refused := f.mayLock("a row lock"); refused != nil {
 		return finding("transaction locks", "refused", "", refused), err
 	}
 	advice := ""
-	if stands.rollsBack {
+	if f.rollsBack {
 		advice = "innodb_rollback_on_timeout is on: a row-lock wait longer than innodb_lock_wait_timeout rolls the whole " +
 			"transaction back, those in AcquireTx apart, which end before"
 	}

@@ -11,6 +11,9 @@
 //
 // Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
 //
+// Session locks are GET_LOCK's, on connections of their own: see WithConnector. Transaction locks are locked rows of
+// sqllock_locks, in slot -1. Both are one server's, and so refused on Galera and in a group with several primaries.
+//
 // With binlog_format=STATEMENT MySQL complains in its log about SKIP LOCKED; MIXED and ROW, the defaults, are
 // fine. On Galera the locks are the cluster's. In a MySQL group with several primaries they are only if
 // group_replication_consistency is BEFORE or stricter, or if all processes connect to the same member: elsewhere a
@@ -24,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -36,9 +38,8 @@ import (
 type Dialect struct {
 	db        *sql.DB
 	pool      *pool
-	connector driver.Connector         // of sessions; nil: there are none
-	server    atomic.Pointer[flavour]  // nil until asked
-	stands    atomic.Pointer[standing] // nil until asked
+	connector driver.Connector        // of sessions; nil: there are none
+	server    atomic.Pointer[flavour] // nil until asked
 	rows      rows
 	proven    atomic.Bool // that a lock of one session keeps another out
 }
@@ -80,36 +81,6 @@ func (d *Dialect) SchemaVersion() uint { return 2 }
 func (d *Dialect) Close() error {
 	d.pool.forget()
 	return nil
-}
-
-// flavour is what makes a difference to the statements.
-type flavour struct {
-	maria, galera bool
-}
-
-// flavour asks the server, the first time, what it is.
-func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
-	if known := d.server.Load(); known != nil {
-		return *known, nil
-	}
-	versions, err := engine.Query(ctx, d.pool, engine.One[string], sqlVersion)
-	if err != nil {
-		return flavour{}, err
-	}
-	var f flavour
-	f.maria = len(versions) == 1 && strings.Contains(strings.ToLower(versions[0]), "mariadb")
-	if f.maria {
-		states, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, on *string) error {
-			var name string
-			return rows.Scan(&name, on)
-		}, sqlCluster)
-		if err != nil {
-			return flavour{}, err
-		}
-		f.galera = len(states) == 1 && strings.EqualFold(states[0], "ON")
-	}
-	d.server.Store(&f)
-	return f, nil
 }
 
 // each asks for every element, and says what was asked where that fails.

@@ -82,7 +82,7 @@ func (s sighting) burial() dialect.Burial {
 
 func seeLease(ctx context.Context, s engine.Session, f flavour, id string) (sighting, error) {
 	text := sqlSeeLease
-	if f.galera { // a node must first catch up with the others, or a lease may be missing because it is new
+	if f.maria && f.galera { // a node must first catch up with the others, or a lease may be missing because it is new
 		text = sqlSeeLeaseGalera
 	}
 	found, err := engine.Query(ctx, s, func(rows *sql.Rows, seen *sighting) error {

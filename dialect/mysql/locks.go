@@ -107,6 +107,10 @@ func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 // that (innodb_snapshot_isolation, the default from 11.6.2) it answers error 1020 if the lock was acquired after tx
 // began to read: acquire first, then begin.
 //
+// In a cluster whose members all take writes, no member sees another's locks, only what it wrote, and that at the commit.
+// There Guard writes the row and writes it back, so that of a guarded transaction and a takeover on another member one
+// fails at its commit, with 1213. Guards of one lock then wait for each other.
+//
 // Roll tx back if the answer is false or an error. Above READ COMMITTED, InnoDB keeps the row locked that it has
 // looked at, and so the release of its new holder waiting; and a deadlock, 1213, has rolled tx back already: its
 // class, Transient, is about the guard alone.
@@ -115,10 +119,24 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",
 			dialect.ErrInvalid))
 	}
-	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, c) })
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx) // known since the lock was acquired
+	if err != nil {
+		return nil, fail("guard", err)
+	}
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, f, c) })
 }
 
-func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+func guard(ctx context.Context, s engine.Session, f flavour, c dialect.Claim) (bool, error) {
+	if f.cluster != "" {
+		n, err := engine.Exec(ctx, s, sqlGuardCluster, c.Name, c.Slot, c.Owner)
+		if err == nil && n == 1 {
+			n, err = engine.Exec(ctx, s, sqlGuardCluster, c.Name, c.Slot, c.Owner) // as it was
+		}
+		return err == nil && n == 1, err
+	}
 	found, err := engine.Query(ctx, s, engine.One[int], sqlGuard, c.Name, c.Slot, c.Owner)
 	return len(found) == 1, err
 }

@@ -19,7 +19,6 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 		return dialect.Server{}, fail("probe", err)
 	}
 	d.server.Store(nil) // ask again: the address may have become another server's
-	d.stands.Store(nil)
 	d.proven.Store(false)
 	server, err := d.readServer(ctx)
 	if err == nil {
@@ -54,7 +53,7 @@ func trial(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try) {
 	})
 	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
 	try("make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, r); return grant.Granted, err })
-	try("guard it", func() (bool, error) { return guard(ctx, tx, claim) })
+	try("guard it", func() (bool, error) { return guard(ctx, tx, f, claim) })
 	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
 	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, f, r); return grant.Granted, err })
 	try("look at it", func() (bool, error) {

@@ -16,8 +16,7 @@ var files embed.FS
 
 var (
 	sqlVersion   = load("version")
-	sqlCluster   = load("cluster")
-	sqlStanding  = load("standing")
+	sqlFlavour   = load("flavour")
 	sqlWhere     = load("where")
 	sqlHolders   = load("holders")
 	sqlVariables = load("variables")
@@ -35,11 +34,12 @@ var (
 	sqlDeleteLease    = load("delete_lease")
 	sqlLeases         = load("leases")
 
-	sqlInsertLock = load("insert_lock")
-	sqlSeeLock    = load("see_lock")
-	sqlSettleLock = load("settle_lock")
-	sqlRelease    = load("release")
-	sqlGuard      = load("guard")
+	sqlInsertLock   = load("insert_lock")
+	sqlSeeLock      = load("see_lock")
+	sqlSettleLock   = load("settle_lock")
+	sqlRelease      = load("release")
+	sqlGuard        = load("guard")
+	sqlGuardCluster = load("guard_cluster")
 
 	sqlLook      = load("look")
 	sqlList      = load("list")

@@ -9,12 +9,12 @@ import (
 )
 
 var statements = []string{
-	sqlVersion, sqlCluster, sqlSession, sqlEngines, sqlSchema,
+	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema,
 	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlDeleteLease,
 	sqlLeases,
 	sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard,
 	sqlLook, sqlList, sqlIdleLocks,
-	sqlStanding, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
+	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
 	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,

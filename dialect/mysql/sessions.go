@@ -56,7 +56,10 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 
 // dial connects, and says for how long, and for whom.
 func (d *Dialect) dial(ctx context.Context, options dialect.SessionOptions) (*session, error) {
-	if d.connector == nil {
+	switch {
+	case d.connector == nil && d.db == nil:
+		return nil, dialect.CheckDB(nil)
+	case d.connector == nil:
 		return nil, errNoConnector
 	}
 	conn, err := engine.Dial(ctx, d.connector)
@@ -75,7 +78,8 @@ func (d *Dialect) dial(ctx context.Context, options dialect.SessionOptions) (*se
 
 // seconds is a wait_timeout that lets nothing end before d has passed. A year is the most that the server knows.
 func seconds(d time.Duration) int64 {
-	return min(int64((d+time.Second-1)/time.Second)+1, 31_536_000)
+	const year = 365 * 24 * time.Hour
+	return int64((min(d, year-time.Second)+time.Second-1)/time.Second) + 1
 }
 
 // literal is text as SQL that needs no prepared statement, and so one round trip.
@@ -86,9 +90,9 @@ func literal(text string) string {
 // begin finds out where the session is, and takes its marker: a lock of a name that nobody else has, by which it is
 // known to be the same as before.
 func (s *session) begin(ctx context.Context) error {
-	stands, err := readStanding(ctx, s.conn)
+	f, err := readFlavour(ctx, s.conn)
 	if err == nil {
-		err = stands.check("GET_LOCK")
+		err = f.mayLock("GET_LOCK")
 	}
 	if err != nil {
 		return err
