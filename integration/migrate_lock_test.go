@@ -330,6 +330,7 @@ func TestMigrateLockIndexConcurrently(t *testing.T) {
 				}
 				begun := time.Now()
 				b.must(writer.Commit())
+				defer time.AfterFunc(patience, func() { _ = holder.Process.Kill() }).Stop() // and so fail
 				holder.hear("2/u index")
 				t.Logf("with ten waiters the index took %v", time.Since(begun).Round(time.Millisecond))
 				holder.end(0)
