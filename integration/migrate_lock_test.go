@@ -507,3 +507,19 @@ func terminate(b *migrateBench) {
 	_, err := b.DB.ExecContext(b.Context(), fmt.Sprintf("KILL %d", id))
 	b.must(err)
 }
+
+// And the servers see no error in all that.
+func TestMigrateLockMakesNoNoise(t *testing.T) {
+	c := buildMigrate(t)
+	for _, kind := range []string{"session", "lease"} {
+		eachPrivate(t, func(t *testing.T, engine string) {
+			server := servers.Private(t, engine)
+			b := newMigrateBench(t, server.URL)
+			before := logLength(t, server)
+			migratedOnce(t, c, 1, func() (string, string) { return server.URL, server.URL }, "--lock", kind)
+			for _, line := range noisy(t, server, b.Database, before) {
+				t.Errorf("%s: in the server's log: %s", kind, line)
+			}
+		})
+	}
+}
