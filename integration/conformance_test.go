@@ -53,6 +53,7 @@ func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, 
 
 // powers are what each engine has beyond leases.
 var powers = map[string]dialecttest.Powers{
+	"sqlite":   {Tx: true, Check: true},
 	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
 	"mysql":    {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
 }

@@ -30,7 +30,8 @@ func TestMySQLConformanceWithOtherSettings(t *testing.T) {
 					h := harness(t, server)
 					my := newMyBench(t, engine, database(t, server))
 					h.DB = my.open(parameters...)
-					h.Dialect = mysql.New(h.DB)
+					h.Dialect = my.dialect(h.DB, parameters...)
+					h.EndSessions = func(t *testing.T) { endSessions(t, connect(t, my.url)) }
 					h.Open = func(*testing.T) *sql.DB { return my.open(parameters...) }
 					return h
 				})

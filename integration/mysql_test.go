@@ -37,13 +37,29 @@ func newMyBench(t *testing.T, engine, url string) *myBench {
 	t.Helper()
 	my := &myBench{T: t, engine: engine, url: url}
 	my.db = my.open()
-	my.d = mysql.New(my.db)
+	my.d = my.dialect(my.db)
 	return my
 }
 
-// open opens another pool, with more parameters in its URL. The level of isolation has a name of its own on MariaDB.
+// dialect is one with sessions, for a pool with the same parameters.
+func (my *myBench) dialect(db *sql.DB, parameters ...string) *mysql.Dialect {
+	my.Helper()
+	connector, err := mysql.Connector(my.with(parameters...))
+	my.must(err)
+	return mysql.New(db, mysql.WithConnector(connector))
+}
+
+// open opens another pool, with more parameters in its URL.
 func (my *myBench) open(parameters ...string) *sql.DB {
 	my.Helper()
+	db, err := mysql.Open(my.with(parameters...))
+	my.must(err)
+	my.Cleanup(func() { db.Close() })
+	return db
+}
+
+// with adds parameters to the URL. The level of isolation has a name of its own on MariaDB.
+func (my *myBench) with(parameters ...string) string {
 	url := my.url
 	for i, parameter := range parameters {
 		separator := "&"
@@ -55,10 +71,7 @@ func (my *myBench) open(parameters ...string) *sql.DB {
 		}
 		url += separator + parameter
 	}
-	db, err := mysql.Open(url)
-	my.must(err)
-	my.Cleanup(func() { db.Close() })
-	return db
+	return url
 }
 
 func (my *myBench) must(err error) {

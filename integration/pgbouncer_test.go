@@ -125,7 +125,9 @@ func finding(t *testing.T, findings []dialect.Finding, what string) dialect.Find
 
 func openPG(t *testing.T, d *postgres.Dialect, options dialect.SessionOptions) dialect.Session {
 	t.Helper()
-	s, err := d.OpenSession(t.Context(), options)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s, err := d.OpenSession(ctx, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,20 +45,20 @@ func TestPostgresSessionConnector(t *testing.T) {
 		config, err := pgx.ParseConfig(pg.url)
 		pg.must(err)
 		connector := stdlib.GetConnector(*config)
-		dark, clear := sql.OpenDB(wrapped{connector}), sql.OpenDB(transparent{wrapped{connector}})
-		defer dark.Close()
-		defer clear.Close()
+		hidden, shown := sql.OpenDB(wrapped{connector}), sql.OpenDB(transparent{wrapped{connector}})
+		defer hidden.Close()
+		defer shown.Close()
 
-		d := postgres.New(dark)
+		d := postgres.New(hidden)
 		if _, err := d.OpenSession(t.Context(), dialect.SessionOptions{}); !errors.Is(err, dialect.ErrUnsupported) ||
 			!strings.Contains(err.Error(), "WithConnector") || d.Classify(err) != dialect.Permanent {
 			t.Errorf("a driver that isn't pgx: %v (class %s)", err, d.Classify(err))
 		}
 		lock := sessionLocks("lock/", 1)
 		for _, d := range []*postgres.Dialect{
-			postgres.New(clear),
-			postgres.New(dark, postgres.WithConnector(connector)),
-			postgres.New(dark, postgres.WithConnector(wrapped{connector})),
+			postgres.New(shown),
+			postgres.New(hidden, postgres.WithConnector(connector)),
+			postgres.New(hidden, postgres.WithConnector(wrapped{connector})),
 			postgres.New(nil, postgres.WithConnector(connector)),
 		} {
 			s := openPG(t, d, dialect.SessionOptions{Holder: "a"})
@@ -85,7 +85,7 @@ func TestPostgresSessionBesideABusyPool(t *testing.T) {
 		for range 2 {
 			tx, err := db.BeginTx(t.Context(), nil)
 			pg.must(err)
-			defer tx.Rollback()
+			t.Cleanup(func() { tx.Rollback() })
 		}
 		openPG(t, d, dialect.SessionOptions{})
 

@@ -164,7 +164,10 @@ func TestPostgresSessionSilentServer(t *testing.T) {
 		t.Errorf("Ping: %v", err)
 	}
 	called := make(chan error, 1)
-	go func() { called <- b.Ping(t.Context()) }()
+	limited, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	go func() { called <- b.Ping(limited) }()
+	time.Sleep(50 * time.Millisecond) // until it is under way, which nobody tells
 	for _, s := range []dialect.Session{a, b} {
 		s.Close()
 	}

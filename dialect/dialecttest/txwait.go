@@ -88,12 +88,6 @@ func txWait(s *suite) {
 	s.run("deadlock", deadlock)
 }
 
-func answered(a answer) <-chan answer {
-	answers := make(chan answer, 1)
-	answers <- a
-	return answers
-}
-
 // oneAfterTheOther: a counter that only the lock protects.
 func oneAfterTheOther(s *suite) {
 	const workers, rounds = 6, 5

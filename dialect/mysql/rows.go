@@ -69,18 +69,12 @@ func (d *Dialect) haveRow(ctx context.Context, f flavour, name string) error {
 	if d.rows.has(name) {
 		return nil
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, rowPatience, errRowPatience)
-	defer cancel()
 	asked := time.Now()
-	good, err := d.makeRow(bounded, f, name)
-	if err != nil {
-		if ctx.Err() == nil && bounded.Err() != nil {
-			err = errRowPatience
-		}
-		return err
+	good, err := d.makeRow(ctx, f, name)
+	if err == nil {
+		d.rows.add(name, sighted{asked, good})
 	}
-	d.rows.add(name, sighted{asked, good})
-	return nil
+	return err
 }
 
 // makeRow finds the row, or makes it, and answers for how long it is good.

@@ -42,8 +42,13 @@ func (d *Dialect) lockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLoc
 	if err := checkText("name", lock.Name, 255); err != nil {
 		return false, err
 	}
-	l, err := d.rowLock(ctx, tx, lock)
-	if err != nil {
+	bounded, cancel := context.WithTimeout(ctx, rowPatience)
+	defer cancel()
+	l, err := d.rowLock(bounded, tx, lock)
+	switch {
+	case err != nil && ctx.Err() == nil && bounded.Err() != nil:
+		return false, errRowPatience
+	case err != nil:
 		return false, err
 	}
 	got, err := l.try(ctx)
@@ -66,6 +71,7 @@ type rowLock struct {
 	tx *sql.Tx
 }
 
+// rowLock asks on the pool what it doesn't know yet.
 func (d *Dialect) rowLock(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock) (l rowLock, err error) {
 	l.ServerLock, l.tx = lock, tx
 	if l.standing, err = d.standing(ctx); err != nil {

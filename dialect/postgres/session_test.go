@@ -97,8 +97,9 @@ type fake struct{}
 func (fake) Connect(context.Context) (driver.Conn, error) { return fake{}, nil }
 func (fake) Driver() driver.Driver                        { return nil }
 func (fake) Prepare(string) (driver.Stmt, error)          { return nil, errors.New("nothing there") }
-func (fake) Begin() (driver.Tx, error)                    { return nil, errors.New("nothing there") }
-func (fake) Close() error                                 { return nil }
+
+func (fake) Begin() (driver.Tx, error) { return nil, errors.New("nothing there") }
+func (fake) Close() error              { return nil }
 
 func TestSessionsOfAnotherDriver(t *testing.T) {
 	db := sql.OpenDB(fake{})

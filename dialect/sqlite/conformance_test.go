@@ -26,6 +26,7 @@ func harness(t *testing.T) dialecttest.Harness {
 		Empty:        func(t *testing.T) *sql.DB { return open(t, filepath.Join(t.TempDir(), "empty.db")) },
 		Isolation:    []sql.IsolationLevel{sql.LevelSerializable},
 		SingleWriter: true,
+		Powers:       dialecttest.Powers{Tx: true, Check: true},
 	}
 }
 

@@ -29,7 +29,11 @@ type Dialect struct {
 	line line
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var (
+	_ dialect.Dialect  = (*Dialect)(nil)
+	_ dialect.TxLocker = (*Dialect)(nil)
+	_ dialect.Checker  = (*Dialect)(nil)
+)
 
 // New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.

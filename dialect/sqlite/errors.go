@@ -31,6 +31,8 @@ const (
 	codeAuth       = 23
 	codeRange      = 25
 	codeNotADB     = 26
+
+	codeBusySnapshot = codeBusy | 2<<8
 )
 
 // words are SQLite's own for the codes that matter most, for drivers whose errors have no Code method.
@@ -65,12 +67,37 @@ func (d *Dialect) Classify(err error) dialect.Class {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return dialect.Unknown
 	}
-	for _, w := range words {
-		if strings.Contains(err.Error(), w.text) {
-			return classifyCode(w.code, err.Error())
-		}
+	if code, ok := worded(err); ok {
+		return classifyCode(code, err.Error())
 	}
 	return dialect.Unknown
+}
+
+func worded(err error) (code int, ok bool) {
+	for _, w := range words {
+		if strings.Contains(err.Error(), w.text) {
+			return w.code, true
+		}
+	}
+	return 0, false
+}
+
+// isBusy tells whether another has the lock, and won't have it for ever.
+func isBusy(err error) bool {
+	if err == nil || isStale(err) {
+		return false
+	}
+	code, ok := codeOf(err)
+	if !ok {
+		code, ok = worded(err)
+	}
+	return ok && (code == codeBusy || code == codeLocked)
+}
+
+// isStale tells whether a transaction sees less than has been committed, and so can't write any more.
+func isStale(err error) bool {
+	var e interface{ Code() int }
+	return errors.As(err, &e) && e.Code() == codeBusySnapshot
 }
 
 // codeOf is the primary result code in an error: the low byte, the rest tells details.

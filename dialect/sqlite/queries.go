@@ -19,7 +19,8 @@ const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 type statements struct {
 	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
 	acquire, release, guard, free, look, list, purge                        string
-	server, schema                                                          string
+	writeLock                                                               string
+	server, settings, schema                                                string
 }
 
 var queries = gather(load)
@@ -41,8 +42,11 @@ func gather(load func(file string) string) statements {
 		list:    load("list"),
 		purge:   load("purge"),
 
-		server: load("server"),
-		schema: load("schema"),
+		writeLock: load("write_lock"),
+
+		server:   load("server"),
+		settings: load("settings"),
+		schema:   load("schema"),
 	}
 }
 

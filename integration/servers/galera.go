@@ -121,7 +121,7 @@ func launchNode(e *engine, p *program, peers []string, i int) (*local, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := launchOn(e, &node, dir, false)
+	l, err := launchOn(e, &node, dir, local{})
 	first = false
 	return l, err
 }

@@ -25,6 +25,9 @@ type Option func(*local)
 // commit when it is started again: only the machine's crash would lose them.
 func Durable() Option { return func(l *local) { l.durable = true } }
 
+// Args are arguments for the server's command line, beside those that it has anyway.
+func Args(args ...string) Option { return func(l *local) { l.args = append(l.args, args...) } }
+
 // Private starts a server that no other test uses, from binaries installed on this machine, and blocks until it takes
 // connections. Where there are none the test is skipped, or fails if SQLLOCK_TEST_REQUIRE names the engine.
 // SQLite has no server: asking for one fails the test.
@@ -44,7 +47,7 @@ func Private(t testing.TB, engine string, options ...Option) *Instance {
 	for _, option := range options {
 		option(&wanted)
 	}
-	l, err := launch(e, wanted.durable)
+	l, err := launch(e, wanted)
 	if err != nil {
 		missing(t, engine, err)
 	}

@@ -169,7 +169,7 @@ func abandon(name string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	l, err := launch(s.engine, false)
+	l, err := launch(s.engine, local{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -19,7 +19,7 @@ import (
 
 // startLocal runs the installed server as an instance that the tests of this process share.
 func startLocal(e *engine) (*Server, error) {
-	l, err := launch(e, false)
+	l, err := launch(e, local{})
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +33,7 @@ type local struct {
 	dir     string
 	port    int
 	durable bool
+	args    []string // more of them
 	root    *url.URL
 	process *process
 	ready   int64 // how long the log was when the server took connections
@@ -40,7 +41,7 @@ type local struct {
 
 // launch makes a data directory and starts a server on it. Between choosing a free port and the server's using it
 // another process may take it; then another one is tried.
-func launch(e *engine, durable bool) (*local, error) {
+func launch(e *engine, wanted local) (*local, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("%w: installed servers are run on Linux only", errAbsent)
 	}
@@ -52,13 +53,13 @@ func launch(e *engine, durable bool) (*local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launchOn(e, p, dir, durable)
+	return launchOn(e, p, dir, wanted)
 }
 
-func launchOn(e *engine, p *program, dir string, durable bool) (*local, error) {
+func launchOn(e *engine, p *program, dir string, wanted local) (*local, error) {
 	var tried []error
 	for range 3 {
-		l := &local{engine: e, program: p, dir: dir, durable: durable}
+		l := &local{engine: e, program: p, dir: dir, durable: wanted.durable, args: wanted.args}
 		var err error
 		if l.port, err = freePort(); err != nil {
 			return nil, err
@@ -78,7 +79,7 @@ func (l *local) logPath() string { return filepath.Join(l.dir, "log") }
 func (l *local) start() error {
 	before := fileSize(l.logPath())
 	var err error
-	l.process, err = startProcess(l.logPath(), l.program.command(l.dir, l.port, l.durable))
+	l.process, err = startProcess(l.logPath(), append(l.program.command(l.dir, l.port, l.durable), l.args...))
 	if err != nil {
 		return err
 	}

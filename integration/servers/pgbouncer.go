@@ -42,7 +42,7 @@ func PgBouncer(t testing.TB, server string, settings ...string) *Instance {
 		return []string{
 			"/bin/sh", "-c", `printf %s "$1" >"$2" && exec "$0" "$2"`, bin, pgbouncerConfig(behind, port, settings), file,
 		}
-	}}, dir, false)
+	}}, dir, local{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,8 @@ func TestMissing(t *testing.T) {
 		{"mysql, mariadb", absent, "fatal"},
 		{"all", absent, "fatal"},
 		{"mysqll", absent, "fatal"},
+		{"pgbouncer", absent, "skip"},
+		{"pgbouncer, mariadb", absent, "fatal"},
 		{"", errors.New("a bad URL"), "fatal"},
 	} {
 		t.Setenv("SQLLOCK_TEST_REQUIRE", c.require)

@@ -33,7 +33,7 @@ func (i *Instance) Standby(t testing.TB) *Instance {
 	if err != nil {
 		t.Fatalf("copying the primary: %v", err)
 	}
-	copied, err := launchOn(l.engine, l.program, dir, l.durable)
+	copied, err := launchOn(l.engine, l.program, dir, *l)
 	if err != nil {
 		t.Fatalf("starting the standby: %v", err)
 	}

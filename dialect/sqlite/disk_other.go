@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sqlite
+
+// networkDisk can't be told here.
+func networkDisk(string) string { return "" }

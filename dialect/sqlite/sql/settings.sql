@@ -1,0 +1,3 @@
+-- What a closer look is about.
+SELECT (SELECT journal_mode FROM pragma_journal_mode), (SELECT timeout FROM pragma_busy_timeout),
+       (SELECT query_only FROM pragma_query_only)
