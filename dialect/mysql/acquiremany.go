@@ -26,12 +26,16 @@ func acquireMany(ctx context.Context, s engine.Session, f flavour, requests []di
 	if err != nil || f.maria && n == len(requests) {
 		return grants, err
 	}
+	unread := n
+	if f.maria {
+		unread = 0
+	}
 	seen, err := see(ctx, s, list, len(requests))
-	if err == nil && !f.maria {
-		err = readGrants(seen, n, grants)
+	if err == nil {
+		err = readGrants(seen, unread, grants)
 	}
 	if err == nil {
-		err = takeRest(ctx, s, f, requests, seen, grants)
+		err = insertMissing(ctx, s, f, requests, seen, grants)
 	}
 	return grants, partly(n > 0, err)
 }
@@ -44,36 +48,24 @@ func takeMany(ctx context.Context, s engine.Session, f flavour, list string, req
 	return engine.Exec(ctx, s, sqlAcquireMany.mysql, list)
 }
 
-// takeRest makes the rows that were missing, and asks by itself for each lock that somebody was at, and that is free
-// all the same.
-func takeRest(ctx context.Context, s engine.Session, f flavour, requests []dialect.Request, seen []sightedLock, grants []dialect.Grant) error {
+// insertMissing takes those locks whose row wasn't seen. Of the others, some may be free and yet not taken: somebody was at
+// the row, and isn't waited for.
+func insertMissing(ctx context.Context, s engine.Session, f flavour, requests []dialect.Request, seen []sightedLock, grants []dialect.Grant) error {
 	var missing []int
-	begun := false
-	for i, r := range requests {
-		switch {
-		case grants[i].Granted:
-		case !seen[i].there:
-			missing = append(missing, i)
-		case seen[i].takeable:
-			grant, err := acquire(ctx, s, f, r)
-			if err != nil {
-				return partly(begun, err)
-			}
-			grants[i], begun = grant, begun || grant.Granted
+	var fresh []dialect.Request
+	for i, lock := range seen {
+		if !lock.there && !grants[i].Granted {
+			missing, fresh = append(missing, i), append(fresh, requests[i])
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	fresh := make([]dialect.Request, len(missing))
-	for i, place := range missing {
-		fresh[i] = requests[place]
-	}
 	made, err := insertMany(ctx, s, f, fresh)
 	for i, grant := range made {
 		grants[missing[i]] = grant
 	}
-	return partly(begun, err)
+	return err
 }
 
 // insertMany makes the rows of names that were never taken. Not granted: somebody was faster.

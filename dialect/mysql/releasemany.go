@@ -83,8 +83,8 @@ func claimed(claims []dialect.Claim) (string, error) {
 
 // sightedLock is what see_locks.sql found. Where there is no row all of it is false.
 type sightedLock struct {
-	there, mine, takeable bool
-	fence                 int64
+	there, mine bool
+	fence       int64
 }
 
 func see(ctx context.Context, s engine.Session, list string, n int) ([]sightedLock, error) {
@@ -93,7 +93,7 @@ func see(ctx context.Context, s engine.Session, list string, n int) ([]sightedLo
 		place int
 	}
 	found, err := engine.Query(ctx, s, func(rows *sql.Rows, p *placed) error {
-		return rows.Scan(&p.place, &p.fence, &p.mine, &p.takeable)
+		return rows.Scan(&p.place, &p.fence, &p.mine)
 	}, sqlSeeLocks, list)
 	seen := make([]sightedLock, n)
 	for _, p := range found {
@@ -103,15 +103,16 @@ func see(ctx context.Context, s engine.Session, list string, n int) ([]sightedLo
 	return seen, err
 }
 
-// readGrants: those whose row names the request's owner are granted, and that must be as many as were taken.
-func readGrants(seen []sightedLock, taken int, grants []dialect.Grant) error {
+// readGrants: those whose row names the request's owner are granted, and that must be as many as were taken unread. If
+// not, others have changed a row since, or a request that was sent twice is being carried out just now.
+func readGrants(seen []sightedLock, unread int, grants []dialect.Grant) error {
 	for i, lock := range seen {
-		if lock.mine {
+		if lock.mine && !grants[i].Granted {
 			grants[i] = dialect.Grant{Granted: true, Fence: lock.fence}
-			taken--
+			unread--
 		}
 	}
-	if taken != 0 {
+	if unread != 0 {
 		return partly(true, errMoved)
 	}
 	return nil
