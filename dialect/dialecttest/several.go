@@ -9,51 +9,86 @@ import (
 
 // asAlone: what several are asked for together is what each would have been asked for alone.
 func asAlone(s *suite) {
-	lease := s.lease(long)
-	resent, barred, delayed, ahead := request(unique("d"), lease), request(unique("c"), lease), request(unique("b"), lease), request(unique("a"), lease)
-	before := s.take(resent)
-	fences := make(map[dialect.Key]int64)
-	for _, r := range []dialect.Request{barred, delayed, ahead} {
-		fences[r.Key] = s.take(r)
-		s.release(claim(r))
-	}
-	resent.HoldAtLeast, resent.Note = time.Hour, "sent again"
-	barred.HoldAtLeast, barred.Owner, barred.Note = time.Hour, unique("owner"), "barred"
-	delayed.LockDelay, delayed.Owner, delayed.LeaseID = time.Hour, unique("owner"), s.lease(time.Millisecond)
-	ahead.Owner = unique("owner")
-	fresh := request(unique("e"), lease)
-	fresh.HoldAtLeast, fresh.Note = time.Hour, "new"
-	asked := []dialect.Request{resent, fresh, barred, delayed, ahead}
-
+	asked, before := differing(s)
+	time.Sleep(4 * tick)
 	sent := time.Now()
 	grants := ask(s, s.d.Acquire, asked...)
 	for i, r := range asked {
-		row := s.held(r, grants[i].Fence)
-		if g := grants[i]; !g.Granted || g.Fence <= max(before, fences[r.Key]) || row.Note != r.Note {
-			s.Errorf("%d: %+v after %d, with the note %q", i, g, fences[r.Key], row.Note)
+		g, row := grants[i], s.held(r, grants[i].Fence)
+		if !g.Granted || g.Fence <= before[i].Fence || !row.AcquiredAt.After(before[i].AcquiredAt) || row.Note != r.Note {
+			s.Errorf("%d: %+v, and the row went from %+v to %+v", i, g, before[i], row)
 		}
 		if r.HoldAtLeast > 0 {
 			s.left("HoldAtLeast", row.FreeIn, r.HoldAtLeast, sent)
 		}
-		if apart := row.AcquiredAt.Sub(time.UnixMicro(grants[i].Fence)).Abs(); apart > atOnce {
+		if apart := row.AcquiredAt.Sub(time.UnixMicro(g.Fence)).Abs(); apart > atOnce {
 			s.Errorf("%d: acquired at %s, %s apart from the fence", i, row.AcquiredAt, apart)
 		}
 	}
-	s.buried(delayed.LeaseID)
-	s.free(orphan(delayed, grants[3].Fence))
-	if row := s.look(delayed.Key); row.Held || row.FreeIn < long {
-		s.Errorf("freed after a LockDelay of an hour: %+v", row)
+	asked, grants = s.lockDelayed(asked, grants), grants[1:]
+
+	time.Sleep(4 * tick)
+	var claims []dialect.Claim
+	for _, r := range asked {
+		wrong := claim(r)
+		wrong.Slot++
+		claims = append(claims, wrong)
 	}
-	got := ask(s, s.d.Release, claim(fresh), claim(delayed), claim(barred), claim(ahead), claim(resent))
-	if !slices.Equal(got, []bool{true, false, true, true, true}) {
+	if got := ask(s, s.d.Release, claims...); slices.Contains(got, true) {
+		s.Errorf("Release of other slots answered %t", got)
+	}
+	for i, r := range asked {
+		s.held(r, grants[i].Fence)
+		claims[i] = claim(r)
+	}
+	sent = time.Now()
+	if got := ask(s, s.d.Release, claims...); slices.Contains(got, false) {
 		s.Errorf("Release answered %t", got)
 	}
 	for i, r := range asked {
-		if row := s.look(r.Key); row.Held || row.Fence != grants[i].Fence || (row.FreeIn > long) != (r.HoldAtLeast+r.LockDelay > 0) {
+		row, least := s.look(r.Key), -time.Since(sent)-slack
+		if r.HoldAtLeast > 0 {
+			least = long
+		}
+		if row.Held || row.Fence != grants[i].Fence || row.FreeIn < least || r.HoldAtLeast == 0 && row.FreeIn > 0 {
 			s.Errorf("%d: released, and the row is %+v", i, row)
 		}
 	}
-	s.take(request(ahead.Name, lease))
+}
+
+// differing are requests that ask for different things, of rows in different states. The first has a LockDelay.
+func differing(s *suite) ([]dialect.Request, []dialect.Row) {
+	lease := s.lease(long)
+	var asked []dialect.Request
+	for _, name := range []string{"delayed", "barred", "again", "plain", "new"} {
+		r := request(unique(name), lease)
+		if name != "new" {
+			s.take(r)
+		}
+		if name != "new" && name != "again" {
+			s.release(claim(r))
+			r.Owner = unique("owner")
+		}
+		r.Note = "note of " + name
+		asked = append(asked, r)
+	}
+	asked[0].LockDelay, asked[0].LeaseID = time.Hour, s.lease(2*short)
+	asked[1].HoldAtLeast, asked[2].HoldAtLeast, asked[4].HoldAtLeast = time.Hour, 2*time.Hour, 3*time.Hour
+	before := make([]dialect.Row, len(asked))
+	for i, r := range asked {
+		before[i] = s.look(r.Key)
+	}
+	return asked, before
+}
+
+// lockDelayed lets the first's holder die, and answers the others.
+func (s *suite) lockDelayed(asked []dialect.Request, grants []dialect.Grant) []dialect.Request {
+	s.buried(asked[0].LeaseID)
+	s.free(orphan(asked[0], grants[0].Fence))
+	if row := s.look(asked[0].Key); row.Held || row.FreeIn < long {
+		s.Errorf("freed after its holder died, with a LockDelay of an hour: %+v", row)
+	}
+	return asked[1:]
 }
 
 // otherReleases: a lock that is guarded doesn't keep the others of its batch from being released.
