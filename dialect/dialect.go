@@ -69,7 +69,9 @@ type Locks interface {
 	Acquire(ctx context.Context, requests []Request) ([]Grant, error)
 
 	// Release frees each lock that still names the claim's owner, from max(free_at, now) on. False: it does not,
-	// and nothing was changed. It waits behind a Guard of the same lock. One round trip and one commit.
+	// and nothing was changed. A single claim waits behind a Guard of the same lock; among others it needn't, so that
+	// nobody waits for a stranger's Guard, and false may then mean that: ask again, alone. One round trip and one
+	// commit, of a single claim.
 	Release(ctx context.Context, claims []Claim) ([]bool, error)
 
 	// Guard locks each row that still names the claim's owner, in the caller's transaction: until that ends,

@@ -70,6 +70,8 @@ func blocked(s *suite) {
 		})
 		s.must(tx.Commit())
 	})
+	s.run("the other releases of a batch", otherReleases)
+	s.run("a batch beside rows that others are at", besideOthers)
 	s.run("the reaper's leases", func(s *suite) {
 		busy, dead := s.lease(time.Millisecond), s.lease(time.Millisecond)
 		time.Sleep(4 * tick)

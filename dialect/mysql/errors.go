@@ -87,7 +87,7 @@ func (d *Dialect) Classify(err error) dialect.Class {
 	var answer *mysql.MySQLError
 	var op *net.OpError
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, new(partlyError)):
 		return dialect.Unknown
 	case errors.Is(err, errReadOnly):
 		return dialect.ReadOnly

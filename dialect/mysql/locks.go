@@ -18,8 +18,9 @@ const rounds = 4
 // errBusy is Transient: nothing was taken.
 var errBusy = errors.New("others were changing the lock's row at every try")
 
-// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
-// one commit. It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
+// Acquire takes each lock that is free: on a row that is free one statement, one round trip and one commit; several
+// together in one statement and one commit too, and on MySQL a second round trip to learn which. It waits for nothing but
+// another statement that is just taking, releasing or freeing the same lock, or making the same rows.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -28,7 +29,13 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	if err != nil {
 		return nil, fail("acquire", err)
 	}
-	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) })
+	alone := func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) }
+	if len(requests) == 1 {
+		return each("acquire", requests, alone)
+	}
+	grants, err := inBatches(requests, func(r dialect.Request) dialect.Key { return r.Key },
+		func(several []dialect.Request) ([]dialect.Grant, error) { return acquireMany(ctx, d.pool, f, several) }, alone)
+	return grants, fail("acquire", err)
 }
 
 // acquire takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it,
@@ -90,11 +97,21 @@ func granted(result sql.Result, err error) (dialect.Grant, error) {
 	return dialect.Grant{Granted: err == nil, Fence: fence}, err
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
-// It waits behind a Guard of the same lock, until that transaction ends, or ctx does, or innodb_lock_wait_timeout
-// has passed (Transient).
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit; of several
+// together too, but on MySQL another round trip first. A single claim waits behind a Guard of the same lock, until that
+// transaction ends, or ctx does, or innodb_lock_wait_timeout has passed (Transient).
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
+	alone := func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) }
+	if len(claims) <= 1 {
+		return each("release", claims, alone)
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("release", err)
+	}
+	ours, err := inBatches(claims, func(c dialect.Claim) dialect.Key { return c.Key },
+		func(several []dialect.Claim) ([]bool, error) { return releaseMany(ctx, d.pool, f, several) }, alone)
+	return ours, fail("release", err)
 }
 
 func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
