@@ -164,7 +164,7 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 		}
 	}
 	_, err := c.retry(ctx, func(ctx context.Context) error {
-		if _, err := c.dialect.Release(ctx, delayed); err != nil {
+		if err := c.releaseAll(ctx, delayed); err != nil {
 			return err
 		}
 		return c.dialect.DeleteLeases(ctx, ids)
@@ -173,4 +173,15 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 		return c.failed("letting go of all locks; they stay taken until their leases run out", err)
 	}
 	return nil
+}
+
+// releaseAll lets go of locks, and waits for the transactions that those have which are guarded.
+func (c *Client) releaseAll(ctx context.Context, claims []dialect.Claim) error {
+	ours, err := c.dialect.Release(ctx, claims)
+	for i := 0; err == nil && len(claims) > 1 && i < len(claims); i++ {
+		if !ours[i] { // another's, or passed over because of a Guard: see release
+			_, err = c.dialect.Release(ctx, claims[i:i+1])
+		}
+	}
+	return err
 }

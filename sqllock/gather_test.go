@@ -132,11 +132,12 @@ func TestGroupCommitRefused(t *testing.T) {
 		for i := range 20 {
 			group.Go(func() {
 				lock, err := c.TryAcquire(t.Context(), fmt.Sprint("lock ", i))
-				if i == 7 {
+				switch {
+				case i == 7:
 					wantErr(t, "what is refused", err, sqllock.ErrInvalid)
-				} else if err != nil {
+				case err != nil:
 					t.Error(err)
-				} else {
+				default:
 					mustRelease(t, lock)
 				}
 			})

@@ -40,7 +40,8 @@ func cross(s *suite) {
 	var group sync.WaitGroup
 	for i := range workers {
 		group.Go(func() {
-			for time.Now().Before(c.until) && c.cycle(pools[i%len(pools)]) {
+			for going := true; going && time.Now().Before(c.until); {
+				going = c.cycle(pools[i%len(pools)])
 			}
 		})
 	}

@@ -3,7 +3,7 @@
 //
 // Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, on the time zone, on strict mode,
 // or on the isolation level; only that under READ UNCOMMITTED, Look and List show what isn't committed yet. Each
-// pooled connection keeps the statements prepared that it has used: about twenty, of the server's
+// pooled connection keeps the statements prepared that it has used: two dozen or so, of the server's
 // max_prepared_stmt_count.
 //
 // The server's clock is UTC_TIMESTAMP(6), which stands still while a statement waits for a row. All statements are

@@ -41,7 +41,9 @@ func TestStatements(t *testing.T) {
 			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
 		}
 	}
-	if !strings.HasSuffix(sqlSeeLease, "FOR UPDATE") || !strings.HasPrefix(sqlSeeLease, "SELECT ") {
-		t.Errorf("a splitter wouldn't send this to the primary: %s", sqlSeeLease)
+	for _, text := range []string{sqlSeeLease, sqlSeeLocks} {
+		if !strings.HasSuffix(text, "FOR UPDATE") || !strings.HasPrefix(text, "SELECT ") {
+			t.Errorf("a splitter wouldn't send this to the primary: %s", text)
+		}
 	}
 }

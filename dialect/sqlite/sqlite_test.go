@@ -207,7 +207,7 @@ func TestOneCommit(t *testing.T) {
 	other := dialect.Request{Key: r.Key, LeaseID: "l", Owner: "p"}
 	claims := []dialect.Claim{{Key: r.Key, Owner: r.Owner}}
 	several := []dialect.Request{r, {Key: dialect.Key{Name: "a"}, LeaseID: "l", Owner: "o"}}
-	both := append(claims, dialect.Claim{Key: several[1].Key, Owner: "o"})
+	both := []dialect.Claim{claims[0], {Key: several[1].Key, Owner: "o"}}
 	for _, step := range []struct {
 		what    string
 		do      func() error
