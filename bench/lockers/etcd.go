@@ -12,7 +12,7 @@ import (
 )
 
 func onEtcd(server string) []Kind {
-	return []Kind{{Name: "etcd concurrency", Server: server, Waits: "watches", Open: openEtcd, Lonely: true, Keeps: true}}
+	return []Kind{{Name: "etcd concurrency", Server: server, Waits: "watches", Open: openEtcd, Keeps: true, Lonely: "to it, goroutines that share a session are one owner: they would need a mutex, or a session each"}}
 }
 
 // etcd is its client's concurrency package: a session a process, and a mutex a lock. Two mutexes of one name in one

@@ -44,8 +44,8 @@ type Kind struct {
 	// ConnEach: each lock that is held or waited for occupies a connection.
 	ConnEach bool
 
-	// Lonely: goroutines of one process can't wait for the same name, or get it only after a whole TTL.
-	Lonely bool
+	// Lonely says why goroutines of one process can't wait for the same name; Sluggish, why processes can't either.
+	Lonely, Sluggish string
 
 	// Keeps: it is asked what keeping many locks costs. Not all are, where one does as the other.
 	Keeps bool

@@ -18,10 +18,12 @@ func onPostgres(server string) []Kind {
 		{Name: "go-pglock", Server: server, Waits: "in the server", Open: openGoPglock, ConnEach: true},
 		{
 			Name: "cirello.io/pglock", Server: server, Waits: "tries once a TTL", Open: openCirello, Prepare: prepareCirello,
-			Lonely: true, Keeps: true,
+			Keeps: true, Lonely: sleepsATTL, Sluggish: sleepsATTL,
 		},
 	}
 }
+
+const sleepsATTL = "who finds the lock held asks again after a whole TTL"
 
 // pgRow is the best that is known to be written by hand: single statements through pgx's own pool, which prepares them
 // once a connection, on a table made like sqllock's, by the database's clock, with a fence.
