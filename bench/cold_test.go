@@ -64,8 +64,10 @@ func (b *bench) cold() ([]*report.Table, func()) {
 // build compiles a program, and answers where it is and how many megabytes it has.
 func (b *bench) build(folder string) (path string, size float64) {
 	b.Helper()
+	begun := time.Now()
+	defer func() { b.Logf("building programs/%s took %s", folder, time.Since(begun).Round(time.Millisecond)) }()
 	path = filepath.Join(b.TempDir(), folder)
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./programs/"+folder)
+	cmd := exec.CommandContext(b.Context(), "go", "build", "-ldflags=-s -w", "-o", path, "./programs/"+folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%s: %v\n%s", cmd, err, out)
 	}

@@ -87,7 +87,11 @@ func (b *bench) addHandovers(t *report.Table, k lockers.Kind, turns []turn, used
 	}
 	t.Add(k.String(), "p50 ms", millis(report.Percentile(latencies, 50)))
 	t.Add(k.String(), "p99 ms", millis(report.Percentile(latencies, 99)))
-	if b.targets[k.Server].count != nil {
+	switch {
+	case b.targets[k.Server].count == nil:
+	case used.statements <= 0:
+		b.failed(t, k.String(), "statements each", errors.New("the server's count of statements stands still"))
+	default:
 		t.Add(k.String(), "statements each", used.statements/float64(len(latencies)))
 	}
 }
@@ -104,7 +108,7 @@ func latencies(turns []turn) (all []time.Duration) {
 }
 
 // window is how long hand-overs are looked at; before it the crew gets that long again to settle.
-func (b *bench) window() time.Duration { return b.round }
+func (b *bench) window() time.Duration { return max(b.round, 100*time.Millisecond) }
 
 // handOver lets the workers have the name in turn, and answers the turns of the window.
 func (b *bench) handOver(k lockers.Kind, workers []*workerProcess) (turns []turn, used counts, err error) {

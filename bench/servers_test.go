@@ -72,7 +72,7 @@ func runRedis(t *testing.T, args ...string) *target {
 
 func runEtcd(t *testing.T) *target {
 	t.Helper()
-	i := servers.Run(t, servers.Daemon{Program: "etcd", Ready: "ready to serve client requests", Args: func(dir string, port int) []string {
+	i := servers.Run(t, servers.Daemon{Program: "etcd", Ready: "serving client traffic", Args: func(dir string, port int) []string {
 		here := "http://127.0.0.1:" + strconv.Itoa(port)
 		peers := "http://" + unused(t)
 		return []string{

@@ -15,7 +15,7 @@ import (
 func (b *bench) waiting() ([]*report.Table, func()) {
 	table := &report.Table{
 		Title: "Goroutines of one process that wait for a lock that is held: statements a second",
-		Text:  "Another process's worth of client holds the lock all the time. Less is better.",
+		Text:  "Another client holds the lock all the time. Less is better.",
 	}
 	kinds := b.chosen([]*report.Table{table}, func(k lockers.Kind) bool { return b.targets[k.Server].count != nil })
 	for _, k := range kinds {

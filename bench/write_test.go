@@ -3,9 +3,9 @@ package bench
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,15 +97,7 @@ func (b *bench) head(took time.Duration) string {
 	for _, name := range sortedKeys(b.targets) {
 		fmt.Fprintf(&t, "- %s: %s\n", name, b.targets[name].about)
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		var deps []string
-		for _, d := range info.Deps {
-			if slices.Contains(contending, d.Path) {
-				deps = append(deps, d.Path+" "+d.Version)
-			}
-		}
-		fmt.Fprintf(&t, "- %s\n", strings.Join(deps, ", "))
-	}
+	fmt.Fprintf(&t, "- %s\n", b.versions())
 	t.WriteString("- waiting: ")
 	var waits []string
 	for _, k := range b.kinds {
@@ -116,6 +108,17 @@ func (b *bench) head(took time.Duration) string {
 	t.WriteString(strings.Join(waits, "; ") + "\n")
 	t.WriteString("- not compared: River's elector, which is in an internal package (github.com/riverqueue/river/internal/leadership)\n\n")
 	return t.String()
+}
+
+// versions are the contenders'; a test's program has none built in.
+func (b *bench) versions() string {
+	b.Helper()
+	args := append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, contending...)
+	out, err := exec.CommandContext(b.Context(), "go", args...).Output()
+	if err != nil {
+		b.Fatalf("go list -m: %v", err)
+	}
+	return strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", ")
 }
 
 // contending are the modules whose versions matter.
