@@ -49,6 +49,9 @@ type Kind struct {
 
 	// Keeps: it is asked what keeping many locks costs. Not all are, where one does as the other.
 	Keeps bool
+
+	// BeatsEach: it keeps its locks alive one by one.
+	BeatsEach bool
 }
 
 // String names the kind among all others: "sqllock on postgres15".

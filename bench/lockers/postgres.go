@@ -18,7 +18,7 @@ func onPostgres(server string) []Kind {
 		{Name: "go-pglock", Server: server, Waits: "in the server", Open: openGoPglock, ConnEach: true},
 		{
 			Name: "cirello.io/pglock", Server: server, Waits: "tries once a TTL", Open: openCirello, Prepare: prepareCirello,
-			Keeps: true, Lonely: sleepsATTL, Sluggish: sleepsATTL,
+			Keeps: true, BeatsEach: true, Lonely: sleepsATTL, Sluggish: sleepsATTL,
 		},
 	}
 }

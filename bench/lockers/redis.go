@@ -15,7 +15,7 @@ import (
 
 func onRedis(server string) []Kind {
 	return []Kind{
-		{Name: "redislock", Server: server, Waits: polls, Open: openRedislock, Keeps: server == "redis"},
+		{Name: "redislock", Server: server, Waits: polls, Open: openRedislock, Keeps: server == "redis", BeatsEach: true},
 		{Name: "redsync", Server: server, Waits: polls, Open: openRedsync},
 	}
 }
