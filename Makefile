@@ -28,6 +28,7 @@ deps: ## install the database servers that the tests run (root on Debian: all of
 .PHONY: test
 test: $(if $(root),deps) ## every test, on every engine that can be had here
 	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+	cd examples/goose && $(GO) test -race -shuffle=on ./...
 
 .PHONY: test-unit
 test-unit: ## the tests that need no server
@@ -45,6 +46,7 @@ fmt: ## format the Go files
 .PHONY: lint
 lint: ## check the Go files
 	$(TOOL) golangci-lint run ./...
+	cd examples/goose && LOG_LEVEL=error $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run ./...
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what is used

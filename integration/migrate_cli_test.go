@@ -127,7 +127,11 @@ func TestMigrateCLISource(t *testing.T) {
 		c.want(t, db, 3, "dirty at version 2", path+"up")
 		c.want(t, db, 0, "2 (dirty)", path+"version")
 		c.want(t, db, 0, "", path+"force 1")
-		c.want(t, db, 0, "2/u locks", "up") // sqllock's own beside them
+		own := "2/u locks"
+		if s.Engine == "sqlite" {
+			own = "no change" // the lock is a lease, which needs them
+		}
+		c.want(t, db, 0, own, "up") // sqllock's own beside them
 		c.want(t, db, 0, "1/d two", path+"down 1")
 		mine := withParameter(db, "x-migrations-table=mine")
 		c.want(t, mine, 0, "1/u two", path+"up 1")

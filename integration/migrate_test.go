@@ -15,6 +15,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // migrateBench is an empty database, and a pool on it.
@@ -118,17 +119,25 @@ func TestMigrateAtOnceMakesNoNoise(t *testing.T) {
 }
 
 func migrateAtOnce(b *migrateBench) {
+	b.atOnce(12, func(one *open.Database) ([]migrations.Step, error) {
+		m, err := migrations.New(one.DB, one.Migrations, &migrations.Options{LockTimeout: patience})
+		if err != nil {
+			return nil, err
+		}
+		return m.Up(b.Context(), migrations.All)
+	})
+	b.wantVersion(b.Migrations.Latest(), false)
+}
+
+// atOnce lets n migrate at once, each on a pool of its own: none fails, and no migration is applied twice.
+func (b *migrateBench) atOnce(n int, migrate func(one *open.Database) ([]migrations.Step, error)) {
+	b.Helper()
 	var applied sync.Map
 	var group sync.WaitGroup
-	for range 12 {
+	for range n {
 		one := b.open()
 		group.Go(func() {
-			m, err := migrations.New(one.DB, one.Migrations, &migrations.Options{LockTimeout: patience})
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			steps, err := m.Up(b.Context(), migrations.All)
+			steps, err := migrate(one)
 			if err != nil {
 				b.Error(err)
 			}
@@ -140,7 +149,6 @@ func migrateAtOnce(b *migrateBench) {
 		})
 	}
 	group.Wait()
-	b.wantVersion(b.Migrations.Latest(), false)
 }
 
 // A migration that the server refuses leaves nothing behind where DDL can be rolled back, and a dirty version, which
@@ -197,9 +205,10 @@ func TestMigrateWaits(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(b.Context())
 		waiting := sync.OnceFunc(cancel)
+		told := func(*sqllock.HeldError) { waiting() }
 		timer := time.AfterFunc(200*time.Millisecond, waiting) // SQLite waits without telling
 		defer timer.Stop()
-		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: patience, Waiting: waiting})
+		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: patience, Waiting: told})
 		b.must(err)
 		if _, err := m.Up(ctx, migrations.All); !errors.Is(err, context.Canceled) {
 			b.Errorf("cancelled while waiting: %v", err)

@@ -9,15 +9,14 @@ import (
 
 // borrow lends conn to f as an *sql.DB of this one connection. golang-migrate's drivers close the *sql.DB that they are
 // given, which here closes the loan and not the caller's pool, and all they do happens on the connection that holds the
-// lock. With savepoints, a transaction that f begins is a savepoint of the one that conn is in. exec sends a statement
-// past that *sql.DB, while f has nothing else under way.
-func borrow(conn *sql.Conn, savepoints bool, f func(db *sql.DB, exec func(query string) error) error) error {
+// lock. exec sends a statement past that *sql.DB, while f has nothing else under way.
+func borrow(conn *sql.Conn, terms terms, f func(db *sql.DB, exec func(query string) error) error) error {
 	return conn.Raw(func(raw any) error {
 		c, ok := raw.(driver.Conn)
 		if !ok {
 			return errors.New("the database driver's connection is no driver.Conn")
 		}
-		loan := &loan{Conn: c, savepoints: savepoints}
+		loan := &loan{Conn: c, terms: terms}
 		db := sql.OpenDB(loan)
 		db.SetMaxOpenConns(1)
 		defer func() { _ = db.Close() }()
@@ -25,12 +24,19 @@ func borrow(conn *sql.Conn, savepoints bool, f func(db *sql.DB, exec func(query 
 	})
 }
 
+// terms are what is different on a loan.
+type terms struct {
+	savepoints bool           // a transaction that is begun is a savepoint of the one that the connection is in
+	lock       LockStatements // of the driver: Try is sent in place of Take, so that nothing waits in the server
+	noLock     bool           // None is
+}
+
 // loan is both the connection on loan and the connector that hands it out. It has all the optional powers of a
 // connection, and passes on those that the driver's own has.
 type loan struct {
 	driver.Conn
-	savepoints bool
-	lost       bool
+	terms
+	lost bool
 }
 
 var errLost = errors.New("the connection to the database was lost")
@@ -52,6 +58,7 @@ func (l *loan) Close() error {
 }
 
 func (l *loan) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	query = l.patient(query)
 	if c, ok := l.Conn.(driver.ConnPrepareContext); ok {
 		return c.PrepareContext(ctx, query)
 	}
@@ -59,6 +66,9 @@ func (l *loan) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 }
 
 func (l *loan) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if answer, done, err := l.execLock(ctx, query, args); done {
+		return answer, err
+	}
 	if c, ok := l.Conn.(driver.ExecerContext); ok {
 		return c.ExecContext(ctx, query, args)
 	}
@@ -67,7 +77,7 @@ func (l *loan) ExecContext(ctx context.Context, query string, args []driver.Name
 
 func (l *loan) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if c, ok := l.Conn.(driver.QueryerContext); ok {
-		return c.QueryContext(ctx, query, args)
+		return c.QueryContext(ctx, l.patient(query), args)
 	}
 	return nil, driver.ErrSkip
 }

@@ -8,7 +8,10 @@
 // with its own *sql.DB, which stays open. Any number of processes may do so at once: one migrates, the others wait and
 // then find nothing to do. The command sqllock-migrate does the same by hand.
 //
-// The version is kept in the table sqllock_schema_migrations, in golang-migrate's format, so it never collides with
+// An application's own migrations are Run's: the same for files of yours, with the version table that golang-migrate's command
+// uses, under the lock of package lock.
+//
+// The version of sqllock's own tables is kept in the table sqllock_schema_migrations, in golang-migrate's format, so it never collides with
 // the version of the application's own tables.
 //
 // Each engine is a folder here: an Engine, which names golang-migrate's driver for it, and the SQL files. On engines

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/golang-migrate/migrate/v4/database"
+
+	"github.com/sqllock/sqllock/dialect"
 )
 
 // Table holds the version of sqllock's own tables.
@@ -44,9 +46,43 @@ type Engine struct {
 	// golang-migrate's driver takes. Its error wraps dialect.ErrInvalid and hides the password.
 	MigrateURL func(url string) (string, error)
 
+	// Settled is golang-migrate's driver with the settings of its own that a URL has (x-migrations-table and the like), on a
+	// db that Open has made of that URL. It is nil where golang-migrate may open the URL itself, because its driver doesn't
+	// wait in the server for long; then NoLock is the setting, if there is one, with which it takes no lock.
+	Settled func(url string) (func(db *sql.DB) (database.Driver, error), error)
+	NoLock  string
+
+	// Statements are those of Driver's own lock; zero where it sends none.
+	Statements LockStatements
+
+	// Dialect takes locks in db, under which the application's migrations are applied: see Run. Open makes both, of a URL as
+	// MigrateURL takes it.
+	Dialect func(db *sql.DB) dialect.Dialect
+	Open    func(url string) (*sql.DB, dialect.Dialect, error)
+
+	// Scope is a query for what tells tables of one name in a database apart: its schema. Empty where nothing does.
+	Scope string
+
+	// Several are two statements in one text that do nothing, for finding out whether an *sql.DB takes that; empty where
+	// every one does.
+	Several string
+
+	// EndSession says to people how to end the session of another client, of which the server's own number is known.
+	EndSession string
+
 	// Position finds out from the server's error where in the text that was sent it lies: line and column from 1, 0
 	// where it is unknown.
 	Position func(err error, text string) (line, column int)
+}
+
+// LockStatements are what golang-migrate's driver sends for its own lock.
+type LockStatements struct {
+	Take, Release string // as it sends them
+	Try           string // in place of Take: it doesn't wait, and answers whether it got the lock
+	None          string // in place of Take: it takes no lock, and answers that it did
+
+	// Session: the lock is one session's, so behind a pooler that parts statements it stays with somebody else.
+	Session bool
 }
 
 // Latest is the version that the newest of the engine's migrations leads to. It panics if the embedded files are

@@ -1,10 +1,16 @@
 package migrations_test
 
 import (
+	"encoding/pem"
+	"errors"
 	"io/fs"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/mysql"
 	"github.com/sqllock/sqllock/migrations/postgres"
@@ -78,6 +84,57 @@ func TestMigrateURL(t *testing.T) {
 			if got, err := e.MigrateURL(url); err == nil || strings.Contains(err.Error(), "ter2") {
 				t.Errorf("%s: %q: %s, %v", e.Name, url, got, err)
 			}
+		}
+	}
+}
+
+// Every engine can take the lock for an application's migrations, in the database of any URL that golang-migrate takes.
+func TestEnginesHaveTheLock(t *testing.T) {
+	urls := map[*migrations.Engine][]string{
+		postgres.Engine: {
+			"pgx5://u:hunter2@h/db?x-migrations-table=%22a%22.%22b%22&x-migrations-table-quoted=1&binary_parameters=yes",
+			"postgres://u@h/db?sslmode=disable&x-statement-timeout=5&x-multi-statement=true&x-multi-statement-max-size=100",
+		},
+		mysql.Engine:  {"mysql://u:hunter2@tcp(h:1)/db?x-no-lock=true&timeout=3s", "mariadb://u@h/db?x-migrations-table=a&x-statement-timeout=5"},
+		sqlite.Engine: {"sqlite3://a.db?x-no-tx-wrap=true&_txlock=deferred&_odd=1", "sqlite:///a.db?_busy_timeout=3&x-migrations-table=t"},
+	}
+	for _, e := range engines {
+		if e.Dialect(nil).Name() != e.Name {
+			t.Errorf("%s takes locks by %s", e.Name, e.Dialect(nil).Name())
+		}
+		for _, url := range urls[e] {
+			db, d, err := e.Open(url)
+			must(t, err)
+			if d.Name() != e.Name {
+				t.Errorf("%s: %s", url, d.Name())
+			}
+			must(t, db.Close())
+			if _, err := migrations.Application(files, e, url, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for url, e := range map[string]*migrations.Engine{
+		"postgres://u:hunter2@h/db?x-multi-statement=maybe":                               postgres.Engine,
+		"postgres://u:hunter2@h/db?x-statement-timeout=5s":                                postgres.Engine,
+		"postgres://u:hunter2@h/db?x-migrations-table=a.b&x-migrations-table-quoted=true": postgres.Engine,
+	} {
+		if _, err := migrations.Application(files, e, url, nil); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	must(t, os.WriteFile(ca, []byte("no certificate"), 0o600))
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	good := filepath.Join(t.TempDir(), "good.pem")
+	must(t, os.WriteFile(good, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	db, _, err := mysql.Engine.Open("mysql://u:p@h/db?x-tls-ca=" + good + "&tls=custom")
+	must(t, err)
+	must(t, db.Close())
+	for _, url := range []string{"mysql://u:hunter2@h/db?tls=custom&x-tls-ca=/nonexistent", "mysql://u:hunter2@h/db?tls=custom&x-tls-ca=" + ca} {
+		if _, _, err := mysql.Engine.Open(url); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/golang-migrate/migrate/v4"
+
+	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // DirtyError says that an earlier run was cut off, or failed, inside a migration, so nobody knows how far it came.
@@ -71,20 +74,47 @@ func (e *StatementError) Error() string {
 // Unwrap is the database's error.
 func (e *StatementError) Unwrap() error { return e.Err }
 
-// LockTimeoutError says that another process was migrating for all of the time that we were willing to wait. It
-// matches migrate.ErrLockTimeout.
+// LockTimeoutError says that another process was migrating for all of the time that we were willing to wait. Nothing was
+// changed. It matches migrate.ErrLockTimeout.
 type LockTimeoutError struct {
-	Timeout time.Duration // how long we waited
+	Timeout time.Duration      // how long we waited
+	Held    *sqllock.HeldError // who held the lock when it was looked at last; nil if unknown
+	Err     error              // what the last try came to, if more is known
 }
 
-// Error says what to do.
+// Error tells who holds the lock, as far as it is known, and what to do.
 func (e *LockTimeoutError) Error() string {
-	return fmt.Sprintf("another process has held the migration lock for %v: wait until it has migrated, or set a longer "+
-		"lock timeout, and try again", e.Timeout)
+	const what = "wait until it has migrated, or set a longer lock timeout, and try again"
+	switch {
+	case e.Held != nil:
+		return fmt.Sprintf("another process has held the migration lock for %v: %s. If it is alive, %s; if it is stuck, end it, "+
+			"and see `sqllock-migrate unlock`", e.Timeout, lock.Describe(e.Held), what)
+	case e.Err != nil:
+		return fmt.Sprintf("the migration lock couldn't be had within %v: %v", e.Timeout, e.Err)
+	}
+	return fmt.Sprintf("another process has held the migration lock for %v: %s", e.Timeout, what)
 }
 
-// Unwrap makes errors.Is find golang-migrate's own error.
-func (e *LockTimeoutError) Unwrap() error { return migrate.ErrLockTimeout }
+// Unwrap makes errors.Is find golang-migrate's own error, and what the last try came to.
+func (e *LockTimeoutError) Unwrap() []error { return []error{migrate.ErrLockTimeout, e.Err} }
+
+// LockLostError says that the migration lock was lost between two migrations, so another process may be migrating by now.
+// Those before are applied and recorded. It is a sqllock.ErrLost.
+type LockLostError struct {
+	Version   int   // the version that the database was at
+	Remaining int   // how many migrations were still to apply
+	Err       error // how it was lost
+}
+
+// Error says where it stopped, and what to do.
+func (e *LockLostError) Error() string {
+	return fmt.Sprintf("stopped at version %d, cleanly, with %d more to apply, because the migration lock was lost and another process "+
+		"may be migrating by now: migrate again to go on. If the database couldn't be reached for longer than the lock's TTL, or "+
+		"a migration on SQLite takes longer than that, set a longer one (%v)", e.Version, e.Remaining, e.Err)
+}
+
+// Unwrap is how the lock was lost.
+func (e *LockLostError) Unwrap() error { return e.Err }
 
 // StoppedError says that ctx ended between two migrations. Those before are applied and recorded.
 type StoppedError struct {

@@ -2,31 +2,45 @@ package migrations_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"testing/fstest"
 	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	migratesqlite "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
 
 	"github.com/sqllock/sqllock/dialect/sqlite"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/migrations/lock"
 	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
+	"github.com/sqllock/sqllock/sqllock"
 )
+
+// newDB is an application's database, and what removes it.
+func newDB() (db *sql.DB, done func()) {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	if db, err = sqlite.Open("sqlite://" + filepath.Join(folder, "app.db")); err != nil {
+		panic(err)
+	}
+	return db, func() {
+		_ = db.Close()
+		_ = os.RemoveAll(folder)
+	}
+}
 
 // A program migrates when it starts, before it makes its sqllock.Client.
 func ExampleUp() {
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
-	}
-	defer func() { _ = db.Close() }()
+	db, done := newDB()
+	defer done()
 
 	ctx := context.Background()
 	if err := migrations.Up(ctx, db, sqlitemigrations.Engine); err != nil {
@@ -40,18 +54,8 @@ func ExampleUp() {
 
 // Progress and a longer patience with another process that migrates.
 func ExampleMigrator() {
-	folder, err := os.MkdirTemp("", "")
-	if err != nil {
-		slog.Error("no folder", "error", err)
-		return
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(folder, "app.db"))
-	if err != nil {
-		slog.Error("wrong URL", "error", err)
-		return
-	}
-	defer func() { _ = db.Close() }()
+	db, done := newDB()
+	defer done()
 
 	m, err := migrations.New(db, sqlitemigrations.Engine, &migrations.Options{
 		LockTimeout: time.Minute,
@@ -65,4 +69,56 @@ func ExampleMigrator() {
 		slog.Error("can't migrate", "error", err)
 	}
 	// Output: applied 1/u leases
+}
+
+// A program migrates its own tables when it starts. Its replicas start at once: one migrates, the others wait for it.
+func ExampleRun() {
+	db, done := newDB()
+	defer done()
+
+	files := fstest.MapFS{ // embed.FS in a real program
+		"1_users.up.sql":  {Data: []byte("CREATE TABLE users (name TEXT);")},
+		"2_orders.up.sql": {Data: []byte("CREATE TABLE orders (amount INTEGER);")},
+	}
+	applied, err := migrations.Run(context.Background(), db, sqlitemigrations.Engine, files, &migrations.Options{
+		LockTimeout: 5 * time.Minute,
+		Waiting:     func(held *sqllock.HeldError) { fmt.Println("waiting for", lock.Describe(held)) },
+	})
+	fmt.Println(applied, err)
+	// Output: [1/u users 2/u orders] <nil>
+}
+
+// A program that uses golang-migrate's API.
+func ExampleLocked() {
+	db, done := newDB()
+	defer done()
+
+	driver, err := migrations.Locked(func() (database.Driver, error) {
+		return migratesqlite.WithInstance(db, &migratesqlite.Config{})
+	}, sqlite.New(db), &lock.Options{
+		// On SQLite the lock is a lease, which needs sqllock's tables.
+		Prepare: func(ctx context.Context) error { return migrations.Up(ctx, db, sqlitemigrations.Engine) },
+	})
+	if err != nil {
+		slog.Error("wrong argument", "error", err)
+		return
+	}
+	source, err := iofs.New(fstest.MapFS{"1_users.up.sql": {Data: []byte("CREATE TABLE users (name TEXT);")}}, ".")
+	if err != nil {
+		slog.Error("no migrations", "error", err)
+		return
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "sqlite", driver)
+	if err != nil {
+		slog.Error("wrong argument", "error", err)
+		return
+	}
+	fmt.Println(m.Up())
+	fmt.Println(m.Version())
+	_, err = m.Close() // and the *sql.DB
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// 1 false <nil>
+	// <nil>
 }

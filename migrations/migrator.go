@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // Up creates sqllock's tables in db, or brings them up to date. It answers nil if there is nothing to do. It waits up
@@ -49,10 +52,43 @@ type Options struct {
 	// LockTimeout is how long to wait for another process that migrates: 15 s if zero. Negative is refused.
 	LockTimeout time.Duration
 
-	// Progress is called after each migration, and Waiting once if another process is migrating. They must not call
-	// the Migrator.
+	// Progress is called after each migration, and Waiting when another process is found to be migrating, and again whenever
+	// that is another one: it tells who, as far as it is known. They must not call the Migrator.
 	Progress func(Step)
-	Waiting  func()
+	Waiting  func(held *sqllock.HeldError)
+
+	// What follows is for the lock of the application's migrations; sqllock's own tables need none.
+
+	// Lock is how it is held: lock.Auto unless said otherwise. All processes must agree on it. With lock.None there is only
+	// golang-migrate's own, and none on SQLite.
+	Lock lock.Kind
+
+	// Dialect takes the lock in place of the engine's own, in the same database. Where an *sql.DB doesn't tell how it connects,
+	// session locks need one that knows: mysql.New(db, mysql.WithConnector(connector)), and postgres.New likewise with a
+	// driver that isn't pgx. Application knows by its URL.
+	Dialect dialect.Dialect
+
+	// LockTTL is how long the lock stays taken after a holder that isn't there any more: lock.DefaultTTL if zero. On SQLite it
+	// must be longer than the longest migration takes: see lock.Options.
+	LockTTL time.Duration
+
+	// LockName names the lock. By default it is made of the version table's name, and its schema where there are schemas.
+	LockName string
+
+	// Table is where a Migrator on an *sql.DB keeps the version: golang-migrate's schema_migrations unless said otherwise.
+	// Application takes it from its URL.
+	Table string
+
+	// Holder is how this process is shown to those who wait for it. Default: program@host[pid].
+	Holder string
+
+	// Locked is called when the lock is held: how, and after how long. Chosen is called when lock.Auto has chosen a lease,
+	// with the reason why it isn't a session lock.
+	Locked func(kind lock.Kind, waited time.Duration)
+	Chosen func(kind lock.Kind, why error)
+
+	// Logger gets what the lock logs. Default slog.Default().
+	Logger *slog.Logger
 }
 
 // Step is one migration that a run applied.
@@ -102,7 +138,7 @@ type target interface {
 	// locked calls f while no other process migrates.
 	locked(ctx context.Context, options Options, f func(session) error) error
 
-	// version reads the version without changing anything; -1 is none.
+	// version reads the version; -1 is none.
 	version(ctx context.Context, options Options) (at int, dirty bool, err error)
 
 	// drop removes the tables: sqllock's own, or all there are.
@@ -122,6 +158,9 @@ type session struct {
 
 	// savepoints: what fails can be undone, by exec.
 	savepoints bool
+
+	// check is an error when the lock can't be trusted any longer; nil where that can't happen.
+	check func(ctx context.Context) error
 }
 
 // New prepares to migrate sqllock's own tables in db. It asks the database nothing. An error wraps

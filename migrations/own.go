@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
+
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // ownTables is the target for sqllock's own tables, on a connection borrowed from the caller's pool.
@@ -25,7 +27,7 @@ func (t *ownTables) position(err error, text string) (line, column int) {
 }
 
 func (t *ownTables) locked(ctx context.Context, options Options, f func(session) error) (err error) {
-	conn, err := t.connect(ctx)
+	conn, err := connect(ctx, t.db)
 	if err != nil {
 		return err
 	}
@@ -35,7 +37,7 @@ func (t *ownTables) locked(ctx context.Context, options Options, f func(session)
 		discard(conn) // a transaction may be open in it
 		return err
 	}
-	err = borrow(conn, t.engine.Transactional, func(db *sql.DB, exec func(string) error) error {
+	err = borrow(conn, terms{savepoints: t.engine.Transactional}, func(db *sql.DB, exec func(string) error) error {
 		driver, err := t.engine.Driver(db, Table)
 		if err != nil {
 			return err
@@ -60,7 +62,7 @@ func (t *ownTables) unlock(ctx context.Context, conn *sql.Conn) error {
 }
 
 func (t *ownTables) version(ctx context.Context, _ Options) (at int, dirty bool, err error) {
-	conn, err := t.connect(ctx)
+	conn, err := connect(ctx, t.db)
 	if err != nil {
 		return 0, false, err
 	}
@@ -93,9 +95,9 @@ func (t *ownTables) drop(s session) error {
 }
 
 // connect takes a connection that answers. Idle ones in the pool may be dead, all of them after a restart of the server.
-func (t *ownTables) connect(ctx context.Context) (*sql.Conn, error) {
-	for idle := t.db.Stats().Idle; ; idle-- {
-		conn, err := t.db.Conn(ctx)
+func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	for idle := db.Stats().Idle; ; idle-- {
+		conn, err := db.Conn(ctx)
 		if err != nil {
 			return nil, &ConnectError{Err: err}
 		}
@@ -123,7 +125,7 @@ func waitForLock(ctx context.Context, options Options, try func(context.Context)
 				return err
 			}
 			if first && options.Waiting != nil {
-				options.Waiting()
+				options.Waiting(&sqllock.HeldError{Name: Table})
 			}
 			wait(bounded)
 		}

@@ -28,6 +28,11 @@ func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err
 			return err
 		}
 		for i, step := range steps {
+			if s.check != nil {
+				if err := s.check(ctx); err != nil {
+					return &LockLostError{Version: at, Remaining: len(steps) - i, Err: err}
+				}
+			}
 			if ctx.Err() != nil {
 				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: ended(ctx)}
 			}

@@ -63,8 +63,12 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 		if errors.Is(err, errLate) {
 			continue // under the next lease
 		}
+		before := held
 		if !errors.As(err, &held) {
 			return nil, err
+		}
+		if w.onWait != nil && !held.sameAs(before) {
+			w.onWait(held)
 		}
 		if err := c.wait(ctx, ln, held, poll); err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ var (
 	// or because it is another's by now. It is the cause with which Lock.Context ends.
 	ErrLost = errors.New("lock lost")
 
-	// ErrNotHeld: the lock was released already.
+	// ErrNotHeld: the lock was released already; from Break: that acquisition of it is over.
 	ErrNotHeld = errors.New("lock not held")
 
 	// ErrClosed: the Client is closed.
@@ -44,7 +44,8 @@ type HeldError struct {
 	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
 	Note      string        // what it said of itself (WithNote)
 	Fence     int64         // its fencing token
-	Since     time.Time     // when it took the lock, by the database's clock
+	Since     time.Time     // when it took the lock, by the database's clock; zero for a session lock
+	Connected time.Time     // a session lock: when its holder's connection was made, by the database's clock; zero if unknown
 	Remaining time.Duration // until its lease runs out, unless it is renewed; or until the lock may be taken (HoldAtLeast, LockDelay)
 	Self      bool          // the holder is this very Client
 
@@ -62,6 +63,12 @@ func (e *HeldError) Error() string {
 		fmt.Fprintf(&b, "; taken at %s with fence %d", e.Since.UTC().Format(time.RFC3339Nano), e.Fence)
 	}
 	return b.String()
+}
+
+// sameAs tells whether that is the same acquisition, as far as it can be seen.
+func (e *HeldError) sameAs(other *HeldError) bool {
+	return other != nil && e.Holder == other.Holder && e.Fence == other.Fence &&
+		e.Since.Equal(other.Since) && e.Connected.Equal(other.Connected)
 }
 
 // Is makes errors.Is(err, ErrNotAcquired) true.

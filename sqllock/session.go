@@ -139,7 +139,7 @@ func (a *sessionAnchor) heldBy(ctx context.Context, lock dialect.ServerLock) *He
 		return e
 	}
 	if h := holders[0]; h.Holder != "" {
-		e.Holder, e.reason = h.Holder, "held by "+h.Holder
+		e.Holder, e.Connected, e.reason = h.Holder, h.Since, "held by "+h.Holder
 		if !h.Since.IsZero() {
 			e.reason += ", connected since " + h.Since.UTC().Format(time.RFC3339)
 		}

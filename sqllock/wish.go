@@ -18,6 +18,7 @@ type wish struct {
 	note        string
 	holdAtLeast time.Duration
 	lockDelay   time.Duration
+	onWait      func(*HeldError)
 }
 
 // Session lets the server hold the lock for a connection: an advisory lock on PostgreSQL, GET_LOCK on MySQL and
@@ -48,6 +49,11 @@ func HoldAtLeast(d time.Duration) Option { return func(w *wish) { w.holdAtLeast 
 // It is for resources that can't check a fence: what the failed holder had under way gets time to end
 // (Burrows, The Chubby lock service, 2006, section 2.4).
 func LockDelay(d time.Duration) Option { return func(w *wish) { w.lockDelay = d } }
+
+// OnWait lets Acquire say for whom it waits: f is called when the lock is found held, and again whenever it is found held
+// by another acquisition, one call at a time. Acquire looks on only after f has returned. Where several goroutines of one
+// process want the lock, only the first in their line hears of it. TryAcquire answers at once, and never calls f.
+func OnWait(f func(*HeldError)) Option { return func(w *wish) { w.onWait = f } }
 
 func (c *Client) wish(name string, opts []Option) (w wish, err error) {
 	if w, err = wished(name, opts); err != nil {

@@ -85,7 +85,8 @@ func (a *app) migrate(cmd *cobra.Command, do func(context.Context, *migrations.M
 			a.say("no change")
 		}
 		var connect *migrations.ConnectError
-		if a.json && !errors.As(err, &connect) {
+		var locked *migrations.LockTimeoutError
+		if a.json && !errors.As(err, &connect) && !errors.As(err, &locked) {
 			// Also after a failure: it is what the reader wants to know next.
 			if at, dirty, err := m.Version(context.WithoutCancel(cmd.Context())); err == nil {
 				a.at(at, dirty)

@@ -15,9 +15,10 @@
 //	3    the database is dirty, from an earlier run; nothing was changed
 //	4    the database can't be reached, or lets us not in; nothing was changed
 //	5    another process held the migration lock until the lock timeout; nothing was changed
+//	6    the migration lock was lost, so it stopped between two migrations; what was applied is recorded
 //	130  stopped between two migrations by SIGINT or SIGTERM; what was applied is recorded
 //
-// Where golang-migrate differs it answers 1 for 3 to 5 and for a wrong URL, 0 for 130, and writes results to stderr.
+// Where golang-migrate differs it answers 1 for 3 to 6 and for a wrong URL, 0 for 130, and writes results to stderr.
 package main
 
 import (

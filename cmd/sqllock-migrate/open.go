@@ -18,6 +18,12 @@ func (a *app) own() bool { return a.source == "" && a.path == "" }
 
 // with opens what the flags name, calls f, and closes it again.
 func (a *app) with(command string, f func(m *migrations.Migrator) error) error {
+	return a.withThat(command, a.migrator, f)
+}
+
+type opener func(*migrations.Options) (*migrations.Migrator, *sql.DB, error)
+
+func (a *app) withThat(command string, open opener, f func(m *migrations.Migrator) error) error {
 	a.result.Command = command
 	if a.database == "" {
 		a.database = os.Getenv("SQLLOCK_DATABASE_URL")
@@ -28,10 +34,15 @@ func (a *app) with(command string, f func(m *migrations.Migrator) error) error {
 	options := &migrations.Options{
 		LockTimeout: max(time.Duration(a.lockTimeout), 1), // 0 is: try once
 		Progress:    a.progress,
-		Waiting:     func() { a.say("waiting: another process is migrating this database") },
+		Waiting:     a.waiting,
+		Lock:        a.lock.kind,
+		LockTTL:     time.Duration(a.lockTTL),
+		Locked:      a.locked,
+		Chosen:      a.chosen,
+		Logger:      a.logger(),
 	}
 	begun := time.Now()
-	m, db, err := a.migrator(options)
+	m, db, err := open(options)
 	if err != nil {
 		return err
 	}

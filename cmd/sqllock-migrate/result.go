@@ -8,6 +8,7 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // result is what --json writes. Fields that a command has nothing to say about are left out.
@@ -15,9 +16,12 @@ type result struct {
 	Command    string      `json:"command,omitempty"`
 	Version    *int        `json:"version,omitempty"` // -1: none applied
 	Dirty      *bool       `json:"dirty,omitempty"`
+	Lock       *locked     `json:"lock,omitempty"`
 	Applied    []applied   `json:"applied,omitempty"`
 	Migrations []migration `json:"migrations,omitempty"`
 	Files      []string    `json:"files,omitempty"`
+	Holders    *[]holder   `json:"holders,omitempty"` // of the migration lock
+	Broken     bool        `json:"broken,omitempty"`  // it was taken away from its holder
 	Error      *failure    `json:"error,omitempty"`
 }
 
@@ -69,19 +73,22 @@ func explain(err error) *failure {
 		unknown   *migrations.UnknownVersionError
 		short     *migrations.ShortError
 		declined  *declinedError
+		alive     *aliveError
 	)
 	switch {
 	case errors.As(err, &usage), errors.Is(err, dialect.ErrInvalid):
 		f.Kind, f.Exit = "invalid", 2
 	case errors.As(err, &statement):
 		f.Kind = "statement"
+	case errors.Is(err, sqllock.ErrLost):
+		f.Kind, f.Exit = "lost", 6
 	case errors.As(err, &stopped), errors.Is(err, context.Canceled):
 		f.Kind, f.Exit = "stopped", 130
 	case errors.As(err, &dirty):
 		f.Kind, f.Exit = "dirty", 3
 	case errors.As(err, &connect):
 		f.Kind, f.Exit = "unreachable", 4
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), errors.As(err, &alive):
 		f.Kind, f.Exit = "locked", 5
 	case errors.As(err, &unknown):
 		f.Kind = "unknown_version"

@@ -71,6 +71,15 @@ func (p *process) hear(beginning string) {
 	}
 }
 
+// end waits for the process to end with that exit code.
+func (p *process) end(code int) {
+	p.t.Helper()
+	_, _ = io.Copy(io.Discard, p.lines)
+	if err := p.Wait(); p.ProcessState.ExitCode() != code {
+		p.t.Errorf("ended with %v, want exit code %d", err, code)
+	}
+}
+
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.Process.Signal(s); err != nil {
@@ -147,10 +156,7 @@ func TestSignalStopsBetweenMigrations(t *testing.T) {
 		}
 		p.hear("2/u blocked")
 		p.hear("error: stopped at version 2, cleanly, with 1 more to apply")
-		_, _ = io.Copy(io.Discard, p.lines)
-		if err := p.Wait(); p.ProcessState.ExitCode() != 130 {
-			t.Errorf("%v: ended with %v, want exit code 130", signal, err)
-		}
+		p.end(130)
 		play(t, []step{
 			{b.flags + " version", "", 0, "2\n", ""},
 			{b.flags + " up", "", 0, "", "3/u never"},
@@ -200,9 +206,82 @@ func TestSignalAtAQuestion(t *testing.T) {
 	p.hear("Are you sure")
 	p.signal(os.Interrupt)
 	p.hear("error: Aborted dropping")
-	_, _ = io.Copy(io.Discard, p.lines)
-	if err := p.Wait(); p.ProcessState.ExitCode() != 130 {
-		t.Errorf("ended with %v, want exit code 130", err)
-	}
+	p.end(130)
 	play(t, []step{{"version -database sqlite://" + file, "", 0, "2\n", ""}})
+}
+
+// startWaiting starts the command while another migrates.
+func startWaiting(t *testing.T, line string) *process {
+	t.Helper()
+	p := start(t, append(strings.Fields(line), "-lock-timeout", "5m")...)
+	p.hear("waiting: another process is migrating this database: ")
+	return p
+}
+
+// The holder is killed in the middle of a migration: who waits gets the lock after its TTL, and says that the version is
+// dirty.
+func TestHolderKilled(t *testing.T) {
+	b := newBlocked(t)
+	first := start(t, strings.Fields(b.flags+" -lock-ttl 2s up")...)
+	b.waitUntilBlocked(t)
+	next := startWaiting(t, b.flags+" -lock-ttl 2s up")
+	first.signal(syscall.SIGKILL)
+	killed := time.Now()
+	next.hear("error: the database is dirty at version 2")
+	if took := time.Since(killed); took < time.Second || took > 20*time.Second {
+		t.Errorf("the next one had the lock after %v; the TTL is 2s", took)
+	}
+	next.end(3)
+}
+
+// Ctrl-C while another migrates: nothing is changed, and nothing stays behind.
+func TestSignalWhileWaiting(t *testing.T) {
+	b := newBlocked(t)
+	first := start(t, strings.Fields(b.flags+" up")...)
+	b.waitUntilBlocked(t)
+	next := startWaiting(t, b.flags+" up")
+	next.signal(os.Interrupt)
+	next.hear("error: stopped before anything was changed")
+	next.end(130)
+	var leases int
+	if err := b.db.QueryRow("SELECT count(*) FROM sqllock_leases").Scan(&leases); err != nil || leases != 1 {
+		t.Errorf("%d leases, %v; want the holder's alone", leases, err)
+	}
+	if err := b.tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	first.hear("3/u never")
+}
+
+// Somebody writes for longer than SQLite waits, as a migration may: the others wait all the same.
+func TestWriterOnSQLite(t *testing.T) {
+	folder, file := t.TempDir(), filepath.Join(t.TempDir(), "a.db")
+	if err := os.WriteFile(filepath.Join(folder, "1_a.up.sql"), []byte("CREATE TABLE a (n INTEGER);"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	play(t, []step{{"up -database sqlite://" + file, "", 0, "", "2/u locks"}})
+	tx, err := openFile(t, file).Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := time.AfterFunc(7*time.Second, func() { _ = tx.Rollback() }) // _busy_timeout and a Client's patience are 5 s
+	defer ended.Stop()
+	play(t, []step{{"-path " + folder + " -database sqlite://" + file + " -lock-timeout 1m up", "", 0, "", "1/u a"}})
+}
+
+func TestUnlock(t *testing.T) {
+	b := newBlocked(t)
+	first := start(t, strings.Fields(b.flags+" up")...)
+	b.waitUntilBlocked(t)
+	play(t, []step{
+		{b.flags + " unlock", "n\n", 1, "", "a lease, is held by "},
+		{b.flags + " unlock", "", 1, "", "Not breaking the lock"},
+		{b.flags + " unlock", "y\n", 0, "", "the migration lock is free"},
+		{b.flags + " unlock --json", "", 0, `"holders": []`, "nobody holds"},
+	})
+	if err := b.tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	first.hear("error: stopped at version 2, cleanly, with 1 more to apply, because the migration lock was lost")
+	first.end(6)
 }

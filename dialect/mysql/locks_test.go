@@ -13,8 +13,12 @@ import (
 func TestLockName(t *testing.T) {
 	seen := make(map[string]string)
 	for _, parts := range [][3]string{
-		{"session", "app", "n"}, {"session", "app", "N"}, {"session", "App", "n"}, {"session", "appn", ""},
-		{"other", "app", "n"}, {"session", "app", strings.Repeat("é", 127)},
+		{"session", "app", "n"},
+		{"session", "app", "N"},
+		{"session", "App", "n"},
+		{"session", "appn", ""},
+		{"other", "app", "n"},
+		{"session", "app", strings.Repeat("é", 127)},
 	} {
 		name := lockName(parts[0], parts[1], parts[2])
 		if len(name) != 64 || name != strings.ToLower(name) || !strings.HasPrefix(name, "sqllock:") {

@@ -12,8 +12,10 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/golang-migrate/migrate/v4/database/mysql"
+	migrate "github.com/golang-migrate/migrate/v4/database/mysql"
 
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/internal/dburl"
 	"github.com/sqllock/sqllock/migrations"
 )
@@ -31,11 +33,20 @@ var Engine = &migrations.Engine{
 	Unlock:     unlock,
 	HasTable:   "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
 	MigrateURL: migrateURL,
+	NoLock:     "x-no-lock=true",
+	Statements: migrations.LockStatements{
+		Take: "SELECT GET_LOCK(?, 10)", Try: "SELECT GET_LOCK(?, 0)", Release: "SELECT RELEASE_LOCK(?)",
+		None: "SELECT ? IS NOT NULL",
+	},
+	Dialect:    func(db *sql.DB) dialect.Dialect { return mysql.New(db) },
+	Open:       openURL,
+	Several:    "DO 0; DO 0",
+	EndSession: "KILL and the connection's id that is named above, as a user with the privilege CONNECTION_ADMIN or SUPER, or as the same user",
 	Position:   position,
 }
 
 func newDriver(db *sql.DB, table string) (database.Driver, error) {
-	return mysql.WithInstance(db, &mysql.Config{MigrationsTable: table})
+	return migrate.WithInstance(db, &migrate.Config{MigrationsTable: table})
 }
 
 // tryLock takes the lock that golang-migrate's own command would take for this table, so the two don't run at once.
@@ -102,6 +113,20 @@ func position(err error, text string) (line, column int) {
 	}
 	line, _ = strconv.Atoi(match[2])
 	return line, 0
+}
+
+// openURL is a pool for locks with all that a URL for migrateURL says, golang-migrate's own parameters left out.
+func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
+	rest, settings := dburl.CutMigrate(raw)
+	if err := registerTLS(rest, settings); err != nil {
+		return nil, nil, err
+	}
+	connector, err := mysql.Connector(rest)
+	if err != nil {
+		return nil, nil, err
+	}
+	db := sql.OpenDB(connector)
+	return db, mysql.New(db, mysql.WithConnector(connector)), nil
 }
 
 // migrateURL is the URL in the form that go-sql-driver parses.

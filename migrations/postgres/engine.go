@@ -12,6 +12,8 @@ import (
 	pgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -29,12 +31,30 @@ var Engine = &migrations.Engine{
 	Transactional: true,
 	HasTable:      "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1",
 	MigrateURL:    migrateURL,
-	Position:      position,
+	Settled:       settled,
+	Statements: migrations.LockStatements{
+		Take: "SELECT pg_advisory_lock($1)", Try: "SELECT pg_try_advisory_lock($1)", Release: "SELECT pg_advisory_unlock($1)",
+		None:    "SELECT $1::text IS NOT NULL",
+		Session: true,
+	},
+	Dialect:    func(db *sql.DB) dialect.Dialect { return postgres.New(db) },
+	Open:       openURL,
+	Scope:      "SELECT coalesce(current_schema(), '')",
+	EndSession: "SELECT pg_terminate_backend(PID), with the pid that is named above, as a role that may: the user's own, or a superuser",
+	Position:   position,
 }
 
 func newDriver(db *sql.DB, table string) (database.Driver, error) {
-	return pgx.WithInstance(db, &pgx.Config{MigrationsTable: table})
+	var name string
+	if err := db.QueryRowContext(context.Background(), "SELECT current_database()").Scan(&name); err != nil {
+		return nil, err
+	}
+	return pgx.WithInstance(db, &pgx.Config{MigrationsTable: table, DatabaseName: databaseName(name)})
 }
+
+// databaseName is what golang-migrate's command takes the database's name to be, and so the lock that it takes: the path of
+// its URL.
+func databaseName(name string) string { return "/" + name }
 
 // tryLock takes the advisory lock that golang-migrate's own command would take for this table, so the two don't run
 // at once. It tries and doesn't wait in the server: a blocked statement would hold up CREATE INDEX CONCURRENTLY.
@@ -64,8 +84,7 @@ func tryLock(ctx context.Context, conn *sql.Conn, table string) (bool, error) {
 }
 
 func lockID(name, schema, table string) (int64, error) {
-	// The slash: golang-migrate takes the database's name to be the path of its URL.
-	id, err := database.GenerateAdvisoryLockId("/"+name, schema, table)
+	id, err := database.GenerateAdvisoryLockId(databaseName(name), schema, table)
 	if err != nil {
 		return 0, err
 	}

@@ -11,10 +11,12 @@ import (
 	"strings"
 
 	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/golang-migrate/migrate/v4/database/sqlite"
+	migrate "github.com/golang-migrate/migrate/v4/database/sqlite"
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/sqlite"
 	"github.com/sqllock/sqllock/internal/dburl"
 	"github.com/sqllock/sqllock/migrations"
 )
@@ -33,11 +35,13 @@ var Engine = &migrations.Engine{
 	Transactional: true,
 	HasTable:      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
 	MigrateURL:    migrateURL,
+	Dialect:       func(db *sql.DB) dialect.Dialect { return sqlite.New(db) },
+	Open:          openURL,
 	Position:      position,
 }
 
 func newDriver(db *sql.DB, table string) (database.Driver, error) {
-	return sqlite.WithInstance(db, &sqlite.Config{MigrationsTable: table})
+	return migrate.WithInstance(db, &migrate.Config{MigrationsTable: table})
 }
 
 func tryLock(ctx context.Context, conn *sql.Conn, _ string) (bool, error) {
@@ -76,6 +80,28 @@ func position(err error, text string) (line, column int) {
 		line, column = i+1, len([]rune(code[:at[2]]))+1
 	}
 	return line, column
+}
+
+// openURL is a pool for locks on the file that a URL for migrateURL names. What the URL says about how migrations are written
+// is left out, and the journal stays as it is: both are the application's.
+func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
+	rest, err := dburl.CutScheme(raw, "sqlite", "sqlite3")
+	if err != nil {
+		return nil, nil, err
+	}
+	path, rawQuery, _ := strings.Cut(rest, "?")
+	all, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return nil, nil, dburl.Invalid(raw, "%v", err)
+	}
+	query := url.Values{"_pragma": {"journal_mode"}} // asks for it, and so keeps it
+	for _, name := range []string{"vfs", "mode", "_busy_timeout", "_timeout"} {
+		if all.Has(name) {
+			query.Set(name, all.Get(name))
+		}
+	}
+	db, err := sqlite.Open("sqlite://" + path + "?" + query.Encode())
+	return db, sqlite.New(db), err
 }
 
 // migrateURL is the URL for golang-migrate's driver for modernc.org/sqlite, to which it takes sqlite3:// too. A wait

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing/fstest"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/migrations/lock"
+)
+
+// holder is who holds the migration lock.
+type holder struct {
+	Kind      lock.Kind  `json:"kind"` // session or lease
+	Holder    string     `json:"holder,omitempty"`
+	Since     *time.Time `json:"since,omitempty"` // it took a lease, or made the connection of a session
+	Fence     int64      `json:"fence,omitempty"`
+	Remaining float64    `json:"remaining_ms,omitempty"` // until a lease runs out, unless its holder renews it
+	Dead      bool       `json:"dead,omitempty"`         // it has run out
+}
+
+// aliveError says that a lock is held that we can't, or won't, take away.
+type aliveError struct{ what string }
+
+func (e *aliveError) Error() string { return e.what }
+
+func (a *app) unlock() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "unlock",
+		Short: "Show who holds the lock of your migrations, and break a lease",
+		Long: "Show who holds the lock under which the application's migrations are applied (those of --source; the files aren't " +
+			"needed). If that is a lease, break it after asking: its holder is stopped before its next migration, and the next " +
+			"process gets the lock at once. A dead holder's lease runs out by itself. A session lock is free as soon as its " +
+			"holder's connection ends; unlock says how to end it.\n\n" +
+			"Exit code 0: nobody holds it, any more. 1: the answer was no, or it changed hands meanwhile. 5: a session holds it.",
+		Args: argument(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withThat(cmd.Name(), a.anyMigrator, func(m *migrations.Migrator) error {
+				holders, err := m.Holders(cmd.Context())
+				if err != nil {
+					return err
+				}
+				a.holders(holders)
+				for _, h := range holders {
+					if err := a.breakLock(cmd.Context(), m, h, force); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "don't ask")
+	return cmd
+}
+
+// anyMigrator is for the lock alone, and so needs no files.
+func (a *app) anyMigrator(options *migrations.Options) (*migrations.Migrator, *sql.DB, error) {
+	engine, err := open.Migrations(a.database)
+	if err != nil {
+		return nil, nil, err
+	}
+	none := fstest.MapFS{"1_none.up.sql": {}}
+	m, err := migrations.Application(none, engine, a.database, options)
+	return m, nil, err
+}
+
+// holders notes and shows who holds the lock.
+func (a *app) holders(holders []lock.Holder) {
+	list := []holder{}
+	for _, h := range holders {
+		one := holder{
+			Kind: h.Kind, Holder: h.Holder, Fence: h.Fence, Dead: h.Dead,
+			Remaining: float64(h.Remaining) / float64(time.Millisecond),
+		}
+		if !h.Since.IsZero() {
+			one.Since = &h.Since
+		}
+		list = append(list, one)
+		a.say("%s", one)
+	}
+	if len(list) == 0 {
+		a.say("nobody holds the migration lock")
+	}
+	a.result.Holders = &list
+}
+
+func (h holder) String() string {
+	who := h.Holder
+	if who == "" {
+		who = "a process that the database doesn't name"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the migration lock, a %s, is held by %s", h.Kind, who)
+	if h.Since != nil {
+		what := "since"
+		if h.Kind == lock.Session {
+			what = "connected since"
+		}
+		fmt.Fprintf(&b, ", %s %s", what, h.Since.UTC().Format(time.RFC3339))
+	}
+	remaining := time.Duration(h.Remaining * float64(time.Millisecond)).Round(100 * time.Millisecond)
+	switch {
+	case h.Dead:
+		b.WriteString("; its lease has run out, so it is dead, and the next process gets the lock")
+	case h.Kind == lock.Lease:
+		fmt.Fprintf(&b, "; it was alive less than the lease's TTL ago, and if it is dead the lock is free in %v", remaining)
+	}
+	return b.String()
+}
+
+func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Holder, force bool) error {
+	if h.Kind == lock.Session {
+		engine, err := open.Migrations(a.database)
+		if err != nil {
+			return err
+		}
+		return &aliveError{"a session lock can't be broken: it is free as soon as its holder's connection ends. End that process; or, " +
+			"if it can't be reached, its connection, on the server: " + engine.EndSession}
+	}
+	if !force {
+		if err := a.confirm(ctx, "Are you sure you want to break this lock? A migration that is under way isn't stopped.",
+			"Breaking the lock", "Not breaking the lock"); err != nil {
+			return err
+		}
+	}
+	if err := m.Break(ctx, h); err != nil {
+		return err
+	}
+	a.result.Broken = true
+	a.say("the migration lock is free")
+	return nil
+}

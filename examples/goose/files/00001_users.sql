@@ -1,0 +1,4 @@
+-- +goose Up
+CREATE TABLE users (name TEXT);
+-- +goose Down
+DROP TABLE users;

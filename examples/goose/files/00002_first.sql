@@ -1,0 +1,4 @@
+-- +goose Up
+INSERT INTO users (name) VALUES ('first');
+-- +goose Down
+DELETE FROM users;
