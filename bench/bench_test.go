@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/integration/servers"
+
 	"github.com/sqllock/sqllock/bench/lockers"
 	"github.com/sqllock/sqllock/bench/report"
-	"github.com/sqllock/sqllock/integration/servers"
 )
 
 func TestMain(m *testing.M) {

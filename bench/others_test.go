@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-
 	"github.com/sqllock/sqllock/integration/servers"
 )
 

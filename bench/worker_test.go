@@ -55,7 +55,7 @@ func runWorker() {
 		if err != nil {
 			a.Err = err.Error()
 		}
-		if out.Encode(a) != nil {
+		if err := out.Encode(a); err != nil { // who asked is gone
 			os.Exit(1)
 		}
 	}

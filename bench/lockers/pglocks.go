@@ -7,7 +7,6 @@ import (
 
 	cirello "cirello.io/pglock"
 	gopglock "github.com/allisson/go-pglock/v3"
-
 	"github.com/sqllock/sqllock/dialect/postgres"
 )
 

@@ -49,7 +49,7 @@ func (s rowStatements) open(open func(url string) (*sql.DB, error), conns func(i
 			to   **sql.Stmt
 			text string
 		}{{&l.take, s.take}, {&l.create, s.create}, {&l.free, s.free}, {&l.renew, s.renew}} {
-			if *p.to, err = db.PrepareContext(ctx, p.text); err != nil {
+			if *p.to, err = db.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // kept until the *sql.DB is closed
 				return nil, errors.Join(err, db.Close())
 			}
 		}
