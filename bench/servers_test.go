@@ -38,7 +38,7 @@ func startServers(t *testing.T, wanted []string) map[string]*target {
 			t.Fatalf("there is no server %q", name)
 		}
 		if err := servers.Installed(start.program); err != nil {
-			fmt.Fprintf(os.Stderr, "NOT MEASURED: %s: %v (integration/deps/install.sh %s)\n", name, err, start.program)
+			fmt.Fprintf(os.Stderr, "NOT MEASURED: %s: %v; make bench-deps installs it\n", name, err)
 			continue
 		}
 		s := start.run(t)

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"image/color"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -28,7 +30,10 @@ func Plot(path, title, x, y string, lines []Line) error {
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.Y.Tick.Marker = plot.LogTicks{Prec: -1}
 	p.Legend.Top = true
-	p.Add(plotter.NewGrid())
+	p.Legend.XOffs = -vg.Points(6)
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 220}, color.Gray{Y: 220}
+	p.Add(grid)
 	var ticks plot.ConstantTicks
 	for i, line := range lines {
 		points := errorPoints(line)
@@ -39,7 +44,10 @@ func Plot(path, title, x, y string, lines []Line) error {
 			return err
 		}
 		for _, at := range points.XYs {
-			ticks = append(ticks, plot.Tick{Value: at.X, Label: strconv.FormatFloat(at.X, 'f', -1, 64)})
+			tick := plot.Tick{Value: at.X, Label: strconv.FormatFloat(at.X, 'f', -1, 64)}
+			if !slices.Contains(ticks, tick) {
+				ticks = append(ticks, tick)
+			}
 		}
 	}
 	if len(ticks) == 0 {
