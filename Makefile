@@ -15,7 +15,7 @@ root := $(filter 0,$(shell id -u))
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## watch locks survive a killed and a frozen process (needs nothing but Go)
@@ -39,14 +39,34 @@ test-docker: ## the conformance suite in containers, of images built here (root 
 	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
 		$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
 
+.PHONY: bench
+bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=500ms, BENCH_ROUNDS=3)
+	cd bench && BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .
+
+.PHONY: bench-smoke
+bench-smoke: ## the tests of bench itself, and a few seconds of it to see that it works
+	cd bench && $(GO) vet ./... && $(GO) test ./report && $(GO) test -count=1 -timeout=5m # so, without naming it, what it says is shown
+
+.PHONY: bench-deps
+bench-deps: ## install what bench measures on and compares with (root on Debian)
+	./integration/deps/install.sh postgres15 mariadb mysql redis etcd
+
+.PHONY: bench-compare
+bench-compare: ## compare sqllock's micro-benchmarks at REF (default main) with those of this tree
+	./bench/compare.sh $(or $(REF),main)
+
 .PHONY: fmt
 fmt: ## format the Go files
 	$(TOOL) golangci-lint fmt ./...
+	@# It goes into modules of their own too, where it takes their packages for strangers: each once more, by itself.
+	cd bench && $(GO) tool -modfile=../.ci/tools.mod golangci-lint fmt ./...
+	cd examples/goose && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint fmt ./...
 
 .PHONY: lint
 lint: ## check the Go files
 	$(TOOL) golangci-lint run ./...
 	cd examples/goose && LOG_LEVEL=error $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run ./...
+	cd bench && LOG_LEVEL=error $(GO) tool -modfile=../.ci/tools.mod golangci-lint run ./...
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what is used

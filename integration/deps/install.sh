@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests run: PostgreSQL 15 and 18, PgBouncer, MariaDB, Galera, MySQL. No service is started.
+# Installs the servers that the tests run: PostgreSQL 15 and 18, PgBouncer, MariaDB, Galera, MySQL; and, if named, those
+# that bench compares with. No service is started.
 #
 #   install.sh              all of them
-#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 pgbouncer mariadb galera mysql docker
+#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 pgbouncer mariadb galera mysql docker redis etcd
 #
 # Debian's own packages go where apt puts them; the rest is unpacked below a cache directory: SQLLOCK_CACHE, else
 # /var/cache/sqllock for root (other users must be able to run what is in it, and root's home is closed to them),
@@ -173,6 +174,16 @@ install_mysql() {
 # The engine for the tests' container path; images.sh starts it and builds the images.
 install_docker() {
 	command -v dockerd >/dev/null || apt_install "a Docker engine" docker.io
+}
+
+# What bench compares with.
+install_redis() {
+	[[ ! -x /usr/bin/redis-server ]] || return 0
+	apt_install Redis redis-server
+}
+install_etcd() {
+	[[ ! -x /usr/bin/etcd ]] || return 0
+	apt_install etcd etcd-server
 }
 
 what=("$@")

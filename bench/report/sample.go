@@ -1,0 +1,89 @@
+// Package report turns measurements into a table and a plot.
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Sample is one figure as it was measured in each round.
+type Sample []float64
+
+// Median is the middle one, or the mean of the two in the middle. NaN if there is none.
+func (s Sample) Median() float64 {
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// Min is the smallest. NaN if there is none.
+func (s Sample) Min() float64 {
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	return slices.Min(s)
+}
+
+// Max is the greatest. NaN if there is none.
+func (s Sample) Max() float64 {
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	return slices.Max(s)
+}
+
+// Percentile is the smallest of the durations that at least p percent of them don't exceed (the nearest rank). It sorts
+// them. Zero if there are none.
+func Percentile(durations []time.Duration, p float64) time.Duration {
+	if len(durations) == 0 {
+		return 0
+	}
+	slices.Sort(durations)
+	rank := int(math.Ceil(p / 100 * float64(len(durations))))
+	return durations[min(max(rank, 1), len(durations))-1]
+}
+
+// String is the median, with the range in brackets where rounds differ.
+func (s Sample) String() string {
+	if len(s) == 0 {
+		return "–"
+	}
+	middle, low, high := Number(s.Median()), Number(s.Min()), Number(s.Max())
+	if low == high {
+		return middle
+	}
+	return fmt.Sprintf("%s (%s–%s)", middle, low, high)
+}
+
+// Number is a figure to three digits, with commas between thousands.
+func Number(f float64) string {
+	if f == 0 || math.IsNaN(f) || math.IsInf(f, 0) {
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	}
+	if a := math.Abs(f); a < 100 {
+		digits := max(0, 2-int(math.Floor(math.Log10(a))))
+		text := strconv.FormatFloat(f, 'f', digits, 64)
+		if strings.Contains(text, ".") {
+			text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		}
+		return text
+	}
+	text := strconv.FormatFloat(math.Abs(f), 'f', 0, 64)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	if f < 0 {
+		text = "-" + text
+	}
+	return text
+}

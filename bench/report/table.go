@@ -1,0 +1,94 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Table is one comparison: a row a contender, a column a figure. Cells come into being when something is added to them.
+type Table struct {
+	Title   string
+	Text    string // what was measured, above the table
+	Notes   []string
+	Columns []string
+
+	rows  []string
+	cells map[[2]string]Sample
+	words map[[2]string]string
+}
+
+// Add adds one round's figure. The columns and the rows come in the order in which they are first heard of.
+func (t *Table) Add(row, column string, figure float64) {
+	at := t.at(row, column)
+	t.cells[at] = append(t.cells[at], figure)
+}
+
+// Say puts words where there is no figure.
+func (t *Table) Say(row, column, words string) { t.words[t.at(row, column)] = words }
+
+// Row makes a row, so that its place doesn't depend on who is measured first.
+func (t *Table) Row(name string) {
+	if !slices.Contains(t.rows, name) {
+		t.rows = append(t.rows, name)
+	}
+}
+
+func (t *Table) at(row, column string) [2]string {
+	if t.cells == nil {
+		t.cells, t.words = make(map[[2]string]Sample), make(map[[2]string]string)
+	}
+	t.Row(row)
+	if !slices.Contains(t.Columns, column) {
+		t.Columns = append(t.Columns, column)
+	}
+	return [2]string{row, column}
+}
+
+// Cell is what was added there.
+func (t *Table) Cell(row, column string) Sample { return t.cells[[2]string{row, column}] }
+
+// Rows are the names of the rows.
+func (t *Table) Rows() []string { return t.rows }
+
+// Note adds a line below the table, once.
+func (t *Table) Note(format string, args ...any) {
+	if line := fmt.Sprintf(format, args...); !slices.Contains(t.Notes, line) {
+		t.Notes = append(t.Notes, line)
+	}
+}
+
+// Markdown is the whole of it.
+func (t *Table) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## %s\n\n%s\n\n", t.Title, t.Text)
+	line := func(first string, rest []string) {
+		b.WriteString("| " + escape(first))
+		for _, cell := range rest {
+			b.WriteString(" | " + escape(cell))
+		}
+		b.WriteString(" |\n")
+	}
+	line("", t.Columns)
+	b.WriteString("| ---" + strings.Repeat(" | ---:", len(t.Columns)) + " |\n")
+	for _, row := range t.rows {
+		cells := make([]string, len(t.Columns))
+		for i, column := range t.Columns {
+			at := [2]string{row, column}
+			cells[i] = t.cells[at].String()
+			if words := t.words[at]; words != "" && len(t.cells[at]) == 0 {
+				cells[i] = words
+			}
+		}
+		line(row, cells)
+	}
+	for i, note := range t.Notes {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("- " + note + "\n")
+	}
+	return b.String()
+}
+
+func escape(cell string) string { return strings.ReplaceAll(cell, "|", `\|`) }
