@@ -120,7 +120,7 @@ func returnedRows(ctx context.Context, s engine.Session, text, list string) (map
 func requested(requests []dialect.Request) (string, error) {
 	list := make([][7]any, len(requests))
 	for i, r := range requests {
-		if err := checkRequest(r); err != nil {
+		if err := texts.CheckRequest(r); err != nil {
 			return "", err
 		}
 		list[i] = [7]any{r.Name, r.Slot, r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 func keysOf(names ...string) []dialect.Key {
@@ -23,7 +24,7 @@ func batched(keys []dialect.Key, failing string) (asked, answers []string, err e
 	note := func(what string) error {
 		asked = append(asked, what)
 		if what == failing {
-			return fmt.Errorf("at %s: %w", what, errBusy)
+			return fmt.Errorf("at %s: %w", what, engine.ErrBusy)
 		}
 		return nil
 	}
@@ -69,7 +70,7 @@ func TestFailingHalfWayIsUnknown(t *testing.T) {
 	d := New(nil)
 	for failing, want := range map[string]dialect.Class{"a b": dialect.Transient, "(a)": dialect.Unknown} {
 		_, _, err := batched(keysOf("b", "a", "a"), failing)
-		if got := d.Classify(fail("acquire", err)); got != want || !errors.Is(err, errBusy) {
+		if got := d.Classify(fail("acquire", err)); got != want || !errors.Is(err, engine.ErrBusy) {
 			t.Errorf("at %s: %v (class %s), want %s", failing, err, got, want)
 		}
 	}

@@ -91,7 +91,7 @@ func (d *Dialect) Classify(err error) dialect.Class {
 		return dialect.Unknown
 	case errors.Is(err, errReadOnly):
 		return dialect.ReadOnly
-	case errors.Is(err, errBusy), errors.Is(err, errNoRow), errors.Is(err, errRowPatience):
+	case errors.Is(err, engine.ErrBusy), errors.Is(err, errNoRow), errors.Is(err, errRowPatience):
 		return dialect.Transient
 	case errors.As(err, &answer):
 		return classifyNumber(answer.Number)

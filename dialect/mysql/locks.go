@@ -12,12 +12,6 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// rounds bounds how often an acquire starts over because others were at the row.
-const rounds = 4
-
-// errBusy is Transient: nothing was taken.
-var errBusy = errors.New("others were changing the lock's row at every try")
-
 // Acquire takes each lock that is free: on a row that is free one statement, one round trip and one commit; several
 // together in one statement and one commit too, and on MySQL a second round trip to learn which. It waits for nothing but
 // another statement that is just taking, releasing or freeing the same lock, or making the same rows.
@@ -38,35 +32,21 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	return grants, fail("acquire", err)
 }
 
-// acquire takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it,
-// since somebody is just changing the row, it waits for them and starts over.
 func acquire(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
-	if err := checkRequest(r); err != nil {
+	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	for range rounds {
-		grant, err := take(ctx, s, f, r)
-		if err != nil || grant.Granted {
-			return grant, err
-		}
-		takeable, err := engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
-		switch {
-		case err != nil:
-			return dialect.Grant{}, err
-		case len(takeable) == 0:
-			grant, err = insertLock(ctx, s, r)
-			if err != nil || grant.Granted {
-				return grant, err
-			}
-		case !takeable[0]:
-			return dialect.Grant{}, nil
-		default:
-			if _, err = engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot); err != nil {
-				return dialect.Grant{}, err
-			}
-		}
-	}
-	return dialect.Grant{}, errBusy
+	return engine.Taking{
+		Take: func() (dialect.Grant, error) { return take(ctx, s, f, r) },
+		See: func() ([]bool, error) {
+			return engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
+		},
+		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
+		Settle: func() error {
+			_, err := engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot)
+			return err
+		},
+	}.Run()
 }
 
 // take takes a row that is there, free, and locked by nobody.
