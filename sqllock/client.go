@@ -25,9 +25,6 @@ type Client struct {
 	work   sync.WaitGroup
 	proven atomic.Bool // session locks work here
 
-	acquires gather[dialect.Request, dialect.Grant]
-	releases gather[dialect.Claim, bool]
-
 	mu     sync.Mutex // guards what follows; never held while the database is asked
 	closed bool
 	leases map[term]*tenure
@@ -51,7 +48,6 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		dialect: d, opts: full, log: full.Logger,
 		leases: make(map[term]*tenure), lines: make(map[place]*line),
 	}
-	c.gather()
 	look := c.probe
 	if full.WithoutTables {
 		full.ReapEvery, look = -1, c.competeForSession
@@ -70,23 +66,17 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	return c, nil
 }
 
-// gather sets up group commit. Acquires and releases each have a line, so two connections serve any number of callers.
-func (c *Client) gather() {
-	begin := func() (context.Context, context.CancelFunc) { return c.operation(context.Background(), patience) }
-	alone := func(err error) bool { return c.dialect.Classify(err) == dialect.Permanent }
-	c.acquires.ask, c.acquires.begin, c.acquires.alone = c.dialect.Acquire, begin, alone
-	c.acquires.key = func(r dialect.Request) dialect.Key { return r.Key }
-	c.releases.ask, c.releases.begin, c.releases.alone = c.dialect.Release, begin, alone
-	c.releases.key = func(claim dialect.Claim) dialect.Key { return claim.Key }
+// release lets go of a lock, and waits behind a Guard of it.
+func (c *Client) release(ctx context.Context, claim dialect.Claim) (bool, error) {
+	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
 }
 
-// release lets go of a lock. Among others it may have been passed over because a Guard was on it, which looks as if it
-// were another's: by itself it waits for that.
-func (c *Client) release(ctx context.Context, claim dialect.Claim) (ours bool, err error) {
-	if ours, err = c.releases.do(ctx, claim); err != nil || ours {
-		return ours, err
+// one is the answer to a single question.
+func one[A any](answers []A, err error) (a A, _ error) {
+	if err != nil {
+		return a, err
 	}
-	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
+	return answers[0], nil
 }
 
 // probe refuses a database in which locks wouldn't work.

@@ -106,7 +106,7 @@ const (
 
 func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
 	unsure, err := t.retry(ctx, func(ctx context.Context) (err error) {
-		grant, err = t.c.acquires.do(ctx, t.request)
+		grant, err = one(t.c.dialect.Acquire(ctx, []dialect.Request{t.request}))
 		return err
 	})
 	t.unsure = t.unsure || unsure
