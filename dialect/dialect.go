@@ -65,11 +65,14 @@ type Locks interface {
 	// request's own owner: sending a request again, because its reply was lost, is harmless. The fence it answers
 	// is greater than any that the row ever had: max(previous + 1, the database's clock in microseconds). It never
 	// takes a row from a lease, dead or alive, and never waits behind a Guard. On a row that exists it is one
-	// round trip and one commit.
+	// round trip and one commit; for several, one commit too and few round trips. Among others, a row that is free may
+	// be refused because somebody is at it just now, so that the others don't wait.
 	Acquire(ctx context.Context, requests []Request) ([]Grant, error)
 
 	// Release frees each lock that still names the claim's owner, from max(free_at, now) on. False: it does not,
-	// and nothing was changed. It waits behind a Guard of the same lock. One round trip and one commit.
+	// and nothing was changed. A single claim waits behind a Guard of the same lock; among others it needn't, so that
+	// nobody waits for a stranger's Guard, and false may then mean that: ask again, alone. One round trip and one
+	// commit; for several, one commit too and few round trips.
 	Release(ctx context.Context, claims []Claim) ([]bool, error)
 
 	// Guard locks each row that still names the claim's owner, in the caller's transaction: until that ends,

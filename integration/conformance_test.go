@@ -2,6 +2,7 @@ package integration
 
 import (
 	"database/sql"
+	"sync"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -46,23 +47,50 @@ func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, 
 	if target.Migrations.Name == "sqlite" {
 		h.Isolation, h.SingleWriter = []sql.IsolationLevel{sql.LevelSerializable}, true
 	}
+	if target.Migrations.Name == "sqlserver" {
+		h.Isolation, h.ExclusiveGuards = append(h.Isolation, sql.LevelSnapshot), true
+		warm(t, target)
+	}
+	h.Before = func(t *testing.T) { s.Lacking(t) }
 	h.Powers = powers[target.Migrations.Name]
+	if target.Migrations.Name == "sqlserver" {
+		_, err := target.DB.ExecContext(t.Context(), "SELECT COUNT(*) FROM sys.dm_tran_locks")
+		h.Powers.Holders = err == nil // Babelfish doesn't have it
+	}
 	h.EndSessions = func(t *testing.T) { endSessions(t, target) }
 	return h
 }
 
+// warm makes connections, and has each run everything once. Babelfish takes a second for the first time, on each.
+func warm(t *testing.T, target *open.Database) {
+	t.Helper()
+	const connections = 5
+	target.DB.SetMaxIdleConns(2 * connections)
+	var group sync.WaitGroup
+	for range connections {
+		group.Go(func() {
+			if _, err := target.Dialect.Probe(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
 // powers are what each engine has beyond leases.
 var powers = map[string]dialecttest.Powers{
-	"sqlite":   {Tx: true, Check: true},
-	"postgres": {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
-	"mysql":    {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"sqlite":    {Tx: true, Check: true},
+	"postgres":  {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"mysql":     {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"sqlserver": {Session: true, SessionShared: true, Tx: true, TxShared: true, Check: true},
 }
 
 // enders are queries for the statements that end all connections to the database but the one that asks.
 var enders = map[string]string{
 	"postgres": `SELECT format('SELECT pg_terminate_backend(%s)', pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-	"mysql": "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+	"sqlserver": "SELECT CONCAT('KILL ', session_id) FROM sys.dm_exec_sessions WHERE database_id = DB_ID() AND session_id <> @@SPID",
+	"mysql":     "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
 }
 
 // endSessions ends all connections to the database. One that ends by itself meanwhile is no mistake.

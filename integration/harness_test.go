@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,8 @@ func lasting(short, full time.Duration) time.Duration {
 	return short
 }
 
-// serverEngines are the engines that have a server: SQLite runs in the processes themselves.
+// serverEngines are the engines that have a server which a test can have for itself: SQLite runs in the processes
+// themselves, and SQL Server isn't run from binaries.
 var serverEngines = []string{"postgres15", "postgres18", "mysql", "mariadb"}
 
 // eachPrivate runs f as a parallel subtest for every engine that has a server.
@@ -47,6 +49,15 @@ func private(t *testing.T, engines []string, f func(t *testing.T, engine string)
 
 // eachServer runs f as a parallel subtest for every engine that has a server.
 func eachServer(t *testing.T, f func(t *testing.T, s *servers.Server)) {
+	t.Helper()
+	private(t, append(slices.Clone(serverEngines), "sqlserver"), func(t *testing.T, engine string) {
+		f(t, servers.Start(t, engine))
+	})
+}
+
+// eachEndingSilence runs f for the engines whose server ends a session that it hears nothing of for too long. SQL Server
+// has no setting for that.
+func eachEndingSilence(t *testing.T, f func(t *testing.T, s *servers.Server)) {
 	t.Helper()
 	eachPrivate(t, func(t *testing.T, engine string) { f(t, servers.Start(t, engine)) })
 }

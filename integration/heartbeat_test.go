@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -27,6 +29,32 @@ var countBeats = map[string][]string{
 	"mysql": {`CREATE TRIGGER beat AFTER UPDATE ON sqllock_leases FOR EACH ROW UPDATE beats SET n = n + 1`},
 }
 
+// watchBeats is for SQL Server, where a table with a trigger can't be changed by a statement that tells what it did: it
+// looks ten times an interval, and misses only what two statements an interval would be.
+func watchBeats(t *testing.T, target *open.Database) func() int {
+	t.Helper()
+	var n atomic.Int64
+	var last any
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(manyInterval / 10):
+			}
+			var renewed any
+			err := target.DB.QueryRowContext(t.Context(), "SELECT renewed_at FROM sqllock_leases WHERE holder = 'holder'").Scan(&renewed)
+			if err == nil && renewed != last {
+				last = renewed
+				n.Add(1)
+			}
+		}
+	}()
+	return func() int { return int(n.Load()) }
+}
+
 // A process that holds a thousand locks renews one row, by one statement an interval, and loses none of them while
 // others work hard on the same server.
 func TestThousandLocks(t *testing.T) {
@@ -36,6 +64,9 @@ func TestThousandLocks(t *testing.T) {
 		execute(t, target, "CREATE TABLE beats (n BIGINT NOT NULL)", "INSERT INTO beats VALUES (0)")
 		execute(t, target, countBeats[target.Dialect.Name()]...)
 		beats := func() int { return scan[int](t, target, "SELECT n FROM beats") }
+		if countBeats[target.Dialect.Name()] == nil {
+			beats = watchBeats(t, target)
+		}
 
 		p := start(t, setup{URL: url, Holder: "holder", TTL: manyTTL, ReapEvery: -1}, nil)
 		taken := must[time.Duration](p, "acquireMany", manyLocks)

@@ -40,7 +40,8 @@ func (e entry) write(ctx context.Context, db *sql.DB, lock *sqllock.Lock) error 
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
 	err := db.QueryRowContext(ctx, fmt.Sprintf(
-		"SELECT line, balance FROM ledger WHERE account = %d ORDER BY line DESC LIMIT 1", e.Account)).Scan(&e.Line, &e.Balance)
+		"SELECT line, balance FROM ledger WHERE account = %[1]d AND line = (SELECT MAX(line) FROM ledger WHERE account = %[1]d)",
+		e.Account)).Scan(&e.Line, &e.Balance)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}

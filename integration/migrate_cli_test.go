@@ -159,7 +159,7 @@ func TestMigrateCLIInterrupted(t *testing.T) {
 			}) + " "
 			first := startMigrate(t, c.command(b.url, strings.Fields(path+"up")...))
 			first.hear("1/u quick")
-			b.waitFor("SELECT version FROM schema_migrations WHERE version = 2 AND dirty")
+			b.waitForDirty(2)
 
 			begun := time.Now()
 			c.want(t, b.url, 5, "held the migration lock for 1s", path+"-lock-timeout 1 up")

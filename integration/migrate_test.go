@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -233,7 +234,7 @@ func (b *migrateBench) wantLocked() {
 }
 
 func TestMigrateWaitsForGolangMigrate(t *testing.T) {
-	for _, engine := range []string{"postgres15", "postgres18", "mysql", "mariadb"} {
+	for _, engine := range []string{"postgres15", "postgres18", "mysql", "mariadb", "sqlserver"} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			b := newMigrateBench(t, servers.Start(t, engine).Database(t))
@@ -290,6 +291,16 @@ func TestMigrateServerKilled(t *testing.T) {
 			b.must(b.migrator(nil).Drop(b.Context()))
 		})
 	}
+}
+
+// waitForDirty waits until a migration is under way in the application's tables.
+func (b *migrateBench) waitForDirty(version int) {
+	b.Helper()
+	dirty := "dirty"
+	if b.Dialect.Name() == "sqlserver" { // which has no booleans
+		dirty = "dirty = 1"
+	}
+	b.waitFor(fmt.Sprintf("SELECT version FROM schema_migrations WHERE version = %d AND %s", version, dirty))
 }
 
 // waitFor waits until a query answers a row.

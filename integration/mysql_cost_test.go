@@ -92,6 +92,39 @@ func TestMySQLOneRoundTripOneCommit(t *testing.T) {
 	})
 }
 
+// Several locks together are one statement that commits. MySQL doesn't say what it has changed, and is asked once more.
+func TestMySQLBatchesAreFewRoundTrips(t *testing.T) {
+	roundTrips := map[string]int64{"mysql": 4, "mariadb": 2} // of an acquire and a release
+	eachMySQL(t, func(t *testing.T, my *myBench) {
+		db, writes := my.counted()
+		d := mysql.New(db)
+		var requests []dialect.Request
+		var claims []dialect.Claim
+		for _, name := range []string{"c", "a", "b"} {
+			r := my.request(name)
+			requests, claims = append(requests, r), append(claims, myClaim(r))
+		}
+		cycle := func() {
+			grants, err := d.Acquire(t.Context(), requests)
+			my.must(err)
+			ours, err := d.Release(t.Context(), claims)
+			my.must(err)
+			for i := range requests {
+				if !grants[i].Granted || !ours[i] {
+					t.Errorf("%d: %+v, %t", i, grants[i], ours[i])
+				}
+			}
+		}
+		cycle() // the rows are made, the statements are prepared
+		before, sent := my.status(db), writes.Load()
+		cycle()
+		n, after := writes.Load()-sent, my.status(db)
+		if want := roundTrips[my.engine]; n != want || after.executed-before.executed != want || after.prepared != before.prepared {
+			t.Errorf("%d round trips, want %d; the server's count went from %+v to %+v", n, want, before, after)
+		}
+	})
+}
+
 // myStatus is the session's own count.
 type myStatus struct{ prepared, executed, commits int64 }
 

@@ -87,7 +87,7 @@ func TestSessionHolderKilled(t *testing.T) {
 // The holder is frozen: the server ends its session, which is silent for too long, and another gets the lock. When it is
 // resumed it learns that it has lost it.
 func TestSessionHolderFrozen(t *testing.T) {
-	eachServer(t, func(t *testing.T, s *servers.Server) {
+	eachEndingSilence(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
 		frozen := make(chan struct{}, 1)
 		holder := start(t, setup{URL: url, Holder: "holder", KeepAlive: time.Second, ReapEvery: -1}, func(m message) {
@@ -133,7 +133,9 @@ func TestSessionCutOff(t *testing.T) {
 			t.Errorf("the holder trusted its lock for %s after it was cut off; KeepAlive is %s, and timers were %s late at most",
 				trusted, keepAlive, late)
 		}
-		mustRelease(t, mustGetSession(t, sessionClient(t, connect(t, url), "heir"), "crash"))
+		if slices.Contains(serverEngines, s.Engine) { // SQL Server goes by TCP's keep-alive, which the proxy answers
+			mustRelease(t, mustGetSession(t, sessionClient(t, connect(t, url), "heir"), "crash"))
+		}
 	})
 }
 

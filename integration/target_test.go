@@ -8,6 +8,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/dialect/sqlite"
+	"github.com/sqllock/sqllock/dialect/sqlserver"
 )
 
 // newDialect is the dialect of the engine that the URL names, for an *sql.DB of the test's making.
@@ -21,6 +22,12 @@ func newDialect(url string, db *sql.DB) dialect.Dialect {
 			panic(err)
 		}
 		return mysql.New(db, mysql.WithConnector(connector))
+	case strings.HasPrefix(url, "sqlserver"):
+		connector, err := sqlserver.Connector(url)
+		if err != nil {
+			panic(err)
+		}
+		return sqlserver.New(db, sqlserver.WithConnector(connector))
 	}
 	return sqlite.New(db)
 }

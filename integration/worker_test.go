@@ -100,6 +100,9 @@ func (w *worker) open(ctx context.Context) error {
 	if w.target, err = open.URL(w.setup.URL); err != nil {
 		return err
 	}
+	if w.target.Migrations.Name == "sqlserver" { // Babelfish has a second's work with each new connection
+		w.target.DB.SetMaxIdleConns(20)
+	}
 	d := tapped(w.target.Dialect, func(_ string, do func()) {
 		w.gate.RLock()
 		defer w.gate.RUnlock()

@@ -26,9 +26,9 @@ func borrow(conn *sql.Conn, terms terms, f func(db *sql.DB, exec func(query stri
 
 // terms are what is different on a loan.
 type terms struct {
-	savepoints bool           // a transaction that is begun is a savepoint of the one that the connection is in
-	lock       LockStatements // of the driver: Try is sent in place of Take, so that nothing waits in the server
-	noLock     bool           // None is
+	savepoint *Savepoint     // of the transaction that the connection is in: what one that is begun is; nil: one of its own
+	lock      LockStatements // of the driver: Try is sent in place of Take, so that nothing waits in the server
+	noLock    bool           // None is
 }
 
 // loan is both the connection on loan and the connector that hands it out. It has all the optional powers of a
@@ -90,8 +90,8 @@ func (l *loan) CheckNamedValue(value *driver.NamedValue) error {
 }
 
 func (l *loan) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	if l.savepoints {
-		return savepoint{l}, l.exec(ctx, "SAVEPOINT sqllock_tx")
+	if l.savepoint != nil {
+		return inner{l}, l.savepoint.set(func(query string) error { return l.exec(ctx, query) }, innerName)
 	}
 	if c, ok := l.Conn.(driver.ConnBeginTx); ok {
 		return c.BeginTx(ctx, options)
@@ -114,16 +114,18 @@ func (l *loan) exec(ctx context.Context, query string) error {
 	return err
 }
 
-// savepoint is a transaction inside the one that the connection is in.
-type savepoint struct{ loan *loan }
+// inner is a transaction inside the one that the connection is in.
+type inner struct{ loan *loan }
 
-func (s savepoint) Commit() error {
-	return s.loan.exec(context.Background(), "RELEASE SAVEPOINT sqllock_tx")
-}
+const innerName = "sqllock_tx"
 
-func (s savepoint) Rollback() error {
-	if err := s.loan.exec(context.Background(), "ROLLBACK TO SAVEPOINT sqllock_tx"); err != nil {
+func (i inner) exec(query string) error { return i.loan.exec(context.Background(), query) }
+
+func (i inner) Commit() error { return i.loan.savepoint.release(i.exec, innerName) }
+
+func (i inner) Rollback() error {
+	if err := i.loan.savepoint.undo(i.exec, innerName); err != nil {
 		return err
 	}
-	return s.Commit()
+	return i.Commit()
 }

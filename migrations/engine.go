@@ -36,8 +36,9 @@ type Engine struct {
 	Unlock func(ctx context.Context, conn *sql.Conn, table string) error
 
 	// Transactional: DDL can be rolled back. TryLock then begins a transaction and Unlock commits it; in between
-	// every transaction that Driver begins is a savepoint of it.
+	// every transaction that Driver begins is a savepoint of it, written as Savepoint says.
 	Transactional bool
+	Savepoint     Savepoint
 
 	// HasTable is a query that counts the tables which have the name that is its parameter.
 	HasTable string
@@ -80,6 +81,7 @@ type LockStatements struct {
 	Take, Release string // as it sends them
 	Try           string // in place of Take: it doesn't wait, and answers whether it got the lock
 	None          string // in place of Take: it takes no lock, and answers that it did
+	Busy          string // how the driver's error begins where Try didn't get the lock, if that isn't database.ErrLocked
 
 	// Session: the lock is one session's, so behind a pooler that parts statements it stays with somebody else.
 	Session bool

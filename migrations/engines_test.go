@@ -15,9 +15,10 @@ import (
 	"github.com/sqllock/sqllock/migrations/mysql"
 	"github.com/sqllock/sqllock/migrations/postgres"
 	"github.com/sqllock/sqllock/migrations/sqlite"
+	"github.com/sqllock/sqllock/migrations/sqlserver"
 )
 
-var engines = []*migrations.Engine{postgres.Engine, mysql.Engine, sqlite.Engine}
+var engines = []*migrations.Engine{postgres.Engine, mysql.Engine, sqlite.Engine, sqlserver.Engine}
 
 // Every engine has every migration, under the same name, up and down, without a gap.
 func TestEnginesHaveTheSameMigrations(t *testing.T) {
@@ -71,6 +72,8 @@ func TestMigrateURL(t *testing.T) {
 		{mysql.Engine, "mysql://u:p%40s@h/db", "mysql://u:p%40s@tcp(h:3306)/db?timeout=10s"},
 		{mysql.Engine, "mysql://u:p@tcp(h:1)/db?x-no-lock=true", "mysql://u:p@tcp(h:1)/db?x-no-lock=true&timeout=10s"},
 		{mysql.Engine, "mariadb://u:p@unix(/s)/db?timeout=3s", "mysql://u:p@unix(/s)/db?timeout=3s"},
+		{sqlserver.Engine, "sqlserver://u:p%40s@h:1?database=d&x-migrations-table=t", "sqlserver://u:p%40s@h:1?database=d&dial+timeout=10&x-migrations-table=t"},
+		{sqlserver.Engine, "mssql://u@h/instance?Dial+Timeout=3", "sqlserver://u@h/instance?Dial+Timeout=3"},
 		{sqlite.Engine, "sqlite3://rel/a.db?x-migrations-table=t", "sqlite://rel/a.db?_busy_timeout=5000&_error_rc=1&x-migrations-table=t"},
 		{sqlite.Engine, "sqlite:///a.db?_pragma=busy_timeout(3)", "sqlite:///a.db?_error_rc=1&_pragma=busy_timeout%283%29"},
 	} {
@@ -80,7 +83,7 @@ func TestMigrateURL(t *testing.T) {
 		}
 	}
 	for _, e := range engines {
-		for _, url := range []string{"", "x://u:hunter2@h/db", "postgres://u:hun%zter2@h/db", "mysql://u:hunter2@h/db?strict=1", "sqlite://"} {
+		for _, url := range []string{"", "x://u:hunter2@h/db", "postgres://u:hun%zter2@h/db", "mysql://u:hunter2@h/db?strict=1", "sqlserver://u:hunter2@h:1/db", "sqlite://"} {
 			if got, err := e.MigrateURL(url); err == nil || strings.Contains(err.Error(), "ter2") {
 				t.Errorf("%s: %q: %s, %v", e.Name, url, got, err)
 			}

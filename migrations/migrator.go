@@ -156,8 +156,8 @@ type session struct {
 	driver database.Driver
 	exec   func(query string) error // on the connection that holds the lock; nil where that isn't ours
 
-	// savepoints: what fails can be undone, by exec.
-	savepoints bool
+	// savepoint: what fails can be undone, by exec. Nil: it can't.
+	savepoint *Savepoint
 
 	// check is an error when the lock can't be trusted any longer; nil where that can't happen.
 	check func(ctx context.Context) error

@@ -37,13 +37,13 @@ func (t *ownTables) locked(ctx context.Context, options Options, f func(session)
 		discard(conn) // a transaction may be open in it
 		return err
 	}
-	err = borrow(conn, terms{savepoints: t.engine.Transactional}, func(db *sql.DB, exec func(string) error) error {
+	err = borrow(conn, terms{savepoint: t.engine.savepoint()}, func(db *sql.DB, exec func(string) error) error {
 		driver, err := t.engine.Driver(db, Table)
 		if err != nil {
 			return err
 		}
 		return errors.Join(
-			f(session{driver: driver, exec: exec, savepoints: t.engine.Transactional}),
+			f(session{driver: driver, exec: exec, savepoint: t.engine.savepoint()}),
 			driver.Close(),
 		)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"strings"
 
 	"github.com/golang-migrate/migrate/v4/database"
 )
@@ -60,7 +61,11 @@ func (l *loan) ask(ctx context.Context, query string, args []driver.NamedValue) 
 }
 
 // isLocked tells whether a driver says that another has its lock.
-func isLocked(err error) bool {
+func (s LockStatements) isLocked(err error) bool {
 	_, _, cause := databaseError(err)
-	return errors.Is(cause, database.ErrLocked)
+	if errors.Is(cause, database.ErrLocked) {
+		return true
+	}
+	said, ok := errors.AsType[*database.Error](err)
+	return ok && s.Busy != "" && strings.HasPrefix(said.Err, s.Busy)
 }

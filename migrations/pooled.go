@@ -78,11 +78,11 @@ func (t *pooled) on(ctx context.Context, options Options, terms terms, f func(da
 		result = borrow(conn, terms, func(db *sql.DB, _ func(string) error) error {
 			driver, err := t.newDriver(db)
 			if err != nil {
-				return unprepared(err)
+				return t.unprepared(err)
 			}
 			return errors.Join(f(driver), driver.Close())
 		})
-		return !isLocked(result), nil
+		return !t.engine.Statements.isLocked(result), nil
 	})
 	if err != nil {
 		return err
@@ -91,8 +91,8 @@ func (t *pooled) on(ctx context.Context, options Options, terms terms, f func(da
 }
 
 // unprepared is the error for a driver that couldn't make its version table.
-func unprepared(err error) error {
-	if isLocked(err) {
+func (t *pooled) unprepared(err error) error {
+	if t.engine.Statements.isLocked(err) {
 		return err
 	}
 	query, _, cause := databaseError(err)

@@ -50,6 +50,8 @@ func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err
 	return done, short, err
 }
 
+const stepName = "sqllock_migration" // of the savepoint before each migration
+
 // apply applies one migration, by golang-migrate, and undoes it if it fails and that is possible.
 func (m *Migrator) apply(s session, step *Step, at int) error {
 	var text []byte
@@ -70,8 +72,8 @@ func (m *Migrator) apply(s session, step *Step, at int) error {
 	if err != nil {
 		return err
 	}
-	if s.savepoints {
-		if err := s.exec("SAVEPOINT sqllock_migration"); err != nil {
+	if s.savepoint != nil {
+		if err := s.savepoint.set(s.exec, stepName); err != nil {
 			return err
 		}
 	}
@@ -82,8 +84,8 @@ func (m *Migrator) apply(s session, step *Step, at int) error {
 		_, _ = io.Copy(io.Discard, migration.BufferedBody) // else the goroutine that fills it would stay
 	}
 	switch {
-	case err == nil && s.savepoints:
-		return s.exec("RELEASE SAVEPOINT sqllock_migration")
+	case err == nil && s.savepoint != nil:
+		return s.savepoint.release(s.exec, stepName)
 	case err != nil:
 		return m.failed(s, step, at, string(text), err)
 	}
@@ -93,15 +95,15 @@ func (m *Migrator) apply(s session, step *Step, at int) error {
 // failed undoes what can be undone, and says what happened.
 func (m *Migrator) failed(s session, step *Step, at int, text string, err error) error {
 	var undo error
-	if s.savepoints {
-		undo = s.exec("ROLLBACK TO SAVEPOINT sqllock_migration")
+	if s.savepoint != nil {
+		undo = s.savepoint.undo(s.exec, stepName)
 	}
 	query, refused, cause := databaseError(err)
 	if !refused {
 		return errors.Join(fmt.Errorf("%s: %w", step, err), undo)
 	}
 	e := &StatementError{File: step.Source(), Err: cause, Version: at}
-	if !s.savepoints {
+	if s.savepoint == nil {
 		e.Version, e.Dirty = step.target, true
 	}
 	line, column := m.target.position(cause, query)

@@ -88,9 +88,9 @@ func (a rowAnchor) oursElsewhere(ctx context.Context, claim dialect.Claim) bool 
 }
 
 func (a rowAnchor) release(ctx context.Context, l *Lock) (bool, error) {
-	var ours []bool
+	var ours bool
 	unsure, err := a.c.retry(ctx, func(ctx context.Context) (err error) {
-		ours, err = a.c.dialect.Release(ctx, []dialect.Claim{l.claim})
+		ours, err = a.c.release(ctx, l.claim)
 		return err
 	})
 	if err != nil {
@@ -101,5 +101,5 @@ func (a rowAnchor) release(ctx context.Context, l *Lock) (bool, error) {
 		a.settle(l.lease, l.claim, l.late())
 	}
 	// Not ours, after a try whose reply was lost and under a lease that still lives: that try released it.
-	return ours[0] || unsure && l.lease.left() > 0, nil
+	return ours || unsure && l.lease.left() > 0, nil
 }

@@ -25,6 +25,9 @@ type Client struct {
 	work   sync.WaitGroup
 	proven atomic.Bool // session locks work here
 
+	acquires gather[dialect.Request, dialect.Grant]
+	releases gather[dialect.Claim, bool]
+
 	mu     sync.Mutex // guards what follows; never held while the database is asked
 	closed bool
 	leases map[term]*tenure
@@ -48,6 +51,7 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		dialect: d, opts: full, log: full.Logger,
 		leases: make(map[term]*tenure), lines: make(map[place]*line),
 	}
+	c.gather()
 	look := c.probe
 	if full.WithoutTables {
 		full.ReapEvery, look = -1, c.competeForSession
@@ -64,6 +68,25 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		c.spawn(c.reapForever)
 	}
 	return c, nil
+}
+
+// gather sets up group commit. Acquires and releases each have a line, so two connections serve any number of callers.
+func (c *Client) gather() {
+	begin := func() (context.Context, context.CancelFunc) { return c.operation(context.Background(), patience) }
+	alone := func(err error) bool { return c.dialect.Classify(err) == dialect.Permanent }
+	c.acquires.ask, c.acquires.begin, c.acquires.alone = c.dialect.Acquire, begin, alone
+	c.acquires.key = func(r dialect.Request) dialect.Key { return r.Key }
+	c.releases.ask, c.releases.begin, c.releases.alone = c.dialect.Release, begin, alone
+	c.releases.key = func(claim dialect.Claim) dialect.Key { return claim.Key }
+}
+
+// release lets go of a lock. Among others it may have been passed over because a Guard was on it, which looks as if it
+// were another's: by itself it waits for that.
+func (c *Client) release(ctx context.Context, claim dialect.Claim) (ours bool, err error) {
+	if ours, err = c.releases.do(ctx, claim); err != nil || ours {
+		return ours, err
+	}
+	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
 }
 
 // probe refuses a database in which locks wouldn't work.
@@ -141,7 +164,7 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 		}
 	}
 	_, err := c.retry(ctx, func(ctx context.Context) error {
-		if _, err := c.dialect.Release(ctx, delayed); err != nil {
+		if err := c.releaseAll(ctx, delayed); err != nil {
 			return err
 		}
 		return c.dialect.DeleteLeases(ctx, ids)
@@ -150,4 +173,15 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 		return c.failed("letting go of all locks; they stay taken until their leases run out", err)
 	}
 	return nil
+}
+
+// releaseAll lets go of locks, and waits for the transactions that those have which are guarded.
+func (c *Client) releaseAll(ctx context.Context, claims []dialect.Claim) error {
+	ours, err := c.dialect.Release(ctx, claims)
+	for i := 0; err == nil && len(claims) > 1 && i < len(claims); i++ {
+		if !ours[i] { // another's, or passed over because of a Guard: see release
+			_, err = c.dialect.Release(ctx, claims[i:i+1])
+		}
+	}
+	return err
 }

@@ -15,9 +15,9 @@ func (a rowAnchor) settle(l *lease, claim dialect.Claim, late time.Duration) {
 	c.spawn(func() {
 		for pause := firstPause; ; pause = min(2*pause, maxPause) {
 			ctx, cancel := c.operation(context.Background(), patience)
-			ours, err := c.dialect.Release(ctx, []dialect.Claim{claim})
+			ours, err := c.release(ctx, claim)
 			cancel()
-			if err == nil && ours[0] {
+			if err == nil && ours {
 				c.freed(l.place(claim.Name))
 			}
 			if err == nil && now().since(started) >= late || l.left() <= 0 || !nap(c.open, jitter(pause)) {

@@ -105,11 +105,8 @@ const (
 )
 
 func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
-	unsure, err := t.retry(ctx, func(ctx context.Context) error {
-		grants, err := t.c.dialect.Acquire(ctx, []dialect.Request{t.request})
-		if err == nil {
-			grant = grants[0]
-		}
+	unsure, err := t.retry(ctx, func(ctx context.Context) (err error) {
+		grant, err = t.c.acquires.do(ctx, t.request)
 		return err
 	})
 	t.unsure = t.unsure || unsure

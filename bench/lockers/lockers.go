@@ -25,7 +25,7 @@ type Unlock func(ctx context.Context) error
 
 // Config is how a Locker is opened.
 type Config struct {
-	URL   string
+	URL   string        // of the server, as the contender takes it
 	TTL   time.Duration // of leases; heartbeats, where there are any, come every third of it
 	Conns int           // in the pool
 	Keep  bool          // keep locks alive, where that is the caller's own work

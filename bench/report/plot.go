@@ -15,10 +15,10 @@ import (
 
 // Line is one contender in a plot.
 type Line struct {
-	Name  string
-	Bold  bool
-	At    []float64
-	Value []Sample
+	Name  string    // in the legend
+	Bold  bool      // drawn thicker
+	At    []float64 // places on the horizontal axis
+	Value []Sample  // one for each place
 }
 
 // Plot draws medians, with bars from the smallest to the greatest round, on logarithmic axes: to path, in the format

@@ -8,10 +8,10 @@ import (
 
 // Table is one comparison: a row a contender, a column a figure. Cells come into being when something is added to them.
 type Table struct {
-	Title   string
-	Text    string // what was measured, above the table
-	Notes   []string
-	Columns []string
+	Title   string   // its heading
+	Text    string   // what was measured, above the table
+	Notes   []string // below the table
+	Columns []string // their titles, after the first one, which names the contender
 
 	rows  []string
 	cells map[[2]string]Sample

@@ -18,22 +18,7 @@ func blocked(s *suite) {
 	if s.SingleWriter {
 		return
 	}
-	s.run("two guards at once", func(s *suite) {
-		if s.ExclusiveGuards {
-			return
-		}
-		r := request(unique("lock"), s.lease(long))
-		s.take(r)
-		a, b := s.begin(0), s.begin(0)
-		s.guard(a, claim(r))
-		s.quickly("a second guard", func(s *suite) {
-			if got := s.guard(b, claim(r)); !got[0] {
-				s.Error("the second guard was refused")
-			}
-		})
-		s.must(a.Commit())
-		s.must(b.Commit())
-	})
+	s.run("two guards at once", twoGuards)
 	s.run("the lease goes on", func(s *suite) {
 		r := request(unique("lock"), s.lease(short))
 		s.take(r)
@@ -70,6 +55,8 @@ func blocked(s *suite) {
 		})
 		s.must(tx.Commit())
 	})
+	s.run("the other releases of a batch", otherReleases)
+	s.run("a batch beside rows that others are at", besideOthers)
 	s.run("the reaper's leases", func(s *suite) {
 		busy, dead := s.lease(time.Millisecond), s.lease(time.Millisecond)
 		time.Sleep(4 * tick)
@@ -104,6 +91,28 @@ func blocked(s *suite) {
 		s.must(tx.Commit())
 		s.eventually("released at last", func() bool { return s.release(claim(r)) || !s.look(r.Key).Held })
 	})
+}
+
+// twoGuards: they don't wait for each other, unless the engine can't help it.
+func twoGuards(s *suite) {
+	r := request(unique("lock"), s.lease(long))
+	s.take(r)
+	a, b := s.begin(0), s.begin(0)
+	s.guard(a, claim(r))
+	if s.ExclusiveGuards {
+		s.waitsFor(a, "a second guard", func(ctx context.Context) ([]bool, error) {
+			return s.d.Guard(ctx, b, []dialect.Claim{claim(r)})
+		})
+		s.must(b.Commit())
+		return
+	}
+	s.quickly("a second guard", func(s *suite) {
+		if got := s.guard(b, claim(r)); !got[0] {
+			s.Error("the second guard was refused")
+		}
+	})
+	s.must(a.Commit())
+	s.must(b.Commit())
 }
 
 // readsGoOn: Look and List wait for nobody's uncommitted change, and don't show it.

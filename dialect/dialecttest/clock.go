@@ -25,6 +25,19 @@ func clock(s *suite) {
 			s.Errorf("fence %d after %d", fence, future)
 		}
 	})
+	s.run("together", func(s *suite) {
+		r, behind := ahead(s), request(unique("behind"), s.lease(long))
+		s.take(behind)
+		s.exec("UPDATE sqllock_locks SET fence = 5 WHERE name = '" + behind.Name + "'")
+		ask(s, s.d.Release, claim(r), claim(behind))
+		grants := ask(s, s.d.Acquire, request(r.Name, r.LeaseID), request(behind.Name, r.LeaseID))
+		if grants[0].Fence != future+1 {
+			s.Errorf("fence %d after %d", grants[0].Fence, future)
+		}
+		if off := time.UnixMicro(grants[1].Fence).Sub(s.look(behind.Key).AcquiredAt).Abs(); off > 50*time.Millisecond {
+			s.Errorf("fence %d after 5, %s off the clock", grants[1].Fence, off)
+		}
+	})
 	s.run("never purged", func(s *suite) {
 		r := ahead(s)
 		s.release(claim(r))

@@ -132,26 +132,32 @@ func releaseWaits(s *suite) {
 	if got := s.guard(tx, claim(r)); !got[0] {
 		s.Fatal("Guard refused its owner")
 	}
+	s.waitsFor(tx, "Release", func(ctx context.Context) ([]bool, error) {
+		return s.d.Release(ctx, []dialect.Claim{claim(r)})
+	})
+	s.take(request(r.Name, r.LeaseID))
+}
+
+// waitsFor commits tx, and checks that the answer to ask is yes and came after that.
+func (s *suite) waitsFor(tx *sql.Tx, what string, ask func(context.Context) ([]bool, error)) {
+	s.Helper()
 	var ended atomic.Bool
 	done := make(chan bool, 1)
 	go func() {
-		released, err := settle(s, func(ctx context.Context) ([]bool, error) {
-			return s.d.Release(ctx, []dialect.Claim{claim(r)})
-		})
+		answer, err := settle(s, ask)
 		if err == nil && !ended.Load() {
-			s.Error("Release answered while the guarded transaction was open")
+			s.Errorf("%s answered while the guarded transaction was open", what)
 		}
-		done <- s.answered(err) && released[0]
+		done <- s.answered(err) && answer[0]
 	}()
 	select {
 	case <-done:
-		s.Fatal("Release didn't wait")
+		s.Fatalf("%s didn't wait", what)
 	case <-time.After(100 * time.Millisecond):
 	}
 	ended.Store(true)
 	s.must(tx.Commit())
 	if !<-done {
-		s.Error("Release was refused")
+		s.Errorf("%s was refused", what)
 	}
-	s.take(request(r.Name, r.LeaseID))
 }

@@ -34,8 +34,12 @@ type Harness struct {
 	// is then that one writer's, whatever its name.
 	SingleWriter bool
 
-	// ExclusiveGuards: guards of one lock wait for each other.
+	// ExclusiveGuards: a second guard of one lock waits for the end of the first one's transaction.
 	ExclusiveGuards bool
+
+	// Before is called first in the test of each contract, and in each of its subtests. It may skip what the server at
+	// hand can't be tested for.
+	Before func(t *testing.T)
 
 	// Powers is what Dialect has beyond leases. What is there and not named fails, as does what is named and not there.
 	Powers Powers
@@ -122,7 +126,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.check(newSuite(t, newHarness(t)))
+			c.check(newSuite(t, newHarness(t)).begun())
 		})
 	}
 }

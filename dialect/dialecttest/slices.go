@@ -99,7 +99,9 @@ func slicesContract(s *suite) {
 			s.Errorf("a lease that ran out %s ago", got[1].Overdue)
 		}
 	})
+	s.run("as each alone", asAlone)
 	s.run("empty ones", empty)
 	s.run("many", many)
 	s.run("batches that overlap", overlap)
+	s.run("batches that cross", cross)
 }

@@ -34,9 +34,17 @@ func newSuite(t *testing.T, h Harness) *suite {
 	return &suite{T: t, Harness: h, d: h.Dialect, ctx: ctx}
 }
 
+// begun is s, unless this test is to be skipped.
+func (s *suite) begun() *suite {
+	if s.Before != nil {
+		s.Before(s.T)
+	}
+	return s
+}
+
 // run is a subtest of the contract; they go one after the other.
 func (s *suite) run(name string, check func(*suite)) {
-	s.T.Run(name, func(t *testing.T) { check(newSuite(t, s.Harness)) })
+	s.T.Run(name, func(t *testing.T) { check(newSuite(t, s.Harness).begun()) })
 }
 
 // unique is a name, an owner or an id that nothing else has.

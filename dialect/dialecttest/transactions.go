@@ -81,6 +81,17 @@ func transactions(s *suite) {
 	}
 	s.run("until the commit", func(s *suite) { untilTheEnd(s, 0, (*sql.Tx).Commit) })
 	s.run("until the rollback", func(s *suite) { untilTheEnd(s, 0, (*sql.Tx).Rollback) })
+	s.run("not with the connection", func(s *suite) { // which goes back to its pool, and may be the next one's
+		lock, a := serverLock(), s.begin(0)
+		s.takesTx(a, lock)
+		s.must(a.Commit())
+		pool := s.Open(s.T)
+		defer pool.Close()
+		b, err := pool.BeginTx(s.ctx, nil)
+		s.must(err)
+		defer b.Rollback()
+		s.takesTx(b, lock)
+	})
 	for _, level := range s.Isolation {
 		s.run(level.String(), func(s *suite) { untilTheEnd(s, level, (*sql.Tx).Commit) })
 	}

@@ -16,9 +16,19 @@ func version(s *suite) {
 		}
 	}
 	expect(0, false, false)
-	s.exec("CREATE TABLE sqllock_schema_migrations (version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)")
-	s.exec("INSERT INTO sqllock_schema_migrations (version, dirty) VALUES (7, FALSE)")
+	s.execEither("CREATE TABLE sqllock_schema_migrations (version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)",
+		"CREATE TABLE sqllock_schema_migrations (version BIGINT NOT NULL PRIMARY KEY, dirty BIT NOT NULL)")
+	s.execEither("INSERT INTO sqllock_schema_migrations (version, dirty) VALUES (7, FALSE)",
+		"INSERT INTO sqllock_schema_migrations (version, dirty) VALUES (7, 0)")
 	expect(7, false, true)
-	s.exec("UPDATE sqllock_schema_migrations SET dirty = TRUE")
+	s.execEither("UPDATE sqllock_schema_migrations SET dirty = TRUE", "UPDATE sqllock_schema_migrations SET dirty = 1")
 	expect(7, true, true)
+}
+
+// execEither runs the second statement where the engine has no booleans, and so refuses the first.
+func (s *suite) execEither(statement, otherwise string) {
+	s.Helper()
+	if _, err := s.DB.ExecContext(s.ctx, statement); err != nil {
+		s.exec(otherwise)
+	}
 }

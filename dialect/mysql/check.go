@@ -34,7 +34,7 @@ func (d *Dialect) check(ctx context.Context) ([]dialect.Finding, error) {
 		return nil, err
 	}
 	server := product(version, v["version_comment"])
-	findings := []dialect.Finding{finding("server", server.Product+" "+server.Version, "", checkVersion(server))}
+	findings := []dialect.Finding{engine.Finding("server", server.Product+" "+server.Version, "", checkVersion(server))}
 	for _, look := range []func(context.Context, variables) (dialect.Finding, error){
 		d.checkWrites, d.checkCluster, d.checkSession, d.checkTx, d.checkClock, d.checkAffected,
 	} {
@@ -47,34 +47,22 @@ func (d *Dialect) check(ctx context.Context) ([]dialect.Finding, error) {
 	return append(findings, v.findings(d.db.Stats().MaxOpenConnections)...), nil
 }
 
-// finding is Bad where there is an error that says what can't be had, a Notice where there is advice, else Good.
-func finding(what, found, advice string, bad error) dialect.Finding {
-	f := dialect.Finding{What: what, Found: found, Verdict: dialect.Good, Advice: advice}
-	switch {
-	case bad != nil:
-		f.Verdict, f.Advice = dialect.Bad, bad.Error()
-	case advice != "":
-		f.Verdict = dialect.Notice
-	}
-	return f
-}
-
 func (d *Dialect) checkWrites(_ context.Context, v variables) (dialect.Finding, error) {
 	for _, name := range []string{"read_only", "super_read_only", "innodb_read_only"} {
 		if value := v[name]; value != "" && !off(value) {
-			return finding("takes writes", "no: "+name+" is "+value, "", fmt.Errorf("%w; connect to the primary", errReadOnly)), nil
+			return engine.Finding("takes writes", "no: "+name+" is "+value, "", fmt.Errorf("%w; connect to the primary", errReadOnly)), nil
 		}
 	}
-	return finding("takes writes", "yes", "", nil), nil
+	return engine.Finding("takes writes", "yes", "", nil), nil
 }
 
 func (d *Dialect) checkCluster(ctx context.Context, _ variables) (dialect.Finding, error) {
 	d.server.Store(nil) // look again
 	f, err := d.flavour(ctx)
 	if f.cluster == "" {
-		return finding("cluster", "none in which others take writes", "", nil), err
+		return engine.Finding("cluster", "none in which others take writes", "", nil), err
 	}
-	return finding("cluster", f.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
+	return engine.Finding("cluster", f.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
 }
 
 func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Finding, error) {
@@ -84,45 +72,38 @@ func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Findin
 		return dialect.Finding{}, err
 	}
 	if err != nil {
-		return finding("sessions", "refused", "", err), nil
+		return engine.Finding("sessions", "refused", "", err), nil
 	}
-	return finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "", nil), s.Close()
+	return engine.Finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "", nil), s.Close()
 }
 
 func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, error) {
 	f, err := d.flavour(ctx)
 	if refused := f.mayLock("a row lock"); refused != nil {
-		return finding("transaction locks", "refused", "", refused), err
+		return engine.Finding("transaction locks", "refused", "", refused), err
 	}
 	advice := ""
 	if f.rollsBack {
 		advice = "innodb_rollback_on_timeout is on: a row-lock wait longer than innodb_lock_wait_timeout rolls the whole " +
 			"transaction back, those in AcquireTx apart, which end before"
 	}
-	return finding("transaction locks", "row locks", advice, nil), err
+	return engine.Finding("transaction locks", "row locks", advice, nil), err
 }
 
 // checkClock reads the clock until it has moved a few times.
 func (d *Dialect) checkClock(ctx context.Context, _ variables) (dialect.Finding, error) {
-	least, last := time.Second, int64(0)
-	for range 10 {
-		now, err := one(ctx, d.db, engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
-		if err != nil {
-			return dialect.Finding{}, err
-		}
-		for unit := time.Second; unit >= time.Microsecond; unit /= 10 {
-			if now != last && now*int64(time.Microsecond)%int64(unit) == 0 {
-				least = min(least, unit)
-				break
-			}
-		}
-		last = now
+	least, err := engine.Resolution(func() (time.Duration, error) {
+		us, err := one(ctx, d.db, engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
+		return engine.Duration(us), err
+	})
+	if err != nil {
+		return dialect.Finding{}, err
 	}
 	advice := ""
 	if least > time.Millisecond {
 		advice = "durations below that are kept, but not measured; is there a proxy that cuts fractions?"
 	}
-	return finding("clock resolution", least.String(), advice, nil), nil
+	return engine.Finding("clock resolution", least.String(), advice, nil), nil
 }
 
 // checkAffected finds out which rows an UPDATE counts. The statements are written so that either will do.
@@ -135,14 +116,14 @@ func (d *Dialect) checkAffected(ctx context.Context, _ variables) (dialect.Findi
 	defer tx.Rollback()
 	id := rand.Text()
 	if err = createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock check", TTL: time.Hour}); err != nil {
-		return finding(what, "can't be told", "", d.explain(err)), ctx.Err()
+		return engine.Finding(what, "can't be told", "", d.explain(err)), ctx.Err()
 	}
 	n, err := engine.Exec(ctx, tx, "UPDATE sqllock_leases SET holder = holder WHERE id = ?", id)
 	found := "counts what was changed"
 	if n == 1 {
 		found = "counts what was found (clientFoundRows)"
 	}
-	return finding(what, found, "", nil), err
+	return engine.Finding(what, found, "", nil), err
 }
 
 // variables are the server's, as a session of the pool has them.
@@ -195,10 +176,10 @@ func (v variables) findings(connections int) []dialect.Finding {
 			need, perConnection)
 	}
 	return []dialect.Finding{
-		finding("default isolation level", strings.ToLower(strings.ReplaceAll(isolation, "-", " ")), advice[0], nil),
-		finding("wait_timeout", v["wait_timeout"]+" s", advice[1], nil),
-		finding("binary log", logged, advice[2], nil),
-		finding("max_prepared_stmt_count", fmt.Sprintf("%d, of which %d are in use", most, prepared), advice[3], nil),
+		engine.Finding("default isolation level", strings.ToLower(strings.ReplaceAll(isolation, "-", " ")), advice[0], nil),
+		engine.Finding("wait_timeout", v["wait_timeout"]+" s", advice[1], nil),
+		engine.Finding("binary log", logged, advice[2], nil),
+		engine.Finding("max_prepared_stmt_count", fmt.Sprintf("%d, of which %d are in use", most, prepared), advice[3], nil),
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 // Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, on the time zone, on strict mode,
 // or on the isolation level; only that under READ UNCOMMITTED, Look and List show what isn't committed yet. Each
-// pooled connection keeps the statements prepared that it has used: about twenty, of the server's
+// pooled connection keeps the statements prepared that it has used: two dozen or so, of the server's
 // max_prepared_stmt_count.
 //
 // The server's clock is UTC_TIMESTAMP(6), which stands still while a statement waits for a row. All statements are
@@ -26,7 +26,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -105,23 +104,5 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// checkText refuses what a server without strict mode would cut and store.
-func checkText(what, text string, most int) error {
-	switch {
-	case !utf8.ValidString(text):
-		return fmt.Errorf("%w: the %s %q is not UTF-8", dialect.ErrInvalid, what, text)
-	case utf8.RuneCountInString(text) > most:
-		return fmt.Errorf("%w: the %s has %d characters, at most %d can be stored",
-			dialect.ErrInvalid, what, utf8.RuneCountInString(text), most)
-	}
-	return nil
-}
-
-func checkRequest(r dialect.Request) error {
-	var slot error
-	if r.Slot < 0 || r.Slot > math.MaxInt32 {
-		slot = fmt.Errorf("%w: slot %d is not from 0 to %d", dialect.ErrInvalid, r.Slot, math.MaxInt32)
-	}
-	return errors.Join(slot, checkText("name", r.Name, 255), checkText("note", r.Note, 255),
-		checkText("lease's id", r.LeaseID, 64), checkText("owner", r.Owner, 64))
-}
+// texts is for a server without strict mode, which would cut and store what is too long.
+var texts = engine.Texts{Length: utf8.RuneCountInString}

@@ -87,11 +87,11 @@ func (d *Dialect) Classify(err error) dialect.Class {
 	var answer *mysql.MySQLError
 	var op *net.OpError
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, new(partlyError)):
 		return dialect.Unknown
 	case errors.Is(err, errReadOnly):
 		return dialect.ReadOnly
-	case errors.Is(err, errBusy), errors.Is(err, errNoRow), errors.Is(err, errRowPatience):
+	case errors.Is(err, engine.ErrBusy), errors.Is(err, errNoRow), errors.Is(err, errRowPatience):
 		return dialect.Transient
 	case errors.As(err, &answer):
 		return classifyNumber(answer.Number)

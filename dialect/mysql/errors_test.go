@@ -15,6 +15,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
 )
 
 var byNumber = map[uint16]dialect.Class{
@@ -65,7 +66,7 @@ func TestClassifyByPlace(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, dialect.Transient},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host"}}, dialect.Transient},
 		{driver.ErrBadConn, dialect.Transient},
-		{errBusy, dialect.Transient},
+		{engine.ErrBusy, dialect.Transient},
 		{errReadOnly, dialect.ReadOnly},
 		{sql.ErrTxDone, dialect.Permanent},
 		{sql.ErrConnDone, dialect.Permanent},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/internal/engine"
@@ -16,12 +15,11 @@ func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 }
 
 func createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
-	err := errors.Join(checkText("lease's id", lease.ID, 64), checkText("holder", lease.Holder, 255))
-	if err != nil {
+	if err := texts.CheckLease(lease); err != nil {
 		return err
 	}
 	ttl := engine.Micros(lease.TTL)
-	_, err = engine.Exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, ttl, ttl)
+	_, err := engine.Exec(ctx, s, sqlCreateLease, lease.ID, lease.Holder, ttl, ttl)
 	return err
 }
 
@@ -136,10 +134,5 @@ func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease
 	if err != nil {
 		return nil, err
 	}
-	return engine.Query(ctx, s, func(rows *sql.Rows, l *engine.Lease) error {
-		var left int64
-		err := rows.Scan(&l.ID, &l.Holder, &left)
-		l.Left = engine.Duration(left)
-		return err
-	}, sqlLeases, string(wanted))
+	return engine.Query(ctx, s, engine.ScanLease, sqlLeases, string(wanted))
 }

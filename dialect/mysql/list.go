@@ -23,7 +23,7 @@ func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, 
 func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
 	rows, pairs := make([]dialect.Row, len(keys)), make([][2]any, len(keys))
 	for i, key := range keys {
-		if err := checkText("name", key.Name, 255); err != nil {
+		if err := texts.Check("name", key.Name, 255); err != nil {
 			return nil, err
 		}
 		rows[i].Key, pairs[i] = key, [2]any{key.Name, key.Slot}

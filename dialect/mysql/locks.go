@@ -12,14 +12,9 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// rounds bounds how often an acquire starts over because others were at the row.
-const rounds = 4
-
-// errBusy is Transient: nothing was taken.
-var errBusy = errors.New("others were changing the lock's row at every try")
-
-// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
-// one commit. It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
+// Acquire takes each lock that is free: on a row that is free one statement, one round trip and one commit; several
+// together in one statement and one commit too, and on MySQL a second round trip to learn which. It waits for nothing but
+// another statement that is just taking, releasing or freeing the same lock, or making the same rows.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -28,38 +23,30 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	if err != nil {
 		return nil, fail("acquire", err)
 	}
-	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) })
+	alone := func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) }
+	if len(requests) == 1 {
+		return each("acquire", requests, alone)
+	}
+	grants, err := inBatches(requests, func(r dialect.Request) dialect.Key { return r.Key },
+		func(several []dialect.Request) ([]dialect.Grant, error) { return acquireMany(ctx, d.pool, f, several) }, alone)
+	return grants, fail("acquire", err)
 }
 
-// acquire takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it,
-// since somebody is just changing the row, it waits for them and starts over.
 func acquire(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
-	if err := checkRequest(r); err != nil {
+	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	for range rounds {
-		grant, err := take(ctx, s, f, r)
-		if err != nil || grant.Granted {
-			return grant, err
-		}
-		takeable, err := engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
-		switch {
-		case err != nil:
-			return dialect.Grant{}, err
-		case len(takeable) == 0:
-			grant, err = insertLock(ctx, s, r)
-			if err != nil || grant.Granted {
-				return grant, err
-			}
-		case !takeable[0]:
-			return dialect.Grant{}, nil
-		default:
-			if _, err = engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot); err != nil {
-				return dialect.Grant{}, err
-			}
-		}
-	}
-	return dialect.Grant{}, errBusy
+	return engine.Taking{
+		Take: func() (dialect.Grant, error) { return take(ctx, s, f, r) },
+		See: func() ([]bool, error) {
+			return engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
+		},
+		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
+		Settle: func() error {
+			_, err := engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot)
+			return err
+		},
+	}.Run()
 }
 
 // take takes a row that is there, free, and locked by nobody.
@@ -90,11 +77,21 @@ func granted(result sql.Result, err error) (dialect.Grant, error) {
 	return dialect.Grant{Granted: err == nil, Fence: fence}, err
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
-// It waits behind a Guard of the same lock, until that transaction ends, or ctx does, or innodb_lock_wait_timeout
-// has passed (Transient).
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit; of several
+// together too, but on MySQL another round trip first. A single claim waits behind a Guard of the same lock, until that
+// transaction ends, or ctx does, or innodb_lock_wait_timeout has passed (Transient).
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
+	alone := func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) }
+	if len(claims) <= 1 {
+		return each("release", claims, alone)
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("release", err)
+	}
+	ours, err := inBatches(claims, func(c dialect.Claim) dialect.Key { return c.Key },
+		func(several []dialect.Claim) ([]bool, error) { return releaseMany(ctx, d.pool, f, several) }, alone)
+	return ours, fail("release", err)
 }
 
 func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {

@@ -36,6 +36,7 @@ var (
 
 	sqlInsertLock   = load("insert_lock")
 	sqlSeeLock      = load("see_lock")
+	sqlSeeLocks     = load("see_locks")
 	sqlSettleLock   = load("settle_lock")
 	sqlRelease      = load("release")
 	sqlGuard        = load("guard")
@@ -54,10 +55,15 @@ var (
 var (
 	sqlBuryExpiredLease = choice{mysql: load("bury_expired_lease_mysql"), maria: load("bury_expired_lease_mariadb")}
 	sqlAcquire          = choice{mysql: load("acquire_mysql"), maria: load("acquire_mariadb")}
+	sqlAcquireMany      = choice{mysql: load("acquire_many_mysql"), maria: load("acquire_many_mariadb")}
+	sqlReleaseMany      = choice{mysql: load("release_many_mysql"), maria: load("release_many_mariadb")}
 	sqlFree             = choice{mysql: load("free_mysql"), maria: load("free_mariadb")}
 	sqlKeepRow          = choice{mysql: load("keep_row_mysql"), maria: load("keep_row_mariadb")}
 	sqlPurgeLock        = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb")}
 )
+
+// sqlInsertLocks tells on MariaDB which it made.
+var sqlInsertLocks = choice{mysql: load("insert_locks"), maria: load("insert_locks") + " RETURNING name, slot, fence"}
 
 type choice struct{ mysql, maria string }
 

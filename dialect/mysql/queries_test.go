@@ -12,11 +12,12 @@ var statements = []string{
 	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema,
 	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlDeleteLease,
 	sqlLeases,
-	sqlInsertLock, sqlSeeLock, sqlSettleLock, sqlRelease, sqlGuard,
+	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlSettleLock, sqlRelease, sqlGuard,
 	sqlLook, sqlList, sqlIdleLocks,
 	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
+	sqlAcquireMany.mysql, sqlReleaseMany.mysql, sqlAcquireMany.maria, sqlReleaseMany.maria,
 	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
 }
 
@@ -35,11 +36,14 @@ func TestStatements(t *testing.T) {
 				t.Errorf("%s: %q in: %s", why, found, text)
 			}
 		}
-		if derived := strings.Contains(text, "SKIP LOCKED"); derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") {
+		derived := strings.Contains(text, "SKIP LOCKED") && !strings.HasPrefix(text, "INSERT")
+		if derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") && !strings.Contains(text, "LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED") {
 			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
 		}
 	}
-	if !strings.HasSuffix(sqlSeeLease, "FOR UPDATE") || !strings.HasPrefix(sqlSeeLease, "SELECT ") {
-		t.Errorf("a splitter wouldn't send this to the primary: %s", sqlSeeLease)
+	for _, text := range []string{sqlSeeLease, sqlSeeLocks} {
+		if !strings.HasSuffix(text, "FOR UPDATE") || !strings.HasPrefix(text, "SELECT ") {
+			t.Errorf("a splitter wouldn't send this to the primary: %s", text)
+		}
 	}
 }

@@ -39,7 +39,7 @@ func (d *Dialect) lockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLoc
 	if tx == nil {
 		return false, fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that is to hold the lock", dialect.ErrInvalid)
 	}
-	if err := checkText("name", lock.Name, 255); err != nil {
+	if err := texts.Check("name", lock.Name, 255); err != nil {
 		return false, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, rowPatience)

@@ -9,5 +9,5 @@ import (
 func ExampleURL() {
 	_, err := open.URL("psotgres://app:secret@db/app")
 	fmt.Println(err)
-	// Output: invalid argument: database URL "psotgres://app:xxxxx@db/app": it must begin with postgres://, postgresql://, mysql://, mariadb://, sqlite://, sqlite3://
+	// Output: invalid argument: database URL "psotgres://app:xxxxx@db/app": it must begin with postgres://, postgresql://, mysql://, mariadb://, sqlserver://, mssql://, sqlite://, sqlite3://
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/dialect/sqlite"
+	"github.com/sqllock/sqllock/dialect/sqlserver"
 	"github.com/sqllock/sqllock/internal/dburl"
 	"github.com/sqllock/sqllock/migrations"
 	mysqlmigrations "github.com/sqllock/sqllock/migrations/mysql"
 	pgmigrations "github.com/sqllock/sqllock/migrations/postgres"
 	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
+	mssqlmigrations "github.com/sqllock/sqllock/migrations/sqlserver"
 )
 
 // engine is what there is of one engine. URL takes schemes; also are those that only golang-migrate's command has.
@@ -31,10 +33,11 @@ type engine struct {
 	migrations *migrations.Engine
 }
 
-// A fifth engine is a line here.
+// Another engine is a line here.
 var engines = []engine{
 	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine},
 	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine},
+	{[]string{"sqlserver", "mssql"}, nil, sqlserver.Open, connected(sqlserver.New, sqlserver.Connector, sqlserver.WithConnector), mssqlmigrations.Engine},
 	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
 }
 
@@ -68,6 +71,7 @@ type Database struct {
 //
 //	postgres://user:password@host:port/db?sslmode=verify-full    also postgresql://
 //	mysql://user:password@host:port/db?tls=true                  also mariadb://, and …@tcp(host:port)/db
+//	sqlserver://user:password@host:port?database=db&encrypt=true also mssql://
 //	sqlite:///abs/path.db, sqlite://rel/path.db                  also sqlite3://
 //
 // Each engine's Open says which settings it adds. Nothing is connected to yet, so a server that is down shows at the

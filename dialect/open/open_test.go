@@ -15,6 +15,8 @@ func TestURL(t *testing.T) {
 		"mysql://u:p@127.0.0.1:1/db":                  "mysql",
 		"mysql://u:p@tcp(127.0.0.1:1)/db":             "mysql",
 		"mariadb://u:p@127.0.0.1:1/db":                "mysql",
+		"sqlserver://u:p@127.0.0.1:1?database=db":     "sqlserver",
+		"mssql://u@127.0.0.1?Database=db":             "sqlserver",
 		"SQLite:///tmp/not-there/a.db":                "sqlite",
 		"sqlite3://a.db":                              "sqlite",
 	} {
@@ -65,7 +67,7 @@ func TestMigrations(t *testing.T) {
 // A dialect's statements and its tables are of one version.
 func TestSchemaVersions(t *testing.T) {
 	for _, e := range engines {
-		d, err := e.dialect(nil, e.schemes[0]+"://u@h/db")
+		d, err := e.dialect(nil, e.schemes[0]+"://u@h/db?database=db")
 		if err != nil {
 			t.Errorf("%s: %v", e.migrations.Name, err)
 			continue
@@ -80,7 +82,7 @@ func TestSchemaVersions(t *testing.T) {
 func FuzzURL(f *testing.F) {
 	for _, seed := range []string{
 		"postgres://u:%s@h/db", "mysql://u:%s@h/db?strict=1", "mysql://u:%s@tcp(h:1)/db", "sqlite://%s?mode=memory", "%s", "x:%s@",
-		"postgres://h:%s@:x/?connect_timeout=a", "postgres://u:%s@h,i:x,/db",
+		"postgres://h:%s@:x/?connect_timeout=a", "postgres://u:%s@h,i:x,/db", "sqlserver://u:%s@h:1?database=d&password=p", "mssql://u:%s@h:1/d",
 	} {
 		f.Add(seed)
 	}

@@ -91,10 +91,5 @@ func deleteLeases(ctx context.Context, s engine.Session, ids []string) error {
 
 // leases reads the leases of these ids.
 func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
-	return query(ctx, s, func(rows *sql.Rows, l *engine.Lease) error {
-		var left int64
-		err := rows.Scan(&l.ID, &l.Holder, &left)
-		l.Left = engine.Duration(left)
-		return err
-	}, sqlLeases, array(ids))
+	return query(ctx, s, engine.ScanLease, sqlLeases, array(ids))
 }

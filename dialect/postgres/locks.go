@@ -9,9 +9,13 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// Acquire takes each lock that is free: one statement, one round trip and one commit a request, one after the other.
-// It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
+// Acquire takes each lock that is free: one statement, one round trip and one commit for all of them. It waits for
+// nothing but another statement that is just making the same rows or, a single request, changing the same one.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	if len(requests) > 1 {
+		grants, err := acquireMany(ctx, d.pool, requests)
+		return grants, fail("acquire", err)
+	}
 	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, r) })
 }
 
@@ -23,9 +27,13 @@ func acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
-// It waits behind a Guard of the same lock, until that transaction ends or ctx does.
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit for all. A
+// single claim waits behind a Guard of the same lock, until that transaction ends or ctx does.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	if len(claims) > 1 {
+		ours, err := releaseMany(ctx, d.pool, claims)
+		return ours, fail("release", err)
+	}
 	return each("release", claims, func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) })
 }
 

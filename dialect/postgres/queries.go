@@ -20,10 +20,12 @@ var (
 	sqlDeleteLeases = load("delete_leases")
 	sqlLeases       = load("leases")
 
-	sqlAcquire = load("acquire")
-	sqlRelease = load("release")
-	sqlGuard   = load("guard")
-	sqlFree    = load("free")
+	sqlAcquire     = load("acquire")
+	sqlRelease     = load("release")
+	sqlAcquireMany = load("acquire_many")
+	sqlReleaseMany = load("release_many")
+	sqlGuard       = load("guard")
+	sqlFree        = load("free")
 
 	sqlLook  = load("look")
 	sqlList  = load("list")

@@ -13,6 +13,7 @@ var statements = []string{
 	sqlServer, sqlSchema,
 	sqlCreateLease, sqlRenewLease, sqlBuryLeases, sqlBuryExpired, sqlDeleteLeases, sqlLeases,
 	sqlAcquire, sqlRelease, sqlGuard, sqlFree,
+	sqlAcquireMany, sqlReleaseMany,
 	sqlLook, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
 	sqlCheck, sqlCheckClock, sqlCheckLimits,

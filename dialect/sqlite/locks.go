@@ -10,8 +10,12 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// Acquire takes each lock whose row is free, missing, or already the owner's: one statement each.
+// Acquire takes each lock whose row is free, missing, or already the owner's: one statement and one commit for all.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	if canAcquireTogether(requests) {
+		grants, err := inTurn(ctx, d.line, func() ([]dialect.Grant, error) { return d.acquireMany(ctx, d.pool, requests) })
+		return grants, fail("acquire", err)
+	}
 	return eachInTurn(ctx, d.line, "acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
 }
 
@@ -24,8 +28,12 @@ func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Reque
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// Release frees each lock that still names the claim's owner: one statement each.
+// Release frees each lock that still names the claim's owner: one statement and one commit for all.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	if canReleaseTogether(claims) {
+		ours, err := inTurn(ctx, d.line, func() ([]bool, error) { return d.releaseMany(ctx, d.pool, claims) })
+		return ours, fail("release", err)
+	}
 	return eachInTurn(ctx, d.line, "release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
 }
 

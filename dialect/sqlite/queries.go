@@ -19,6 +19,7 @@ const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 type statements struct {
 	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
 	acquire, release, guard, free, look, list, purge                        string
+	acquireMany, releaseMany                                                string
 	writeLock                                                               string
 	server, settings, schema                                                string
 }
@@ -41,6 +42,9 @@ func gather(load func(file string) string) statements {
 		look:    load("look"),
 		list:    load("list"),
 		purge:   load("purge"),
+
+		acquireMany: load("acquire_many"),
+		releaseMany: load("release_many"),
 
 		writeLock: load("write_lock"),
 

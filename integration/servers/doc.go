@@ -20,6 +20,7 @@
 //	SQLLOCK_TEST_POSTGRES18_URL    the same; the user must be allowed to create databases
 //	SQLLOCK_TEST_MYSQL_URL         mysql://user:password@host:port/database
 //	SQLLOCK_TEST_MARIADB_URL       the same
+//	SQLLOCK_TEST_SQLSERVER_URL     sqlserver://user:password@host:port?database=master, of a SQL Server or a Babelfish
 //	SQLLOCK_TEST_POSTGRES15_IMAGE  the container image, and so for each engine; by default the official one
 //	SQLLOCK_TEST_PROVIDER          env, docker or local: this way only
 //	SQLLOCK_TEST_REQUIRE           engines that must be there, separated by commas, or "all"

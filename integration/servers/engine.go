@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,8 +20,11 @@ type engine struct {
 	nodes    int  // of a cluster; 0 for a server by itself
 
 	scheme    string // of its URLs
+	parameter string // of the URL, which names the database; empty: the path does
 	open      func(*url.URL) (*sql.DB, error)
-	drop      string // the statement; %s is the quoted name
+	create    string // the statement; %s is the quoted name
+	inTurn    bool   // it refuses to make or drop two databases at once
+	drop      string // likewise
 	quote     string
 	rootURL   func(host string, port int) *url.URL // of a server that we started
 	image     string
@@ -28,6 +33,7 @@ type engine struct {
 	args      []string             // what the image's entrypoint hands to the server
 	answers   func(*url.URL) error // how to see that it does, where that isn't a statement
 	find      func() (*program, error)
+	isA       func(root *url.URL) (standIn, error) // nil: it is itself
 }
 
 // program is an engine's server as it is installed on this machine.
@@ -48,6 +54,8 @@ func lookup(name string) (*engine, error) {
 		return mysql(), nil
 	case "mariadb":
 		return mariadb(), nil
+	case "sqlserver":
+		return sqlServer(), nil
 	case "galera":
 		return galera(), nil
 	}
@@ -83,22 +91,49 @@ func (e *engine) ping(u *url.URL) error {
 	return e.exec(context.Background(), u, "SELECT 1")
 }
 
+// changing is held while an engine makes or drops a database that can do only one of that at once.
+var changing sync.Mutex
+
 func (e *engine) createDatabase(ctx context.Context, root *url.URL) (*url.URL, error) {
+	if e.inTurn {
+		changing.Lock()
+		defer changing.Unlock()
+	}
 	u := *root
-	u.Path = "/t_" + strings.ToLower(rand.Text())
-	if err := e.exec(ctx, root, "CREATE DATABASE "+e.quoted(&u)); err != nil {
+	e.at(&u, "t_"+strings.ToLower(rand.Text()))
+	if err := e.exec(ctx, root, fmt.Sprintf(cmp.Or(e.create, "CREATE DATABASE %s"), e.quoted(&u))); err != nil {
 		return nil, fmt.Errorf("creating a database at %s: %w", root.Redacted(), err)
 	}
 	return &u, nil
 }
 
 func (e *engine) dropDatabase(root, u *url.URL) error {
+	if e.inTurn {
+		changing.Lock()
+		defer changing.Unlock()
+	}
 	if err := e.exec(context.Background(), root, fmt.Sprintf(e.drop, e.quoted(u))); err != nil {
 		return fmt.Errorf("dropping the database %s: %w", u.Redacted(), err)
 	}
 	return nil
 }
 
+// at makes u name that database.
+func (e *engine) at(u *url.URL, database string) {
+	if e.parameter == "" {
+		u.Path = "/" + database
+		return
+	}
+	query := u.Query()
+	query.Set(e.parameter, database)
+	u.RawQuery = query.Encode()
+}
+
+// quoted is the name of u's database, as a statement has it.
 func (e *engine) quoted(u *url.URL) string {
-	return e.quote + strings.TrimPrefix(u.Path, "/") + e.quote
+	name := strings.TrimPrefix(u.Path, "/")
+	if e.parameter != "" {
+		name = u.Query().Get(e.parameter)
+	}
+	return e.quote + name + e.quote
 }

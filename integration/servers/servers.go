@@ -9,7 +9,7 @@ import (
 
 // Engines are the names that Start takes, in the order in which tests should run. Start takes "postgres14" to
 // "postgres19" too, if such a server is installed.
-var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb"}
+var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb", "sqlserver"}
 
 // installed are servers that tests start beside those of an engine, and that are had in one way only.
 var installed = []string{"pgbouncer"}
@@ -24,17 +24,22 @@ type Server struct {
 	url    *url.URL               // a database to connect to for making others; nil for SQLite
 	log    func() ([]byte, error) // nil where its log can't be read
 	stop   func()                 // nil where it isn't ours to stop
+
+	asked   sync.Once // what it is
+	standIn standIn
+	err     error
 }
 
 // Start answers the shared server of that engine. The first call for an engine starts it and blocks until it takes
 // connections (seconds; minutes if an image must be pulled). Without such a server the test is skipped, or fails if
-// SQLLOCK_TEST_REQUIRE names it.
+// SQLLOCK_TEST_REQUIRE names it. It is skipped, too, if it is one that the server at hand can't be tested with.
 func Start(t testing.TB, engine string) *Server {
 	t.Helper()
 	s, err := resolve(engine)
 	if err != nil {
 		missing(t, engine, err)
 	}
+	s.Lacking(t)
 	return s
 }
 

@@ -107,3 +107,19 @@ func TestClosedAndNone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestResolution(t *testing.T) {
+	for want, step := range map[time.Duration]time.Duration{
+		time.Microsecond: 123_457 * time.Microsecond, 100: 1_234_500, 10 * time.Millisecond: 30 * time.Millisecond, time.Second: 0,
+	} {
+		var now time.Duration
+		got, err := Resolution(func() (time.Duration, error) { now += step; return now % time.Second, nil })
+		if err != nil || got != want {
+			t.Errorf("in steps of %s: %s, %v; want %s", step, got, err, want)
+		}
+	}
+	failure := errors.New("failure")
+	if _, err := Resolution(func() (time.Duration, error) { return 0, failure }); !errors.Is(err, failure) {
+		t.Error(err)
+	}
+}

@@ -31,6 +31,14 @@ type Lease struct {
 	Left       time.Duration // until it runs out
 }
 
+// ScanLease reads id, holder and how long the lease will last, in microseconds.
+func ScanLease(rows *sql.Rows, l *Lease) error {
+	var left int64
+	err := rows.Scan(&l.ID, &l.Holder, &left)
+	l.Left = Duration(left)
+	return err
+}
+
 // AddLeases reads the leases that the rows name, if they name any, and writes into the rows what became of them. Those
 // that read doesn't find are gone.
 func AddLeases(rows []dialect.Row, read func(ids []string) ([]Lease, error)) error {

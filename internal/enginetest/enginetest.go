@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,37 @@ func OpenRefuses(t *testing.T, open func(url string) (*sql.DB, error), says map[
 		}
 		if strings.Contains(err.Error(), "ter2") {
 			t.Errorf("%q: the error shows the password: %v", url, err)
+		}
+	}
+}
+
+// Texts checks that what fits is let through, and nothing else. wide is a character that the server counts as one or
+// more.
+func Texts(t *testing.T, texts engine.Texts, wide string) {
+	t.Helper()
+	n := texts.Length(wide)
+	full := strings.Repeat(wide, 255/n) + strings.Repeat("x", 255%n)
+	good := dialect.Request{Key: dialect.Key{Name: full}, LeaseID: "l", Owner: "o", Note: full}
+	if err := texts.CheckRequest(good); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	for what, spoil := range map[string]func(*dialect.Request){
+		"name":       func(r *dialect.Request) { r.Name += "x" },
+		"note":       func(r *dialect.Request) { r.Note = strings.Repeat(wide, 255/n+1) },
+		"owner":      func(r *dialect.Request) { r.Owner = strings.Repeat("o", 65) },
+		"lease's id": func(r *dialect.Request) { r.LeaseID = "\xff" },
+		"slot -1":    func(r *dialect.Request) { r.Slot = -1 },
+		"slot 2":     func(r *dialect.Request) { r.Slot = math.MaxInt32 + 1 },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := texts.CheckRequest(bad); !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, bad := range []dialect.Lease{{ID: strings.Repeat("i", 65)}, {Holder: full + "x"}, {Holder: "\xff"}} {
+		if err := texts.CheckLease(bad); !errors.Is(err, dialect.ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
 		}
 	}
 }

@@ -1,0 +1,53 @@
+-- acquire.sql for many locks: one statement, and so one commit. See there for what is decided and why.
+--
+-- LATERAL keeps the planner at one look-up by key for each lock, and the update goes by where the row lies: as a plain
+-- join with the table either one became a scan of all rows. Rows that somebody is at are skipped, and all are visited in
+-- the order of their keys, so that two of these can't wait for each other. Of a row that is asked for twice, one gets it.
+WITH asked AS MATERIALIZED (
+    SELECT DISTINCT ON (name, slot) *
+    FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+         WITH ORDINALITY AS a (name, slot, owner, lease_id, note, hold, delay, ord)
+    ORDER BY name, slot, ord
+), free AS MATERIALIZED (
+    SELECT asked.*, lock.place
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT ctid AS place
+        FROM sqllock_locks
+        WHERE name = asked.name
+          AND slot = asked.slot
+          AND ((lease_id IS NULL AND free_at <= clock_timestamp()) OR owner = asked.owner)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS lock
+), taken AS (
+    UPDATE sqllock_locks AS lock
+    SET fence       = greatest(lock.fence + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
+        lease_id    = free.lease_id,
+        owner       = free.owner,
+        note        = free.note,
+        acquired_at = clock_timestamp(),
+        free_at     = clock_timestamp() + free.hold * interval '1 microsecond',
+        lock_delay  = free.delay
+    FROM free
+    WHERE lock.ctid = free.place
+      AND lock.name = free.name
+      AND lock.slot = free.slot
+      AND ((lock.lease_id IS NULL AND lock.free_at <= clock_timestamp()) OR lock.owner = free.owner)
+    RETURNING lock.name, lock.slot, lock.fence
+), made AS (
+    INSERT INTO sqllock_locks (name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay)
+    SELECT asked.name, asked.slot, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+           asked.lease_id, asked.owner, asked.note,
+           clock_timestamp(), clock_timestamp() + asked.hold * interval '1 microsecond', asked.delay
+    FROM asked
+    LEFT JOIN LATERAL (
+        SELECT true AS there FROM sqllock_locks WHERE name = asked.name AND slot = asked.slot OFFSET 0
+    ) AS lock ON true
+    WHERE lock.there IS NULL
+    ORDER BY asked.name, asked.slot
+    ON CONFLICT (name, slot) DO NOTHING
+    RETURNING name, slot, fence
+)
+SELECT asked.ord, got.fence
+FROM (SELECT * FROM taken UNION ALL SELECT * FROM made) AS got
+JOIN asked ON asked.name = got.name AND asked.slot = got.slot

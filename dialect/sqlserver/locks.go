@@ -1,0 +1,92 @@
+package sqlserver
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/engine"
+)
+
+// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
+// one commit. It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
+func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, r) })
+}
+
+func acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+	if err := texts.CheckRequest(r); err != nil {
+		return dialect.Grant{}, err
+	}
+	return engine.Taking{
+		Take: func() (dialect.Grant, error) { return write(ctx, s, sqlAcquire, r) },
+		See: func() ([]bool, error) {
+			return query(ctx, s, engine.One[bool], sqlSeeLock, text(r.Name), r.Slot, text(r.Owner))
+		},
+		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
+		Settle: func() error {
+			_, err := exec(ctx, s, sqlSettleLock, text(r.Name), r.Slot)
+			return err
+		},
+	}.Run()
+}
+
+// insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
+func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+	grant, err := write(ctx, s, sqlInsertLock, r)
+	if n := number(err); n == errDuplicateKey || n == errDuplicateIndex {
+		return dialect.Grant{}, nil
+	}
+	return grant, err
+}
+
+// write runs a statement that writes the request into the lock's row and answers the fence, or touches no row.
+func write(ctx context.Context, s engine.Session, statement string, r dialect.Request) (dialect.Grant, error) {
+	fences, err := query(ctx, s, engine.One[int64], statement, text(r.Name), r.Slot, text(r.Owner), text(r.LeaseID),
+		text(r.Note), engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
+	if err != nil || len(fences) == 0 {
+		return dialect.Grant{}, err
+	}
+	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
+}
+
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
+// It waits behind a Guard of the same lock, until that transaction ends or ctx does.
+func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	return each("release", claims, func(c dialect.Claim) (bool, error) { return own(ctx, d.pool, sqlRelease, c) })
+}
+
+// own runs a statement on the lock's row if that still names the claim's owner.
+func own(ctx context.Context, s engine.Session, statement string, c dialect.Claim) (bool, error) {
+	n, err := exec(ctx, s, statement, text(c.Name), c.Slot, text(c.Owner))
+	return n == 1, err
+}
+
+// Guard locks each row that still names its claim's owner until tx ends, on every level of isolation. A second guard of
+// the same lock waits until the first one's transaction ends. Where tx is SNAPSHOT and its snapshot is older than the
+// lock's acquisition, the answer is the error 3960, which has rolled tx back: acquire first, then begin.
+//
+// An error may have rolled tx back, as the server does for a deadlock (1205): its class is about the guard alone.
+func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+	if tx == nil && len(claims) > 0 {
+		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",
+			dialect.ErrInvalid))
+	}
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return own(ctx, tx, sqlGuard, c) })
+}
+
+// Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
+// guarded, or that another is just changing, is false.
+func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
+	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
+}
+
+func free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
+	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
+	n, err := exec(ctx, s, sqlFree, text(o.Name), o.Slot, o.Fence, text(o.LeaseID), o.Overdue.Microseconds())
+	if number(err) == errLockTimeout {
+		return false, nil
+	}
+	return n == 1, err
+}

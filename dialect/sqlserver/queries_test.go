@@ -1,0 +1,63 @@
+package sqlserver
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sqllock/sqllock/internal/enginetest"
+)
+
+var statements = []string{
+	sqlServer, sqlSchema, sqlVersioned, sqlCheck, sqlCheckClock,
+	sqlCreateLease, sqlRenewLease, sqlBuryLease, sqlSeeLease, sqlBuryExpired, sqlDeleteLease,
+	sqlAcquire, sqlSeeLock, sqlInsertLock, sqlSettleLock, sqlRelease, sqlGuard, sqlFree, sqlPurge,
+	sqlTrySession, sqlUnlockSession, sqlSession, sqlSessionHolder, sqlSessionInfo, sqlLockTx,
+	sqlLook, sqlList, sqlLeases,
+}
+
+func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
+
+// What SQL Server's documentation says of these, and a server that takes no notice of hints doesn't tell.
+func TestStatements(t *testing.T) {
+	bad := map[string]*regexp.Regexp{
+		"a clock in local time, or of 3 ms":         regexp.MustCompile(`(?i)\b(GETDATE|GETUTCDATE|SYSDATETIME|CURRENT_TIMESTAMP|SYSDATETIMEOFFSET)\b`),
+		"a function that only SQL Server 2022 has":  regexp.MustCompile(`(?i)\b(GREATEST|LEAST|DATETRUNC|GENERATE_SERIES)\b`),
+		"DATEADD of what is no int":                 regexp.MustCompile(`DATEADD\((micro)?second, -?[^C-]`),
+		"MERGE":                                     regexp.MustCompile(`(?i)\bMERGE\b`),
+		"quotes that QUOTED_IDENTIFIER changes":     regexp.MustCompile(`"`),
+		"a text that isn't ended":                   regexp.MustCompile(`[^;]$`),
+		"a comparison with a parameter of any type": regexp.MustCompile(`(name|owner|id) = @p\d`),
+	}
+	hints := regexp.MustCompile(`WITH \(([A-Z, ]+)\)`)
+	for _, text := range statements {
+		for why, pattern := range bad {
+			assignments := strings.ReplaceAll(text, "lease_id    = @p4", "") // not compared, but set
+			if found := pattern.FindString(assignments); found != "" && !(text == sqlSessionHolder && found == "GETDATE") {
+				t.Errorf("%s: %q in: %s", why, found, text)
+			}
+		}
+		for _, match := range hints.FindAllStringSubmatch(text, -1) {
+			has := func(hint string) bool {
+				return strings.Contains(","+strings.ReplaceAll(match[1], " ", "")+",", ","+hint+",")
+			}
+			if has("READPAST") && !has("READCOMMITTEDLOCK") {
+				t.Errorf("an error under READ_COMMITTED_SNAPSHOT: %s", text)
+			}
+			if has("UPDLOCK") && has("READCOMMITTEDLOCK") {
+				t.Errorf("UPDLOCK makes the server ignore READCOMMITTEDLOCK: %s", text)
+			}
+		}
+		if writes := regexp.MustCompile(`\b(UPDATE|DELETE)\b`).MatchString(text); writes && !strings.Contains(text, "OUTPUT ") {
+			t.Errorf("what it did is not known under NOCOUNT: %s", text)
+		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	for _, text := range []string{uncommitted.look, uncommitted.list, uncommitted.leases} {
+		if strings.Contains(text, "(READCOMMITTED)") || strings.Count(text, "(READUNCOMMITTED)") != 1 {
+			t.Errorf("this waits where there are no row versions: %s", text)
+		}
+	}
+}

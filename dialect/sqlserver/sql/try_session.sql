@@ -1,0 +1,5 @@
+-- Takes a lock for the session if it is free. The owner is named: left out it would be the transaction. The database's
+-- name is part of the resource's, since not everything that speaks T-SQL keeps databases apart here.
+DECLARE @resource nvarchar(255) = CONCAT(@p1, N' ', DB_NAME()), @mode varchar(32) = @p2, @status int;
+EXEC @status = sp_getapplock @Resource = @resource, @LockMode = @mode, @LockOwner = 'Session', @LockTimeout = 0;
+SELECT @status;

@@ -1,0 +1,14 @@
+-- A row changes only when its lock changes hands. Times are UTC, to all the digits that the server's clock has: rounded
+-- up, a lock that is released would be free a little later than now.
+CREATE TABLE sqllock_locks (
+    name        nvarchar(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    slot        int           NOT NULL CHECK (slot >= 0),
+    fence       bigint        NOT NULL,
+    lease_id    nvarchar(64)  COLLATE Latin1_General_100_BIN2 NULL, -- null: free, from free_at on
+    owner       nvarchar(64)  COLLATE Latin1_General_100_BIN2 NULL, -- unique to each acquisition
+    note        nvarchar(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    acquired_at datetime2(7)  NOT NULL,
+    free_at     datetime2(7)  NOT NULL, -- never free before this
+    lock_delay  bigint        NOT NULL, -- microseconds after the lease ran out
+    PRIMARY KEY (name, slot)
+);
