@@ -40,7 +40,7 @@ test-docker: ## the conformance suite in containers, of images built here (root 
 		$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
 
 .PHONY: bench
-bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=500ms, BENCH_ROUNDS=3)
+bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=400ms, BENCH_ROUNDS=3)
 	cd bench && BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .
 
 .PHONY: bench-smoke

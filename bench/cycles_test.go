@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (b *bench) choosePools(t *report.Table) {
 				chosen = append(chosen, fmt.Sprintf("%d for %d goroutines", best, n))
 			}
 		}
-		t.Note("Connections in the pools on %s: %v, as the rows by hand did best with, of %v.", k.Server, chosen, sizes)
+		t.Note("Connections in the pools on %s: %s, as the rows by hand did best with, of %v.", k.Server, strings.Join(chosen, ", "), sizes)
 	}
 }
 

@@ -5,7 +5,7 @@
 // settings, as in CI, it is a smoke run of a few seconds that shows only that everything still works.
 //
 //	BENCH_OUT      folder for the results; the sizes are then the full ones. Empty: a smoke run
-//	BENCH_ROUND    how long one figure is measured in one round ("500ms")
+//	BENCH_ROUND    how long one figure is measured in one round ("400ms")
 //	BENCH_ROUNDS   how many rounds, each with all the contenders in turn
 //	BENCH_ONLY     only sections and contenders that match: "cycles|handover", "cycles/(sqllock|redislock)"
 //

@@ -31,7 +31,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 		held: []int{20}, waiting: []int{20}, crowd: 20, starts: 1,
 	}
 	if s.out != "" {
-		s.round, s.rounds = 500*time.Millisecond, 3
+		s.round, s.rounds = 400*time.Millisecond, 3
 		s.goroutines, s.processes = []int{1, 8, 64, 512, 2048}, []int{2, 10, 100}
 		s.held, s.waiting, s.crowd, s.starts = []int{10, 1000, 10000}, []int{10, 1000, 10000}, 1000, 5
 	}
