@@ -9,32 +9,51 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
-// one commit. It waits for nothing but another statement that is just taking, releasing or freeing the same lock.
-func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
-	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, r) })
+// hurry goes before a statement on one of several locks, which must not wait for whoever is at its row: that may be a
+// stranger's Guard. The setting ends with the batch, as in free.sql.
+const hurry = "SET LOCK_TIMEOUT 0;\n"
+
+// alone is hurry for several, and nothing for one.
+func alone(n int) (prefix string) {
+	if n == 1 {
+		return ""
+	}
+	return hurry
 }
 
-func acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
+// one commit. A single request waits for nothing but another statement that is just taking, releasing or freeing the
+// same lock; several wait for nobody.
+func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
+	prefix := alone(len(requests))
+	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) {
+		return acquire(ctx, d.pool, prefix, r)
+	})
+}
+
+func acquire(ctx context.Context, s engine.Session, prefix string, r dialect.Request) (dialect.Grant, error) {
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	return engine.Taking{
-		Take: func() (dialect.Grant, error) { return write(ctx, s, sqlAcquire, r) },
+	t := engine.Taking{
+		Take: func() (dialect.Grant, error) { return write(ctx, s, prefix, sqlAcquire, r) },
 		See: func() ([]bool, error) {
 			return query(ctx, s, engine.One[bool], sqlSeeLock, text(r.Name), r.Slot, text(r.Owner))
 		},
-		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
-		Settle: func() error {
+		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, prefix, r) },
+	}
+	if prefix == "" {
+		t.Settle = func() error {
 			_, err := exec(ctx, s, sqlSettleLock, text(r.Name), r.Slot)
 			return err
-		},
-	}.Run()
+		}
+	}
+	return t.Run()
 }
 
 // insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
-func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
-	grant, err := write(ctx, s, sqlInsertLock, r)
+func insertLock(ctx context.Context, s engine.Session, prefix string, r dialect.Request) (dialect.Grant, error) {
+	grant, err := write(ctx, s, prefix, sqlInsertLock, r)
 	if n := number(err); n == errDuplicateKey || n == errDuplicateIndex {
 		return dialect.Grant{}, nil
 	}
@@ -42,19 +61,30 @@ func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (diale
 }
 
 // write runs a statement that writes the request into the lock's row and answers the fence, or touches no row.
-func write(ctx context.Context, s engine.Session, statement string, r dialect.Request) (dialect.Grant, error) {
-	fences, err := query(ctx, s, engine.One[int64], statement, text(r.Name), r.Slot, text(r.Owner), text(r.LeaseID),
+func write(ctx context.Context, s engine.Session, prefix, statement string, r dialect.Request) (dialect.Grant, error) {
+	fences, err := query(ctx, s, engine.One[int64], prefix+statement, text(r.Name), r.Slot, text(r.Owner), text(r.LeaseID),
 		text(r.Note), engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
+	if prefix == hurry && number(err) == errLockTimeout {
+		return dialect.Grant{}, nil
+	}
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
 	}
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim.
-// It waits behind a Guard of the same lock, until that transaction ends or ctx does.
+// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim. A
+// single claim waits behind a Guard of the same lock, until that transaction ends or ctx does; of several, one that
+// somebody is at is false.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each("release", claims, func(c dialect.Claim) (bool, error) { return own(ctx, d.pool, sqlRelease, c) })
+	prefix := alone(len(claims))
+	return each("release", claims, func(c dialect.Claim) (bool, error) {
+		released, err := own(ctx, d.pool, prefix+sqlRelease, c)
+		if prefix == hurry && number(err) == errLockTimeout {
+			return false, nil
+		}
+		return released, err
+	})
 }
 
 // own runs a statement on the lock's row if that still names the claim's owner.

@@ -82,10 +82,10 @@ func trial(ctx context.Context, tx *sql.Tx, r reads, try engine.Try) {
 	var grant dialect.Grant
 	try("create a lease", func() (bool, error) { return true, createLease(ctx, tx, lease) })
 	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
-	try("make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, request); return grant.Granted, err })
+	try("make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, "", request); return grant.Granted, err })
 	try("guard it", func() (bool, error) { return own(ctx, tx, sqlGuard, claim) })
 	try("release it", func() (bool, error) { return own(ctx, tx, sqlRelease, claim) })
-	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
+	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, "", request); return grant.Granted, err })
 	try("look at it", func() (bool, error) {
 		rows, err := look(ctx, tx, r, []dialect.Key{request.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err

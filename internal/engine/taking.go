@@ -18,7 +18,7 @@ type Taking struct {
 	Take   func() (dialect.Grant, error) // the row, if it is there, free, and locked by nobody
 	See    func() ([]bool, error)        // whether the row could be taken, read without locks; none: there is no row
 	Insert func() (dialect.Grant, error) // makes the row; not granted: somebody was faster
-	Settle func() error                  // waits until whoever is changing the row is done
+	Settle func() error                  // waits until whoever is changing the row is done; nil: nobody is waited for
 }
 
 // Run takes the row if it can. If not, a read without locks tells why, and only where that doesn't explain it, since
@@ -35,10 +35,10 @@ func (t Taking) Run() (dialect.Grant, error) {
 			return dialect.Grant{}, err
 		case len(takeable) == 0:
 			grant, err = t.Insert()
-			if err != nil || grant.Granted {
+			if err != nil || grant.Granted || t.Settle == nil {
 				return grant, err
 			}
-		case !takeable[0]:
+		case !takeable[0] || t.Settle == nil:
 			return dialect.Grant{}, nil
 		default:
 			if err = t.Settle(); err != nil {
