@@ -146,7 +146,7 @@ func TestMigrateLockPgBouncer(t *testing.T) {
 	})
 	db := server.Database(t)
 	c.want(t, through(db), 0, "taking a lease", "--verbose --source "+folder(t, steps(2))+" up")
-	if n := scan[int](t, connect(t, db), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"); n != 0 {
+	if n := scan[int](t, connect(t, db), "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()"); n != 0 {
 		t.Errorf("%d advisory locks stayed with the pooler's connections", n)
 	}
 }
