@@ -19,6 +19,8 @@ import (
 type Dialect interface {
 	Leases
 	Locks
+	Waiters
+	Outcomes
 
 	// Name is the engine's short name for messages: "postgres".
 	Name() string
@@ -59,12 +61,12 @@ type Leases interface {
 	DeleteLeases(ctx context.Context, ids []string) error
 }
 
-// Locks are the rows of sqllock_locks. A row changes only when its lock changes hands.
+// Locks are the rows of sqllock_locks. A row changes only when its lock changes hands, and by Raise.
 type Locks interface {
 	// Acquire takes each lock whose row is free (no lease, and free_at has come), missing, or already names the
 	// request's own owner: sending a request again, because its reply was lost, is harmless. The fence it answers
 	// is greater than any that the row ever had: max(previous + 1, the database's clock in microseconds). It never
-	// takes a row from a lease, dead or alive, and never waits behind a Guard. On a row that exists it is one
+	// takes a row from a lease, dead or alive, and never waits behind a Guard. On a row that is free it is one
 	// round trip and one commit; for several, one commit too and few round trips. Among others, a row that is free may
 	// be refused because somebody is at it just now, so that the others don't wait.
 	Acquire(ctx context.Context, requests []Request) ([]Grant, error)
@@ -72,7 +74,7 @@ type Locks interface {
 	// Release frees each lock that still names the claim's owner, from max(free_at, now) on. False: it does not,
 	// and nothing was changed. A single claim waits behind a Guard of the same lock; among others it needn't, so that
 	// nobody waits for a stranger's Guard, and false may then mean that: ask again, alone. One round trip and one
-	// commit; for several, one commit too and few round trips.
+	// commit, unless somebody waits who can be told (see Waker); for several, one commit too and few round trips.
 	Release(ctx context.Context, claims []Claim) ([]bool, error)
 
 	// Guard locks each row that still names the claim's owner, in the caller's transaction: until that ends,
@@ -80,8 +82,15 @@ type Locks interface {
 	// error that wraps ErrInvalid.
 	Guard(ctx context.Context, tx *sql.Tx, claims []Claim) ([]bool, error)
 
-	// Look reads lock rows, then, in a later statement, the leases that they name: in one joined statement a
-	// lease that was just created may be missing. It takes no lock and waits for none.
+	// Raise sets the fence of each lock that still names its claim's owner to the greater of the row's and the given one, so
+	// that to raise to less changes nothing. False: it names another, and nothing was changed. A fence over MaxFence is an
+	// error that wraps ErrInvalid. One statement and one commit each; it waits behind a Guard of the same lock.
+	Raise(ctx context.Context, raises []Raise) ([]bool, error)
+
+	// Look reads lock rows with the leases that they name: leases in a later statement, or both in one where the engine
+	// reads all tables as of one moment; else a lease that was just created may be missing. It takes no lock and waits for
+	// none. It sees the rows of all that was answered before it began, whoever had asked, and so must be read where writes
+	// go: readers and writers of a name go by it.
 	Look(ctx context.Context, keys []Key) ([]Row, error)
 
 	// Free frees each lock that still has the orphan's fence and dead lease, from
@@ -90,7 +99,7 @@ type Locks interface {
 	Free(ctx context.Context, orphans []Orphan) ([]bool, error)
 
 	// List reads up to limit lock rows beyond the key after, in key order, held ones only or all, the way that
-	// Look does. The zero Key is before all others.
+	// Look does and as fresh. The zero Key is before all others.
 	List(ctx context.Context, after Key, heldOnly bool, limit int) ([]Row, error)
 
 	// Purge deletes up to limit lock rows that have been free for longer than idle, and answers how many. A row

@@ -1,6 +1,9 @@
 package dialect
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Server is what Probe found.
 type Server struct {
@@ -12,6 +15,10 @@ type Server struct {
 	Versioned bool
 	Schema    uint // the version in it
 	Dirty     bool // its flag: a migration failed half-way
+
+	// Alone: several rows in one statement can fail together, again and again, because other servers of a cluster write
+	// some of them too. Ask for one lock at a time.
+	Alone bool
 }
 
 // Lease is a row of sqllock_leases to be written.
@@ -55,6 +62,24 @@ type Grant struct {
 type Claim struct {
 	Key
 	Owner string // as in the Request that was granted
+}
+
+// Raise asks for a greater fence on a lock that is held.
+type Raise struct {
+	Claim
+	Fence int64 // at least this much from now on
+}
+
+// MaxFence is the greatest fence that may be asked for: an engine's integers leave room behind it for those that are to
+// come, each at least one more than the last. As microseconds it is in the year 148108.
+const MaxFence = 1 << 62
+
+// Check refuses what would leave no room for the fences to come.
+func (r Raise) Check() error {
+	if r.Fence > MaxFence {
+		return fmt.Errorf("%w: fence %d is greater than %d", ErrInvalid, r.Fence, int64(MaxFence))
+	}
+	return nil
 }
 
 // Orphan names a lock row whose lease is dead, as it was seen.

@@ -71,6 +71,9 @@ type Engine struct {
 	// EndSession says to people how to end the session of another client, of which the server's own number is known.
 	EndSession string
 
+	// SeeSession is what an account needs to see the number of the session that holds a lock; empty where every account may.
+	SeeSession string
+
 	// Position finds out from the server's error where in the text that was sent it lies: line and column from 1, 0
 	// where it is unknown.
 	Position func(err error, text string) (line, column int)

@@ -49,6 +49,7 @@ type StatementError struct {
 	Err          error  // the database's
 	Version      int    // the version that the database is at now
 	Dirty        bool   // it may have been carried out in part; else it was undone
+	All          bool   // so was all that this run had applied before it
 }
 
 // Error says where and why it failed, and what to do.
@@ -60,9 +61,13 @@ func (e *StatementError) Error() string {
 			where += fmt.Sprintf(":%d", e.Column)
 		}
 	}
-	what := fmt.Sprintf("That migration was undone, and the database is at version %d: mend the file and migrate again.", e.Version)
+	undone := "That migration"
+	if e.All {
+		undone = "All of this run"
+	}
+	what := fmt.Sprintf("%s was undone, and the database is at version %d: mend the file and migrate again.", undone, e.Version)
 	if e.Version < 0 {
-		what = "That migration was undone, and the database is empty as it was: mend the file and migrate again."
+		what = undone + " was undone, and the database is empty as it was: mend the file and migrate again."
 	}
 	if e.Dirty {
 		what = fmt.Sprintf("The version is now %d and dirty, since the file may have been carried out in part: mend it, undo what "+

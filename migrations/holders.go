@@ -9,7 +9,7 @@ import (
 	"github.com/sqllock/sqllock/migrations/lock"
 )
 
-// Holders tells who holds the migration lock: nobody, mostly one. It waits for nobody. Only the application's migrations
+// Holders tells who holds the migration lock: nobody, mostly one; see lock.Look. It waits for nobody. Only the application's migrations
 // have such a lock: else it is a dialect.ErrUnsupported.
 func (m *Migrator) Holders(ctx context.Context) (holders []lock.Holder, err error) {
 	err = m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error {

@@ -82,7 +82,7 @@ func TestUpDownUp(t *testing.T) {
 		must(t, migrations.Up(ctx, db, engine))
 		must(t, migrations.Up(ctx, db, engine)) // nothing to do
 		wantVersion(t, db, engine.Latest(), false)
-		if got, want := tables(t, db), "sqllock_leases sqllock_locks sqllock_schema_migrations"; got != want {
+		if got, want := tables(t, db), "sqllock_leases sqllock_locks sqllock_outcomes sqllock_schema_migrations sqllock_waiters"; got != want {
 			t.Errorf("tables are %s, want %s", got, want)
 		}
 		must(t, migrations.Down(ctx, db, engine))
@@ -145,8 +145,8 @@ func TestSteps(t *testing.T) {
 	if len(steps) != 1 {
 		t.Errorf("applied %v, want one", steps)
 	}
-	if _, err := m.Up(ctx, 5); !errors.As(err, &short) || short.Short != 4 {
-		t.Errorf("5 more of 1: %v", err)
+	if _, err := m.Up(ctx, 5); !errors.As(err, &short) || short.Short != 2 {
+		t.Errorf("5 more of 3: %v", err)
 	}
 	_, err = m.Up(ctx, 0)
 	must(t, err)
@@ -158,8 +158,9 @@ func TestSteps(t *testing.T) {
 		t.Errorf("3 down of 1: %v", err)
 	}
 	want := []string{
-		"1/u leases 0001_leases.up.sql", "2/u locks 0002_locks.up.sql",
-		"2/d locks 0002_locks.down.sql", "1/d leases 0001_leases.down.sql",
+		"1/u leases 0001_leases.up.sql", "2/u locks 0002_locks.up.sql", "3/u waiters 0003_waiters.up.sql",
+		"4/u outcomes 0004_outcomes.up.sql", "4/d outcomes 0004_outcomes.down.sql",
+		"3/d waiters 0003_waiters.down.sql", "2/d locks 0002_locks.down.sql", "1/d leases 0001_leases.down.sql",
 	}
 	if !slices.Equal(progress, want) {
 		t.Errorf("applied %q, want %q", progress, want)
@@ -173,12 +174,12 @@ func TestStopsBetweenMigrations(t *testing.T) {
 	must(t, err)
 	_, err = m.Up(ctx, migrations.All)
 	var stopped *migrations.StoppedError
-	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 1 || !errors.Is(err, context.Canceled) {
+	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 3 || !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped with %v", err)
 	}
 	wantVersion(t, db, 1, false)
 	must(t, migrations.Up(context.Background(), db, engine))
-	wantVersion(t, db, 2, false)
+	wantVersion(t, db, engine.Latest(), false)
 }
 
 func TestWaitsForTheLock(t *testing.T) {
@@ -229,9 +230,9 @@ func TestDirty(t *testing.T) {
 	}
 	m, err := migrations.New(db, engine, nil)
 	must(t, err)
-	must(t, m.Force(ctx, 2))
+	must(t, m.Force(ctx, 4))
 	must(t, migrations.Up(ctx, db, engine))
-	for _, version := range []int{-2, 3} {
+	for _, version := range []int{-2, 5} {
 		if err := m.Force(ctx, version); !errors.Is(err, dialect.ErrInvalid) {
 			t.Errorf("force %d: %v", version, err)
 		}
@@ -265,6 +266,51 @@ func TestFailedMigrationIsUndone(t *testing.T) {
 	wantVersion(t, db, 1, false)
 	if got, want := tables(t, db), "sqllock_good sqllock_schema_migrations"; got != want {
 		t.Errorf("tables are %s, want %s", got, want)
+	}
+}
+
+// A migration that can't be undone alone: because the server has rolled the whole transaction back, as SQL Server does after
+// some errors, or for any other reason. All of the run is undone then, and it says so.
+func TestFailedMigrationUndoesTheRun(t *testing.T) {
+	for what, undo := range map[string]string{
+		"the transaction is over": "ROLLBACK; ROLLBACK TO SAVEPOINT %s", "it goes on": "ROLLBACK TO SAVEPOINT not_%s",
+	} {
+		t.Run(what, func(t *testing.T) {
+			broken := *engine
+			broken.Savepoint = migrations.Savepoint{Set: "SAVEPOINT %s", Undo: undo, Release: "RELEASE SAVEPOINT %s"}
+			broken.Files = fstest.MapFS{
+				"1_good.up.sql":   {Data: []byte("CREATE TABLE sqllock_good (n INTEGER);")},
+				"2_better.up.sql": {Data: []byte("CREATE TABLE sqllock_better (n INTEGER);")},
+				"3_broken.up.sql": {Data: []byte("CREATE TABLE sqllock_half (n INTEGER); CREATE TABEL sqllock_other (n INTEGER);")},
+			}
+			db := open(t, newFile(t))
+			m, err := migrations.New(db, &broken, nil)
+			must(t, err)
+			wantUndone := func(version int, says string) {
+				t.Helper()
+				done, err := m.Up(t.Context(), migrations.All)
+				refused, ok := errors.AsType[*migrations.StatementError](err)
+				if !ok || refused.File != "3_broken.up.sql" || refused.Version != version || !refused.All || refused.Dirty || len(done) != 0 {
+					t.Errorf("%v, %+v", done, err)
+				}
+				for _, says := range []string{says, "undone alone", "savepoint"} {
+					if !strings.Contains(err.Error(), says) {
+						t.Errorf("%v\ndoesn't say %q", err, says)
+					}
+				}
+			}
+			wantUndone(-1, "All of this run was undone, and the database is empty as it was")
+			if got := tables(t, db); got != "" {
+				t.Errorf("tables are %s, want none", got)
+			}
+			_, err = m.Up(t.Context(), 1)
+			must(t, err)
+			wantUndone(1, "All of this run was undone, and the database is at version 1")
+			wantVersion(t, db, 1, false)
+			if got, want := tables(t, db), "sqllock_good sqllock_schema_migrations"; got != want {
+				t.Errorf("tables are %s, want %s", got, want)
+			}
+		})
 	}
 }
 

@@ -47,6 +47,10 @@ func (t *ownTables) locked(ctx context.Context, options Options, f func(session)
 			driver.Close(),
 		)
 	})
+	if _, all := errors.AsType[*undoneError](err); all {
+		discard(conn) // which rolls back what is left of the transaction
+		return err
+	}
 	return errors.Join(err, t.unlock(ctx, conn))
 }
 

@@ -27,6 +27,7 @@ func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err
 		if steps, short, err = p(m.files, at); err != nil {
 			return err
 		}
+		begun := at
 		for i, step := range steps {
 			if s.check != nil {
 				if err := s.check(ctx); err != nil {
@@ -37,6 +38,10 @@ func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err
 				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: ended(ctx)}
 			}
 			if err := m.apply(s, &step, at); err != nil {
+				if all, ok := errors.AsType[*undoneError](err); ok {
+					done = nil
+					err = all.since(begun)
+				}
 				return err
 			}
 			at = step.target
@@ -80,8 +85,8 @@ func (m *Migrator) apply(s session, step *Step, at int) error {
 	begun := time.Now()
 	err = runner.Run(migration)
 	step.Took = time.Since(begun)
-	if err != nil && body != nil {
-		_, _ = io.Copy(io.Discard, migration.BufferedBody) // else the goroutine that fills it would stay
+	if pipe, ok := migration.BufferedBody.(io.Closer); ok && err != nil {
+		_ = pipe.Close() // else the goroutine that fills it, if it has come to that, would stay
 	}
 	switch {
 	case err == nil && s.savepoint != nil:
@@ -99,16 +104,41 @@ func (m *Migrator) failed(s session, step *Step, at int, text string, err error)
 		undo = s.savepoint.undo(s.exec, stepName)
 	}
 	query, refused, cause := databaseError(err)
-	if !refused {
-		return errors.Join(fmt.Errorf("%s: %w", step, err), undo)
+	failure := fmt.Errorf("%s: %w", step, err)
+	if found, dirty := errors.AsType[migrate.ErrDirty](err); dirty { // since we looked
+		failure = m.dirty(found.Version)
 	}
-	e := &StatementError{File: step.Source(), Err: cause, Version: at}
-	if s.savepoint == nil {
-		e.Version, e.Dirty = step.target, true
+	if refused {
+		e := &StatementError{File: step.Source(), Err: cause, Version: at}
+		if s.savepoint == nil {
+			e.Version, e.Dirty = step.target, true
+		}
+		line, column := m.target.position(cause, query)
+		e.Line, e.Column, e.Excerpt = locate(text, query, line, column)
+		failure = e
 	}
-	line, column := m.target.position(cause, query)
-	e.Line, e.Column, e.Excerpt = locate(text, query, line, column)
-	return errors.Join(e, undo)
+	if undo != nil {
+		return &undoneError{failure: failure, undo: undo}
+	}
+	return failure
+}
+
+// undoneError says that a migration couldn't be undone alone, so that the transaction which all of the run is in must not be
+// committed: most likely the server has rolled it back already, as SQL Server does after some errors (a deadlock, say).
+type undoneError struct{ failure, undo error }
+
+func (e *undoneError) Error() string {
+	return fmt.Sprintf("%v\n(that migration couldn't be undone alone, and so all of this run was: %v)", e.failure, e.undo)
+}
+
+func (e *undoneError) Unwrap() error { return e.failure }
+
+// since says which version the database is at then.
+func (e *undoneError) since(begun int) error {
+	if statement, ok := errors.AsType[*StatementError](e.failure); ok {
+		statement.Version, statement.All = begun, true
+	}
+	return e
 }
 
 // databaseError takes the server's own error, and what was sent, out of golang-migrate's, which doesn't unwrap.

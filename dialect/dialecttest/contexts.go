@@ -33,6 +33,32 @@ func contexts(s *suite) {
 		"List":    func(ctx context.Context) error { _, err := s.d.List(ctx, dialect.Key{}, false, 10); return err },
 		"Purge":   func(ctx context.Context) error { _, err := s.d.Purge(ctx, 0, 10); return err },
 	}
+	waiting := request(held.Name, lease)
+	s.enqueue(waiter(waiting))
+	next := request(held.Name, lease)
+	calls["Enqueue"] = func(ctx context.Context) error {
+		_, err := s.d.Enqueue(ctx, []dialect.Waiter{waiter(request(held.Name, lease))})
+		return err
+	}
+	calls["Dequeue"] = func(ctx context.Context) error {
+		_, err := s.d.Dequeue(ctx, []dialect.Claim{claim(waiting)})
+		return err
+	}
+	calls["Queue"] = func(ctx context.Context) error { _, err := s.d.Queue(ctx, held.Key, 10); return err }
+	calls["Holding"] = func(ctx context.Context) error { _, err := s.d.Holding(ctx, 0, 10); return err }
+	calls["Pass"] = func(ctx context.Context) error {
+		_, err := s.d.Pass(ctx, []dialect.Pass{{Claim: claim(held), Next: next}})
+		return err
+	}
+	calls["PurgeWaiters"] = func(ctx context.Context) error { _, err := s.d.PurgeWaiters(ctx, 10); return err }
+	calls["Raise"] = func(ctx context.Context) error {
+		_, err := s.d.Raise(ctx, []dialect.Raise{{Claim: claim(held), Fence: fence + 1}})
+		return err
+	}
+	undone := done(unique("undone"))
+	calls["Recall"] = func(ctx context.Context) error { _, err := s.d.Recall(ctx, []string{undone.Name}); return err }
+	calls["Remember"] = func(ctx context.Context) error { _, err := s.d.Remember(ctx, []dialect.Done{undone}); return err }
+	calls["PurgeOutcomes"] = func(ctx context.Context) error { _, err := s.d.PurgeOutcomes(ctx, 10); return err }
 	cancelled, cancel := context.WithCancel(s.ctx)
 	cancel()
 	late, cancel := context.WithDeadline(s.ctx, time.Now().Add(-time.Second))
@@ -51,4 +77,6 @@ func contexts(s *suite) {
 	if s.look(wanted.Key).Exists || !s.renew(lease) || s.renew(created.ID) || !s.look(o.Key).Held {
 		s.Error("something was done under a ctx that had ended")
 	}
+	s.queued(held.Key, waiting)
+	s.forgotten(undone.Name)
 }

@@ -50,8 +50,20 @@ func failures(s *suite) {
 		if _, err := s.d.Guard(s.ctx, nil, []dialect.Claim{claim(r)}); !errors.Is(err, dialect.ErrInvalid) {
 			s.Errorf("Guard without a transaction: %v", err)
 		}
-		if _, err := s.d.Guard(s.ctx, tx, []dialect.Claim{claim(r)}); err == nil || s.d.Classify(err) != dialect.Permanent {
-			s.Errorf("Guard: %v (class %s)", err, s.d.Classify(err))
+		if _, err := s.d.ClaimTx(s.ctx, nil, []string{r.Name}); !errors.Is(err, dialect.ErrInvalid) {
+			s.Errorf("ClaimTx without a transaction: %v", err)
+		}
+		if _, err := s.d.SettleTx(s.ctx, nil, []dialect.Done{done(r.Name)}); !errors.Is(err, dialect.ErrInvalid) {
+			s.Errorf("SettleTx without a transaction: %v", err)
+		}
+		errs := make(map[string]error)
+		_, errs["Guard"] = s.d.Guard(s.ctx, tx, []dialect.Claim{claim(r)})
+		_, errs["ClaimTx"] = s.d.ClaimTx(s.ctx, tx, []string{r.Name})
+		_, errs["SettleTx"] = s.d.SettleTx(s.ctx, tx, []dialect.Done{done(r.Name)})
+		for name, err := range errs {
+			if err == nil || s.d.Classify(err) != dialect.Permanent {
+				s.Errorf("%s: %v (class %s)", name, err, s.d.Classify(err))
+			}
 		}
 	})
 }
@@ -69,14 +81,29 @@ func (s *suite) all(d dialect.Dialect, db *sql.DB, want dialect.Class) {
 	_, errs["Acquire"] = d.Acquire(s.ctx, []dialect.Request{r})
 	_, errs["Release"] = d.Release(s.ctx, []dialect.Claim{claim(r)})
 	_, errs["Free"] = d.Free(s.ctx, []dialect.Orphan{orphan(r, 1)})
+	_, errs["Raise"] = d.Raise(s.ctx, []dialect.Raise{{Claim: claim(r), Fence: 1}})
 	_, errs["Look"] = d.Look(s.ctx, []dialect.Key{r.Key})
 	_, errs["List"] = d.List(s.ctx, dialect.Key{}, true, 10)
 	_, errs["Purge"] = d.Purge(s.ctx, 0, 10)
+	_, errs["Enqueue"] = d.Enqueue(s.ctx, []dialect.Waiter{waiter(r)})
+	_, errs["Dequeue"] = d.Dequeue(s.ctx, []dialect.Claim{claim(r)})
+	_, errs["Queue"] = d.Queue(s.ctx, r.Key, 10)
+	_, errs["Holding"] = d.Holding(s.ctx, 0, 10)
+	_, errs["Pass"] = d.Pass(s.ctx, []dialect.Pass{{Claim: claim(r), Next: r}})
+	_, errs["PurgeWaiters"] = d.PurgeWaiters(s.ctx, 10)
+	_, errs["Recall"] = d.Recall(s.ctx, []string{r.Name})
+	_, errs["Remember"] = d.Remember(s.ctx, []dialect.Done{done(r.Name)})
+	_, errs["PurgeOutcomes"] = d.PurgeOutcomes(s.ctx, 10)
 	if db != nil {
 		tx, err := db.BeginTx(s.ctx, nil)
 		s.must(err)
 		defer tx.Rollback()
 		_, errs["Guard"] = d.Guard(s.ctx, tx, []dialect.Claim{claim(r)})
+		s.must(tx.Rollback())
+		claims, err := db.BeginTx(s.ctx, nil)
+		s.must(err)
+		defer claims.Rollback()
+		_, errs["ClaimTx"] = d.ClaimTx(s.ctx, claims, []string{r.Name})
 	}
 	for name, err := range errs {
 		if err == nil || d.Classify(err) != want {

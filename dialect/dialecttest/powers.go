@@ -7,6 +7,7 @@ func powers(s *suite) {
 	_, isSession := s.d.(dialect.SessionLocker)
 	_, isTx := s.d.(dialect.TxLocker)
 	_, isChecker := s.d.(dialect.Checker)
+	_, isWaker := s.d.(dialect.Waker)
 	for _, p := range []struct {
 		name        string
 		is, claimed bool
@@ -14,6 +15,7 @@ func powers(s *suite) {
 		{"SessionLocker", isSession, s.Powers.Session},
 		{"TxLocker", isTx, s.Powers.Tx},
 		{"Checker", isChecker, s.Powers.Check},
+		{"Waker", isWaker, s.Powers.Wakes},
 	} {
 		if p.is != p.claimed {
 			s.Errorf("is it a dialect.%s: %t; Harness.Powers says %t", p.name, p.is, p.claimed)

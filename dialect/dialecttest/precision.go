@@ -10,7 +10,7 @@ import (
 func precision(s *suite) {
 	for _, d := range []time.Duration{
 		1_234 * time.Millisecond, 2_999 * time.Millisecond, 61_500 * time.Millisecond,
-		24*time.Hour - time.Millisecond, 24 * time.Hour, 40*24*time.Hour + 501*time.Millisecond,
+		24*time.Hour - time.Millisecond, 24 * time.Hour, 40*24*time.Hour + 501*time.Millisecond, 50 * 365 * 24 * time.Hour,
 	} {
 		s.run(d.String(), func(s *suite) {
 			sent := time.Now()

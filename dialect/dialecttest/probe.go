@@ -30,6 +30,8 @@ func probe(s *suite) {
 	if s.DB != nil {
 		s.noRows("sqllock_leases")
 		s.noRows("sqllock_locks")
+		s.noRows("sqllock_waiters")
+		s.noRows("sqllock_outcomes")
 	}
 }
 

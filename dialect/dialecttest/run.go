@@ -45,7 +45,7 @@ type Harness struct {
 	Powers Powers
 
 	// EndSessions ends, in the server, all connections to the database but its own. It must be set where
-	// Powers.Session is.
+	// Powers.Session or Powers.Wakes is.
 	EndSessions func(t *testing.T)
 }
 
@@ -57,6 +57,7 @@ type Powers struct {
 	Tx            bool // it is a dialect.TxLocker
 	TxShared      bool // and those locks can be shared; else dialect.ErrUnsupported
 	Check         bool // it is a dialect.Checker
+	Wakes         bool // it is a dialect.Waker
 }
 
 // contract is one file of this package.
@@ -69,6 +70,7 @@ type contract struct {
 
 func session(p Powers) bool { return p.Session }
 func tx(p Powers) bool      { return p.Tx }
+func waking(p Powers) bool  { return p.Wakes }
 
 // contracts is the whole suite, in the order of its report.
 var contracts = []contract{
@@ -77,9 +79,11 @@ var contracts = []contract{
 	{name: "acquire", check: acquire},
 	{name: "delay", check: delay},
 	{name: "fences", check: fences},
+	{name: "raise", check: raise},
 	{name: "release", check: release},
 	{name: "free", check: free},
 	{name: "look", check: look},
+	{name: "flags", check: flags},
 	{name: "list", check: list},
 	{name: "text", check: text},
 	{name: "purge", check: purge},
@@ -104,6 +108,18 @@ var contracts = []contract{
 	{name: "tx wait", check: txWait, db: true, power: tx},
 	{name: "tx shared", check: txShared, db: true, power: tx},
 	{name: "kinds", check: kinds},
+	{name: "waiters", check: waiters},
+	{name: "queue", check: queueContract},
+	{name: "holding", check: holdingContract},
+	{name: "pass", check: pass},
+	{name: "purge waiters", check: purgeWaiters},
+	{name: "throng", check: thronged},
+	{name: "waiters blocked", check: waitersBlocked, db: true},
+	{name: "outcomes", check: outcomes},
+	{name: "purge outcomes", check: purgeOutcomes},
+	{name: "claims", check: claims, db: true},
+	{name: "wakes", check: wakes, power: waking},
+	{name: "wakes end", check: wakesEnd, power: waking},
 	{name: "check", check: checks, power: func(p Powers) bool { return p.Check }},
 }
 
@@ -117,8 +133,8 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		t.Fatal("Harness.Dialect is nil")
 	case first.DB != nil && (first.New == nil || first.Open == nil || first.Empty == nil):
 		t.Fatal("Harness.New, Open and Empty must be set where DB is")
-	case first.Powers.Session && first.EndSessions == nil:
-		t.Fatal("Harness.EndSessions must be set where Powers.Session is")
+	case (first.Powers.Session || first.Powers.Wakes) && first.EndSessions == nil:
+		t.Fatal("Harness.EndSessions must be set where Powers.Session or Powers.Wakes is")
 	}
 	for _, c := range contracts {
 		if c.db && first.DB == nil || c.power != nil && !c.power(first.Powers) {

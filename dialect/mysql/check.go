@@ -184,4 +184,4 @@ func (v variables) findings(connections int) []dialect.Finding {
 }
 
 // perConnection is how many statements a connection of the pool keeps prepared.
-const perConnection = 20
+const perConnection = 28

@@ -3,7 +3,7 @@
 //
 // Nothing depends on the DSN's parseTime, loc, clientFoundRows or interpolateParams, on the time zone, on strict mode,
 // or on the isolation level; only that under READ UNCOMMITTED, Look and List show what isn't committed yet. Each
-// pooled connection keeps the statements prepared that it has used: two dozen or so, of the server's
+// pooled connection keeps the statements prepared that it has used: three dozen or so, of the server's
 // max_prepared_stmt_count.
 //
 // The server's clock is UTC_TIMESTAMP(6), which stands still while a statement waits for a row. All statements are
@@ -36,7 +36,7 @@ import (
 // Dialect serves locks from one MySQL or MariaDB database. It is safe for concurrent use.
 type Dialect struct {
 	db        *sql.DB
-	pool      *pool
+	pool      *engine.Prepared
 	connector driver.Connector        // of sessions; nil: there are none
 	server    atomic.Pointer[flavour] // nil until asked
 	rows      rows
@@ -62,7 +62,7 @@ func WithConnector(connector driver.Connector) Option {
 // New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: &pool{db: db}}
+	d := &Dialect{db: db, pool: &engine.Prepared{DB: db, Stale: stale}}
 	for _, option := range options {
 		option(d)
 	}
@@ -73,12 +73,12 @@ func New(db *sql.DB, options ...Option) *Dialect {
 func (d *Dialect) Name() string { return "mysql" }
 
 // SchemaVersion is the version of migrations/mysql that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 2 }
+func (d *Dialect) SchemaVersion() uint { return 4 }
 
 // Close gives back the prepared statements and doesn't wait for those in use. The *sql.DB stays open, and the dialect
 // usable: it prepares anew what it needs. The error is always nil.
 func (d *Dialect) Close() error {
-	d.pool.forget()
+	d.pool.Forget()
 	return nil
 }
 

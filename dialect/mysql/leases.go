@@ -95,27 +95,7 @@ func seeLease(ctx context.Context, s engine.Session, f flavour, id string) (sigh
 // BuryExpired deletes up to limit leases that have run out, and waits for none that others are at. One statement
 // finds them, and then one each deletes them.
 func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, nil
-	}
-	n, err := d.buryExpired(ctx, limit)
-	return n, fail("bury expired leases", err)
-}
-
-func (d *Dialect) buryExpired(ctx context.Context, limit int) (total int, err error) {
-	f, err := d.flavour(ctx)
-	if err != nil {
-		return 0, err
-	}
-	ids, err := engine.Query(ctx, d.pool, engine.One[string], sqlExpiredLeases, limit)
-	for _, id := range ids {
-		n, err := buryExpiredLease(ctx, d.pool, f, id)
-		if err != nil {
-			return total, err
-		}
-		total += n
-	}
-	return total, err
+	return d.sweep(ctx, "bury expired leases", sqlExpiredLeases, limit, buryExpiredLease)
 }
 
 func buryExpiredLease(ctx context.Context, s engine.Session, f flavour, id string) (int, error) {

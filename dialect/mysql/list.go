@@ -11,7 +11,7 @@ import (
 )
 
 // Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
-// nothing. Behind a read/write splitter the picture may be a replica's, and so older.
+// nothing. A read/write splitter sends the first one to the primary; what it says of leases may be a replica's, and so older.
 func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil

@@ -164,3 +164,21 @@ func number(err error) uint16 {
 	}
 	return 0
 }
+
+// Raise raises the fence of each lock that still names its claim's owner: one statement each. It waits behind a Guard of
+// the same lock, until that transaction ends, or ctx does, or innodb_lock_wait_timeout has passed (Transient).
+func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
+	return each("raise", raises, func(r dialect.Raise) (bool, error) { return raise(ctx, d.pool, r) })
+}
+
+func raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+	if err := r.Check(); err != nil {
+		return false, err
+	}
+	result, err := s.ExecContext(ctx, sqlRaise, r.Fence, r.Name, r.Slot, r.Owner)
+	if err != nil {
+		return false, err
+	}
+	fence, err := result.LastInsertId()
+	return fence != 0, err
+}

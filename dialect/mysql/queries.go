@@ -41,10 +41,27 @@ var (
 	sqlRelease      = load("release")
 	sqlGuard        = load("guard")
 	sqlGuardCluster = load("guard_cluster")
+	sqlRaise        = load("raise")
 
 	sqlLook      = load("look")
 	sqlList      = load("list")
 	sqlIdleLocks = load("idle_locks")
+
+	sqlEnqueue     = load("enqueue")
+	sqlSeeAhead    = load("see_ahead")
+	sqlDequeue     = load("dequeue")
+	sqlQueue       = load("queue")
+	sqlHolding     = load("holding")
+	sqlSeeOthers   = load("see_others")
+	sqlPass        = load("pass")
+	sqlDeadWaiters = load("dead_waiters")
+
+	sqlRecall        = load("recall")
+	sqlRecallGalera  = "SET STATEMENT wsrep_sync_wait = 1 FOR " + sqlRecall
+	sqlRemember      = load("remember")
+	sqlClaimOutcome  = load("claim_outcome")
+	sqlSettleOutcome = load("settle_outcome")
+	sqlOldOutcomes   = load("old_outcomes")
 
 	sqlSeeRow  = load("see_row")
 	sqlAddRow  = load("add_row")
@@ -60,6 +77,8 @@ var (
 	sqlFree             = choice{mysql: load("free_mysql"), maria: load("free_mariadb")}
 	sqlKeepRow          = choice{mysql: load("keep_row_mysql"), maria: load("keep_row_mariadb")}
 	sqlPurgeLock        = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb")}
+	sqlPurgeWaiter      = choice{mysql: load("purge_waiter_mysql"), maria: load("purge_waiter_mariadb")}
+	sqlPurgeOutcome     = choice{mysql: load("purge_outcome_mysql"), maria: load("purge_outcome_mariadb")}
 )
 
 // sqlInsertLocks tells on MariaDB which it made.

@@ -12,8 +12,12 @@ var statements = []string{
 	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema,
 	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlDeleteLease,
 	sqlLeases,
-	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlSettleLock, sqlRelease, sqlGuard,
+	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlSettleLock, sqlRelease, sqlGuard, sqlRaise,
 	sqlLook, sqlList, sqlIdleLocks,
+	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlHolding, sqlSeeOthers, sqlPass, sqlDeadWaiters,
+	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,
+	sqlRecall, sqlRemember, sqlClaimOutcome, sqlSettleOutcome, sqlOldOutcomes,
+	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,
 	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
@@ -30,9 +34,11 @@ func TestStatements(t *testing.T) {
 		"not one bare statement on one line": regexp.MustCompile(`;|--|\n`),
 		"quotes that ANSI_QUOTES changes":    regexp.MustCompile(`"`),
 	}
+	// How long a statement has been waiting is the same in every time zone.
+	const waited = "TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6))"
 	for _, text := range statements {
 		for why, pattern := range bad {
-			if found := pattern.FindString(text); found != "" {
+			if found := pattern.FindString(strings.ReplaceAll(text, waited, "")); found != "" {
 				t.Errorf("%s: %q in: %s", why, found, text)
 			}
 		}
@@ -41,7 +47,7 @@ func TestStatements(t *testing.T) {
 			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
 		}
 	}
-	for _, text := range []string{sqlSeeLease, sqlSeeLocks} {
+	for _, text := range []string{sqlSeeLease, sqlSeeLocks, sqlRecall} {
 		if !strings.HasSuffix(text, "FOR UPDATE") || !strings.HasPrefix(text, "SELECT ") {
 			t.Errorf("a splitter wouldn't send this to the primary: %s", text)
 		}

@@ -31,14 +31,15 @@ type engine struct {
 	open       func(url string) (*sql.DB, error)
 	dialect    func(db *sql.DB, url string) (dialect.Dialect, error)
 	migrations *migrations.Engine
+	missing    func(url string) (file string, err error) // nil: to use a database never makes it
 }
 
 // Another engine is a line here.
 var engines = []engine{
-	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine},
-	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine},
-	{[]string{"sqlserver", "mssql"}, nil, sqlserver.Open, connected(sqlserver.New, sqlserver.Connector, sqlserver.WithConnector), mssqlmigrations.Engine},
-	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine},
+	{[]string{"postgres", "postgresql"}, []string{"pgx", "pgx5"}, postgres.Open, ofPostgres, pgmigrations.Engine, nil},
+	{[]string{"mysql", "mariadb"}, nil, mysql.Open, connected(mysql.New, mysql.Connector, mysql.WithConnector), mysqlmigrations.Engine, nil},
+	{[]string{"sqlserver", "mssql"}, nil, sqlserver.Open, connected(sqlserver.New, sqlserver.Connector, sqlserver.WithConnector), mssqlmigrations.Engine, nil},
+	{[]string{"sqlite", "sqlite3"}, nil, sqlite.Open, of(sqlite.New), sqlitemigrations.Engine, sqlite.Missing},
 }
 
 func of[D dialect.Dialect](newDialect func(*sql.DB) D) func(*sql.DB, string) (dialect.Dialect, error) {
@@ -97,6 +98,17 @@ func URL(url string) (*Database, error) {
 func Migrations(url string) (*migrations.Engine, error) {
 	e, err := find(url, true)
 	return e.migrations, err
+}
+
+// Missing is the file that a URL names and that isn't there, where the first use of the database would make it (SQLite): for
+// commands that only look, to which a typo must not be an empty database. Empty: it is there, or a server knows. An error
+// wraps dialect.ErrInvalid.
+func Missing(url string) (file string, err error) {
+	e, err := find(url, true)
+	if err != nil || e.missing == nil {
+		return "", err
+	}
+	return e.missing(url)
 }
 
 // Schemes lists what a URL may begin with.

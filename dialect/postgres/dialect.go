@@ -5,7 +5,8 @@
 // works through poolers in transaction mode, PgBouncer among them. Prefer pgx: with lib/pq, or
 // pgx wrapped in another driver, more failures leave it unknown whether anything happened (see Classify).
 //
-// Session locks are the exception: they need a connection that stays the same, and OpenSession makes sure that it does.
+// Session locks and wake-ups are the exception: they need a connection that stays the same, and OpenSession and OpenWakes
+// make sure that it does.
 // Session and transaction locks are advisory locks, under a 64-bit hash of their kind and name, in one database. Of a
 // million names in use at the same time, two have the same hash with a probability of 3 in 100 million; they are then
 // one lock, which costs waiting and no safety. An application's own advisory locks meet one of them no more often.
@@ -32,6 +33,7 @@ type Dialect struct {
 	pool   engine.Session
 	dialer dialer
 	tried  atomic.Bool // sessions were found to be what they promise
+	crowd  crowd
 }
 
 var (
@@ -39,6 +41,7 @@ var (
 	_ dialect.SessionLocker = (*Dialect)(nil)
 	_ dialect.TxLocker      = (*Dialect)(nil)
 	_ dialect.Checker       = (*Dialect)(nil)
+	_ dialect.Waker         = (*Dialect)(nil)
 )
 
 // Option is a setting of New.
@@ -68,7 +71,7 @@ func New(db *sql.DB, options ...Option) *Dialect {
 func (d *Dialect) Name() string { return "postgres" }
 
 // SchemaVersion is the version of migrations/postgres that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 2 }
+func (d *Dialect) SchemaVersion() uint { return 4 }
 
 // exec runs a statement and answers how many rows it touched.
 func exec(ctx context.Context, s engine.Session, text string, args ...any) (int, error) {

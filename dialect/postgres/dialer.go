@@ -23,7 +23,7 @@ type dialer struct {
 }
 
 // errNoConnector is what to do where the pool doesn't tell how it connects.
-var errNoConnector = fmt.Errorf("%w: session locks need connections of their own, and this *sql.DB doesn't tell how to "+
+var errNoConnector = fmt.Errorf("%w: session locks and wake-ups need connections of their own, and this *sql.DB doesn't tell how to "+
 	"make one, since its driver isn't pgx; pass postgres.WithConnector to postgres.New, or use lease locks",
 	dialect.ErrUnsupported)
 
@@ -59,17 +59,26 @@ func (d *dialer) connector(ctx context.Context, db *sql.DB) (driver.Connector, e
 	}
 	// No prepared statements: they would be the first thing to fail behind a pooler, and with words about something else.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.OnNotification = nil // in the config of a connection, pgx has written that one's own
 	d.learned = stdlib.GetConnector(*config)
 	return d.learned, nil
 }
 
-// configOf is how that connection was made; nil if it isn't pgx's. Wrappers of drivers, for tracing say, hand out what
-// they wrap by a method Raw.
+// configOf is how that connection was made; nil if it isn't pgx's.
 func configOf(raw any) *pgx.ConnConfig {
+	if conn := pgxOf(raw); conn != nil {
+		return conn.Config()
+	}
+	return nil
+}
+
+// pgxOf is pgx's connection below that one of database/sql; nil if there is none. Wrappers of drivers, for tracing say,
+// hand out what they wrap by a method Raw.
+func pgxOf(raw any) *pgx.Conn {
 	for {
 		switch conn := raw.(type) {
 		case *stdlib.Conn:
-			return conn.Conn().Config()
+			return conn.Conn()
 		case interface{ Raw() driver.Conn }:
 			raw = conn.Raw()
 		default:

@@ -49,7 +49,7 @@ func classify(err error) dialect.Class {
 		return class
 	case refusedByClient(err):
 		return dialect.Permanent
-	case neverSent(err):
+	case neverSent(err), errors.Is(err, engine.ErrBusy):
 		return dialect.Transient
 	}
 	return dialect.Unknown

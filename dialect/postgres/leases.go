@@ -88,8 +88,3 @@ func deleteLeases(ctx context.Context, s engine.Session, ids []string) error {
 	_, err := exec(ctx, s, sqlDeleteLeases, array(ids))
 	return err
 }
-
-// leases reads the leases of these ids.
-func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
-	return query(ctx, s, engine.ScanLease, sqlLeases, array(ids))
-}

@@ -9,8 +9,7 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
-// nothing.
+// Look reads lock rows with their leases: one statement for all keys. It waits for nothing.
 func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
 	rows, err := look(ctx, d.pool, keys)
 	return rows, fail("look", err)
@@ -26,24 +25,24 @@ func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.
 		names[i], slots[i] = key.Name, strconv.Itoa(key.Slot)
 		rows[i].Key = key
 	}
-	found, err := query(ctx, s, engine.ScanPlaced, sqlLook, array(names), array(slots))
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlLook, array(names), array(slots))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range found {
 		rows[one.Place-1] = one.Row
 	}
-	return rows, addLeases(ctx, s, rows)
+	return rows, nil
 }
 
-// List reads up to limit lock rows beyond the key after, in key order, and then their leases. It waits for nothing.
+// List reads up to limit lock rows beyond the key after, in key order, with their leases. It waits for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
 	rows, err := list(ctx, d.pool, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 
 func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := query(ctx, s, engine.ScanPlaced, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -51,16 +50,11 @@ func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly boo
 	for i, one := range found {
 		rows[i] = one.Row
 	}
-	return rows, addLeases(ctx, s, rows)
+	return rows, nil
 }
 
 // Purge deletes up to limit lock rows that have been free for longer than idle, and waits for none that others are at.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurge, engine.Micros(idle), int64(limit))
 	return n, fail("purge", err)
-}
-
-// addLeases reads what became of the leases that the rows name.
-func addLeases(ctx context.Context, s engine.Session, rows []dialect.Row) error {
-	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) { return leases(ctx, s, ids) })
 }

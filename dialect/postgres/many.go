@@ -35,20 +35,26 @@ func acquireMany(ctx context.Context, s engine.Session, requests []dialect.Reque
 	return grants, nil
 }
 
-// releaseMany is one statement for all claims.
-func releaseMany(ctx context.Context, s engine.Session, claims []dialect.Claim) ([]bool, error) {
+// releaseMany is one statement for all claims, and one more for each that was freed where somebody may wait.
+func (d *Dialect) releaseMany(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	n := len(claims)
 	names, owners, slots := make([]string, n), make([]string, n), make([]int64, n)
 	for i, c := range claims {
 		names[i], slots[i], owners[i] = c.Name, int64(c.Slot), c.Owner
 	}
-	places, err := query(ctx, s, engine.One[int], sqlReleaseMany, array(names), numbers(slots), array(owners))
+	type release struct {
+		place int
+		told  sql.NullString
+	}
+	released, err := query(ctx, d.pool, func(rows *sql.Rows, r *release) error { return rows.Scan(&r.place, &r.told) }, sqlReleaseMany,
+		array(names), numbers(slots), array(owners))
 	if err != nil {
 		return nil, err
 	}
 	ours := make([]bool, n)
-	for _, place := range places {
-		ours[place-1] = true
+	for _, r := range released {
+		ours[r.place-1] = true
+		d.released(ctx, claims[r.place-1], r.told.Valid)
 	}
 	return ours, nil
 }

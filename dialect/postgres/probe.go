@@ -76,6 +76,7 @@ func trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
 	try("acquire a lock", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
 	try("guard it", func() (bool, error) { return guard(ctx, tx, claim) })
+	trialQueue(ctx, tx, try, request)
 	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
 	try("acquire it again", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
 	try("look at it", func() (bool, error) {
@@ -89,10 +90,57 @@ func trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 		burials, err := buryLeases(ctx, tx, []string{id})
 		return err == nil && !burials[0].Dead, err
 	})
+	trialOutcomes(ctx, tx, try, request.Name)
 	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, tx, []string{id}) })
 	try("read the list", func() (bool, error) { _, err := list(ctx, tx, request.Key, false, 1); return true, err })
 	try("bury leases", func() (bool, error) { _, err := exec(ctx, tx, sqlBuryExpired, int64(0)); return true, err })
+	try("purge waiters", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeWaiters, int64(0)); return true, err })
+	try("purge outcomes", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeOutcomes, int64(0)); return true, err })
 	try("purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err })
+}
+
+// trialQueue hands a lock over, to itself: the message goes nowhere, since the transaction is rolled back.
+func trialQueue(ctx context.Context, tx *sql.Tx, try engine.Try, held dialect.Request) {
+	waiter := dialect.Waiter{Request: held, Channel: "sqllock_probe", Holds: held.Owner}
+	waiter.Owner = rand.Text()
+	claim := dialect.Claim{Key: held.Key, Owner: waiter.Owner}
+	try("wait for it", func() (bool, error) {
+		place, err := enqueue(ctx, tx, waiter)
+		return place.First, err
+	})
+	try("see who waits", func() (bool, error) {
+		waiting, err := queue(ctx, tx, held.Key, 1)
+		return len(waiting) == 1 && waiting[0].Owner == waiter.Owner, err
+	})
+	try("see who holds what", func() (bool, error) { _, err := holding(ctx, tx, 0, 0); return true, err })
+	try("hand over what is free", func() (bool, error) {
+		handed, err := handFree(ctx, tx, dialect.Claim{Key: held.Key, Owner: held.Owner})
+		return !handed, err
+	})
+	try("hand it over", func() (bool, error) {
+		_, handed, err := handOver(ctx, tx, dialect.Claim{Key: held.Key, Owner: held.Owner})
+		return handed, err
+	})
+	try("leave the queue, where the lock is", func() (bool, error) {
+		waits, err := dequeue(ctx, tx, claim)
+		return !waits, err
+	})
+	try("pass it on", func() (bool, error) {
+		grant, err := pass(ctx, tx, dialect.Pass{Claim: claim, Next: held})
+		return grant.Granted, err
+	})
+}
+
+func trialOutcomes(ctx context.Context, tx *sql.Tx, try engine.Try, name string) {
+	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
+	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, tx, name); return !o.Kept, err })
+	try("settle it", func() (bool, error) { o, err := settleOutcome(ctx, tx, done); return o.Kept, err })
+	try("recall it", func() (bool, error) { o, err := recall(ctx, tx, name); return o.Kept && o.Fence == 1, err })
+	try("remember the first one", func() (bool, error) {
+		done.Fence = 2
+		o, err := remember(ctx, tx, done)
+		return o.Fence == 1, err
+	})
 }
 
 // explain adds what to do about an error that only the operator can mend.
@@ -105,8 +153,8 @@ func (d *Dialect) explain(err error) error {
 	case class == dialect.NoSchema:
 		return fmt.Errorf("a table or column of sqllock is missing from search_path; run: sqllock-migrate up: %w", err)
 	case errors.As(err, &answer) && answer.SQLState() == "42501":
-		return fmt.Errorf("this role needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases and sqllock_locks, and "+
-			"SELECT on sqllock_schema_migrations: %w", err)
+		return fmt.Errorf("this role needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, sqllock_waiters and "+
+			"sqllock_outcomes, and SELECT on sqllock_schema_migrations: %w", err)
 	}
 	return err
 }

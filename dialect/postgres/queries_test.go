@@ -11,9 +11,11 @@ import (
 
 var statements = []string{
 	sqlServer, sqlSchema,
-	sqlCreateLease, sqlRenewLease, sqlBuryLeases, sqlBuryExpired, sqlDeleteLeases, sqlLeases,
-	sqlAcquire, sqlRelease, sqlGuard, sqlFree,
-	sqlAcquireMany, sqlReleaseMany,
+	sqlCreateLease, sqlRenewLease, sqlBuryLeases, sqlBuryExpired, sqlDeleteLeases,
+	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlRaise, sqlFree,
+	sqlAcquireMany, sqlReleaseMany, sqlHandOver, sqlHandFree,
+	sqlEnqueue, sqlDequeue, sqlQueue, sqlHolding, sqlPass, sqlPurgeWaiters, sqlNotify,
+	sqlRecall, sqlRemember, sqlClaimOutcome, sqlSettleOutcome, sqlPurgeOutcomes,
 	sqlLook, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
 	sqlCheck, sqlCheckClock, sqlCheckLimits,
@@ -43,6 +45,15 @@ func TestStatementsArePoolerSafe(t *testing.T) {
 		}
 		if strings.Contains(text, ";") || strings.Contains(text, "--") {
 			t.Errorf("not one bare statement: %s", text)
+		}
+	}
+}
+
+// By what they read, others decide: a read/write splitter must take them for statements that write.
+func TestWhatDecidesIsReadFromThePrimary(t *testing.T) {
+	for _, text := range []string{sqlLook, sqlList, sqlRecall} {
+		if !strings.HasPrefix(text, "WITH primary_only AS (") || !strings.Contains(text, "DELETE FROM") {
+			t.Errorf("a splitter may send it to a replica: %s", text)
 		}
 	}
 }

@@ -32,16 +32,21 @@ const (
 
 // trySession tries with a second connection whether a is a session and advisory locks are locks.
 func trySession(ctx context.Context, a *session, connector driver.Connector) error {
+	return tryApart(ctx, a, connector, func(tx *sql.Tx) error { return tryLock(ctx, a, tx) })
+}
+
+// tryApart tries whether a and a second connection are two sessions, and then f, in a transaction of the second.
+func tryApart(ctx context.Context, a *session, connector driver.Connector, f func(*sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
-	err := trySessions(ctx, a, connector)
+	err := trySessions(ctx, a, connector, f)
 	if err == nil || errors.Is(err, dialect.ErrUnsupported) {
 		return err
 	}
-	return fmt.Errorf("trying session locks with a second connection: %w", err)
+	return fmt.Errorf("trying with a second connection whether the first is a session: %w", err)
 }
 
-func trySessions(ctx context.Context, a *session, connector driver.Connector) error {
+func trySessions(ctx context.Context, a *session, connector driver.Connector, f func(*sql.Tx) error) error {
 	b, err := dial(ctx, connector)
 	if err != nil {
 		return err
@@ -52,7 +57,7 @@ func trySessions(ctx context.Context, a *session, connector driver.Connector) er
 			return err
 		}
 	}
-	return besides(ctx, a, b, func(tx *sql.Tx) error { return tryLock(ctx, a, tx) })
+	return besides(ctx, a, b, f)
 }
 
 // besides looks who answers a while b has its own process for sure: in a transaction. Only then f.

@@ -21,10 +21,11 @@ import (
 	"github.com/sqllock/sqllock/internal/engine"
 )
 
-// Dialect serves locks from one SQLite database. It is safe for concurrent use and keeps nothing open.
+// Dialect serves locks from one SQLite database. It is safe for concurrent use.
 type Dialect struct {
 	db   *sql.DB
 	pool engine.Session
+	kept *engine.Prepared
 	sql  statements
 	line line
 }
@@ -38,24 +39,22 @@ var (
 // New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
 // Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
 func New(db *sql.DB) *Dialect {
-	if db == nil {
-		return &Dialect{pool: engine.NoDB{}, sql: queries, line: make(line, 1)}
-	}
-	return &Dialect{db: db, pool: db, sql: queries, line: make(line, 1)}
+	kept := &engine.Prepared{DB: db}
+	return &Dialect{db: db, pool: kept, kept: kept, sql: queries, line: make(line, 1)}
+}
+
+// Close gives back the prepared statements and doesn't wait for those in use. The *sql.DB stays open, and the dialect
+// usable: it prepares anew what it needs. The error is always nil.
+func (d *Dialect) Close() error {
+	d.kept.Forget()
+	return nil
 }
 
 // Name is "sqlite".
 func (d *Dialect) Name() string { return "sqlite" }
 
 // SchemaVersion is the version of migrations/sqlite that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 2 }
-
-// count runs a statement and answers how many rows it returned: with RETURNING it commits after the last of them, and
-// not before.
-func count(ctx context.Context, s engine.Session, text string, args ...any) (int, error) {
-	rows, err := engine.Query(ctx, s, func(*sql.Rows, *struct{}) error { return nil }, text, args...)
-	return len(rows), err
-}
+func (d *Dialect) SchemaVersion() uint { return 4 }
 
 // each asks for every element, and says what was asked where that fails.
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {

@@ -62,7 +62,7 @@ func (d *Dialect) Classify(err error) dialect.Class {
 		errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone), errors.Is(err, engine.ErrDBClosed()):
 		return dialect.Permanent
 	case errors.Is(err, driver.ErrBadConn), // a driver's promise that nothing was carried out
-		errors.As(err, new(*notBegunError)):
+		errors.Is(err, engine.ErrBusy), errors.As(err, new(*notBegunError)):
 		return dialect.Transient
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return dialect.Unknown

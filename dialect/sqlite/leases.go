@@ -14,7 +14,7 @@ func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 }
 
 func (d *Dialect) createLease(ctx context.Context, s engine.Session, lease dialect.Lease) error {
-	_, err := count(ctx, s, d.sql.createLease, lease.ID, lease.Holder, engine.Micros(lease.TTL))
+	_, err := engine.Exec(ctx, s, d.sql.createLease, lease.ID, lease.Holder, engine.Micros(lease.TTL))
 	return err
 }
 
@@ -24,7 +24,7 @@ func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error)
 }
 
 func (d *Dialect) renewLease(ctx context.Context, s engine.Session, id string) (bool, error) {
-	n, err := count(ctx, s, d.sql.renewLease, id)
+	n, err := engine.Exec(ctx, s, d.sql.renewLease, id)
 	return n == 1, err
 }
 
@@ -54,12 +54,12 @@ func (d *Dialect) buryLease(ctx context.Context, s engine.Session, id string) (d
 
 // BuryExpired deletes up to limit leases that have run out.
 func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
-	n, err := inTurn(ctx, d.line, func() (int, error) { return count(ctx, d.pool, d.sql.buryExpired, max(limit, 0)) })
+	n, err := inTurn(ctx, d.line, func() (int, error) { return engine.Exec(ctx, d.pool, d.sql.buryExpired, max(limit, 0)) })
 	return n, fail("bury expired leases", err)
 }
 
 // DeleteLeases deletes the leases, run out or not.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
-	_, err := eachInTurn(ctx, d.line, "delete lease", ids, func(id string) (int, error) { return count(ctx, d.pool, d.sql.deleteLease, id) })
+	_, err := eachInTurn(ctx, d.line, "delete lease", ids, func(id string) (int, error) { return engine.Exec(ctx, d.pool, d.sql.deleteLease, id) })
 	return err
 }

@@ -48,9 +48,22 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 	return each("guard", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, tx, d.sql.guard, c) })
 }
 
+// Raise raises the fence of each lock that still names its claim's owner: one statement each.
+func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
+	return eachInTurn(ctx, d.line, "raise", raises, func(r dialect.Raise) (bool, error) { return d.raise(ctx, d.pool, r) })
+}
+
+func (d *Dialect) raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+	if err := r.Check(); err != nil {
+		return false, err
+	}
+	n, err := engine.Exec(ctx, s, d.sql.raise, r.Name, r.Slot, r.Owner, r.Fence)
+	return n == 1, err
+}
+
 // claim runs a statement that touches the row if it is still the owner's.
 func (d *Dialect) claim(ctx context.Context, s engine.Session, text string, c dialect.Claim) (bool, error) {
-	n, err := count(ctx, s, text, c.Name, c.Slot, c.Owner)
+	n, err := engine.Exec(ctx, s, text, c.Name, c.Slot, c.Owner)
 	return n == 1, err
 }
 
@@ -61,14 +74,14 @@ func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, e
 }
 
 func (d *Dialect) free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
-	n, err := count(ctx, s, d.sql.free, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
+	n, err := engine.Exec(ctx, s, d.sql.free, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
 	return n == 1, err
 }
 
 // Purge deletes up to limit lock rows that have been free for longer than idle.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
 	n, err := inTurn(ctx, d.line, func() (int, error) {
-		return count(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
+		return engine.Exec(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
 	})
 	return n, fail("purge", err)
 }

@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
+	"io/fs"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,17 +29,9 @@ var parameters = strings.Fields(`_pragma _busy_timeout _timeout _foreign_keys _f
 // It doesn't open the file: a directory that isn't there shows at the first use. A database in memory is refused, since
 // every connection would have one of its own. An error wraps dialect.ErrInvalid. The caller closes the *sql.DB.
 func Open(rawURL string) (*sql.DB, error) {
-	rest, err := dburl.CutScheme(rawURL, "sqlite", "sqlite3")
+	path, query, err := cut(rawURL)
 	if err != nil {
 		return nil, err
-	}
-	path, rawQuery, _ := strings.Cut(rest, "?")
-	if path, err = url.PathUnescape(path); err != nil {
-		return nil, dburl.Invalid(rawURL, "the path has a %% that isn't percent-encoding: write it as %%25")
-	}
-	query, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return nil, dburl.Invalid(rawURL, "%v", err)
 	}
 	if problem := check(path, query); problem != "" {
 		return nil, dburl.Invalid(rawURL, "%s", problem)
@@ -51,6 +46,35 @@ func Open(rawURL string) (*sql.DB, error) {
 		return nil, dburl.Invalid(rawURL, "%v", err)
 	}
 	return sql.OpenDB(connector{c}), nil
+}
+
+// cut takes a URL apart.
+func cut(rawURL string) (path string, query url.Values, err error) {
+	rest, err := dburl.CutScheme(rawURL, "sqlite", "sqlite3")
+	if err != nil {
+		return "", nil, err
+	}
+	path, rawQuery, _ := strings.Cut(rest, "?")
+	if path, err = url.PathUnescape(path); err != nil {
+		return "", nil, dburl.Invalid(rawURL, "the path has a %% that isn't percent-encoding: write it as %%25")
+	}
+	if query, err = url.ParseQuery(rawQuery); err != nil {
+		return "", nil, dburl.Invalid(rawURL, "%v", err)
+	}
+	return path, query, nil
+}
+
+// Missing is the file that a URL for Open names, if there is none, so that the first use would make it. An error wraps
+// dialect.ErrInvalid.
+func Missing(rawURL string) (file string, err error) {
+	path, query, err := cut(rawURL)
+	if err != nil || query.Has("vfs") {
+		return "", err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	return "", nil
 }
 
 // check says what is wrong with the path or a parameter.

@@ -56,6 +56,7 @@ func (d *Dialect) trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 	id := rand.Text()
 	r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	owned := dialect.Claim{Key: r.Key, Owner: r.Owner}
+	next := dialect.Request{Key: r.Key, LeaseID: id, Owner: rand.Text()}
 	var grant dialect.Grant
 	try("create a lease", func() (bool, error) {
 		return true, d.createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
@@ -69,14 +70,45 @@ func (d *Dialect) trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
 		row, err := d.look(ctx, tx, r.Key)
 		return row.Lease == dialect.LeaseLive && row.Fence == grant.Fence, err
 	})
+	try("wait for it", func() (bool, error) {
+		place, err := d.enqueue(ctx, tx, dialect.Waiter{Request: next, Holds: id})
+		return place.First, err
+	})
+	try("read its queue", func() (bool, error) {
+		waiting, err := d.queue(ctx, tx, r.Key, 1)
+		return len(waiting) == 1 && waiting[0].Owner == next.Owner, err
+	})
+	try("see who holds what", func() (bool, error) { _, err := d.holding(ctx, tx, 0, 0); return true, err })
+	try("pass it on", func() (_ bool, err error) {
+		grant, err = d.pass(ctx, tx, dialect.Pass{Claim: owned, Next: next})
+		return grant.Granted, err
+	})
+	try("leave its queue", func() (bool, error) {
+		return d.claim(ctx, tx, d.sql.dequeue, dialect.Claim{Key: r.Key, Owner: next.Owner})
+	})
+	d.trialOutcomes(ctx, tx, try, r.Name)
 	try("free it", func() (bool, error) {
 		return d.free(ctx, tx, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
 	})
 	try("see the lease alive", func() (bool, error) { b, err := d.buryLease(ctx, tx, id); return !b.Dead, err })
-	try("delete the lease", func() (bool, error) { n, err := count(ctx, tx, d.sql.deleteLease, id); return n == 1, err })
+	try("delete the lease", func() (bool, error) { n, err := engine.Exec(ctx, tx, d.sql.deleteLease, id); return n == 1, err })
 	try("read the list", func() (bool, error) { _, err := d.list(ctx, tx, r.Key, false, 1); return true, err })
-	try("bury leases", func() (bool, error) { _, err := count(ctx, tx, d.sql.buryExpired, 0); return true, err })
-	try("purge locks", func() (bool, error) { _, err := count(ctx, tx, d.sql.purge, 0, 0); return true, err })
+	try("bury leases", func() (bool, error) { _, err := engine.Exec(ctx, tx, d.sql.buryExpired, 0); return true, err })
+	try("purge waiters", func() (bool, error) { _, err := engine.Exec(ctx, tx, d.sql.purgeWaiters, 0); return true, err })
+	try("purge outcomes", func() (bool, error) { _, err := engine.Exec(ctx, tx, d.sql.purgeOutcomes, 0); return true, err })
+	try("purge locks", func() (bool, error) { _, err := engine.Exec(ctx, tx, d.sql.purge, 0, 0); return true, err })
+}
+
+func (d *Dialect) trialOutcomes(ctx context.Context, tx *sql.Tx, try engine.Try, name string) {
+	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
+	try("claim an outcome", func() (bool, error) { o, err := d.claimOutcome(ctx, tx, name); return !o.Kept, err })
+	try("settle it", func() (bool, error) { o, err := d.settleOutcome(ctx, tx, done); return o.Kept, err })
+	try("recall it", func() (bool, error) { o, err := d.recall(ctx, tx, name); return o.Kept && o.Fence == 1, err })
+	try("remember the first one", func() (bool, error) {
+		done.Fence = 2
+		o, err := d.remember(ctx, tx, done)
+		return o.Fence == 1, err
+	})
 }
 
 // explain adds what to do about an error that only the operator can mend.

@@ -18,8 +18,10 @@ const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 // statements are the texts in sql/, one file each.
 type statements struct {
 	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
-	acquire, release, guard, free, look, list, purge                        string
+	acquire, release, guard, raise, free, look, list, purge                 string
 	acquireMany, releaseMany                                                string
+	enqueue, dequeue, queue, holding, pass, purgeWaiters                    string
+	recall, remember, claimOutcome, settleOutcome, purgeOutcomes            string
 	writeLock                                                               string
 	server, settings, schema                                                string
 }
@@ -38,6 +40,7 @@ func gather(load func(file string) string) statements {
 		acquire: load("acquire"),
 		release: load("release"),
 		guard:   load("guard"),
+		raise:   load("raise"),
 		free:    load("free"),
 		look:    load("look"),
 		list:    load("list"),
@@ -45,6 +48,19 @@ func gather(load func(file string) string) statements {
 
 		acquireMany: load("acquire_many"),
 		releaseMany: load("release_many"),
+
+		enqueue:      load("enqueue"),
+		dequeue:      load("dequeue"),
+		queue:        load("queue"),
+		holding:      load("holding"),
+		pass:         load("pass"),
+		purgeWaiters: load("purge_waiters"),
+
+		recall:        load("recall"),
+		remember:      load("remember"),
+		claimOutcome:  load("claim_outcome"),
+		settleOutcome: load("settle_outcome"),
+		purgeOutcomes: load("purge_outcomes"),
 
 		writeLock: load("write_lock"),
 

@@ -237,6 +237,11 @@ func (c *counted) QueryContext(ctx context.Context, query string, args ...any) (
 	return c.Session.QueryContext(ctx, query, args...)
 }
 
+func (c *counted) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	c.n++
+	return c.Session.ExecContext(ctx, query, args...)
+}
+
 // countCommits counts those of the connection that db has now.
 func countCommits(t *testing.T, db *sql.DB) *int {
 	t.Helper()

@@ -70,7 +70,7 @@ func New(db *sql.DB, options ...Option) *Dialect {
 func (d *Dialect) Name() string { return "sqlserver" }
 
 // SchemaVersion is the version of migrations/sqlserver that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 2 }
+func (d *Dialect) SchemaVersion() uint { return 4 }
 
 // text is a string parameter that the server always sees as of the same type. As a plain string it would be an
 // nvarchar as long as it is, and each length would be compiled and kept in the server's plan cache by itself.

@@ -112,6 +112,12 @@ func number(err error) int32 {
 	return 0
 }
 
+// isDuplicate tells whether another was faster to make the same row.
+func isDuplicate(err error) bool {
+	n := number(err)
+	return n == errDuplicateKey || n == errDuplicateIndex
+}
+
 func classifyAnswer(answer answered, ended bool) dialect.Class {
 	class, listed := classes[answer.SQLErrorNumber()]
 	switch severity := answer.SQLErrorClass(); {

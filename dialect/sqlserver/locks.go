@@ -54,7 +54,7 @@ func acquire(ctx context.Context, s engine.Session, prefix string, r dialect.Req
 // insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
 func insertLock(ctx context.Context, s engine.Session, prefix string, r dialect.Request) (dialect.Grant, error) {
 	grant, err := write(ctx, s, prefix, sqlInsertLock, r)
-	if n := number(err); n == errDuplicateKey || n == errDuplicateIndex {
+	if isDuplicate(err) {
 		return dialect.Grant{}, nil
 	}
 	return grant, err
@@ -104,6 +104,20 @@ func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim)
 			dialect.ErrInvalid))
 	}
 	return each("guard", claims, func(c dialect.Claim) (bool, error) { return own(ctx, tx, sqlGuard, c) })
+}
+
+// Raise raises the fence of each lock that still names its claim's owner: one statement each. It waits behind a Guard of
+// the same lock, until that transaction ends or ctx does.
+func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
+	return each("raise", raises, func(r dialect.Raise) (bool, error) { return raise(ctx, d.pool, r) })
+}
+
+func raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+	if err := r.Check(); err != nil {
+		return false, err
+	}
+	n, err := exec(ctx, s, sqlRaise, text(r.Name), r.Slot, text(r.Owner), r.Fence)
+	return n == 1, err
 }
 
 // Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is

@@ -32,8 +32,23 @@ var (
 	sqlSettleLock = load("settle_lock")
 	sqlRelease    = load("release")
 	sqlGuard      = load("guard")
+	sqlRaise      = load("raise")
 	sqlFree       = load("free")
 	sqlPurge      = load("purge")
+
+	sqlEnqueue      = load("enqueue")
+	sqlDequeue      = load("dequeue")
+	sqlQueue        = load("queue")
+	sqlHolding      = load("holding")
+	sqlPass         = load("pass")
+	sqlPurgeWaiters = load("purge_waiters")
+
+	sqlRecall        = load("recall")
+	sqlInsertOutcome = load("insert_outcome")
+	sqlSettleOutcome = load("settle_outcome")
+	sqlClaimOutcome  = load("claim_outcome")
+	sqlMakeClaim     = load("make_claim")
+	sqlPurgeOutcomes = load("purge_outcomes")
 
 	sqlTrySession    = load("try_session")
 	sqlUnlockSession = load("unlock_session")
@@ -50,11 +65,11 @@ var (
 func load(name string) string { return engine.Statement(files, name) }
 
 // reads are the statements that must wait for nobody, as this database wants them.
-type reads struct{ look, list, leases string }
+type reads struct{ look, list, leases, queue, holding string }
 
 var (
-	committed   = reads{sqlLook, sqlList, sqlLeases}
-	uncommitted = reads{unlocked(sqlLook), unlocked(sqlList), unlocked(sqlLeases)}
+	committed   = reads{sqlLook, sqlList, sqlLeases, sqlQueue, sqlHolding}
+	uncommitted = reads{unlocked(sqlLook), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue), unlocked(sqlHolding)}
 )
 
 func unlocked(statement string) string {

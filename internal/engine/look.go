@@ -19,10 +19,30 @@ func ScanPlaced(rows *sql.Rows, row *Placed) error {
 	var acquiredAt, freeIn int64
 	var owner, leaseID sql.NullString
 	err := rows.Scan(&row.Place, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID)
+	row.set(acquiredAt, freeIn, owner, leaseID)
+	return err
+}
+
+// ScanPlacedWithLease reads what ScanPlaced does and then, where the statement sees both tables at one moment, the lease
+// that the row names: holder, and how long it will last in microseconds, null where it is gone.
+func ScanPlacedWithLease(rows *sql.Rows, row *Placed) error {
+	var acquiredAt, freeIn int64
+	var owner, leaseID, holder sql.NullString
+	var left sql.NullInt64
+	err := rows.Scan(&row.Place, &row.Name, &row.Slot, &row.Fence, &acquiredAt, &freeIn, &row.Note, &owner, &leaseID, &holder, &left)
+	row.set(acquiredAt, freeIn, owner, leaseID)
+	if left.Valid {
+		lease := Lease{leaseID.String, holder.String, Duration(left.Int64)}
+		row.Lease, row.Holder, row.Remaining = state(lease), lease.Holder, lease.Left
+	}
+	return err
+}
+
+// set writes what both ways of reading a row have to convert.
+func (row *Placed) set(acquiredAt, freeIn int64, owner, leaseID sql.NullString) {
 	row.Exists = true
 	row.AcquiredAt, row.FreeIn = time.UnixMicro(acquiredAt).UTC(), Duration(freeIn)
 	row.Held, row.Owner, row.LeaseID = leaseID.Valid, owner.String, leaseID.String
-	return err
 }
 
 // Lease is what a look finds of a lease.

@@ -9,8 +9,8 @@ import (
 // rounds bounds how often an acquire starts over because others were at the row.
 const rounds = 4
 
-// ErrBusy is Transient: nothing was taken.
-var ErrBusy = errors.New("others were changing the lock's row at every try")
+// ErrBusy is Transient: nothing was taken, or written.
+var ErrBusy = errors.New("others were changing the row at every try")
 
 // Taking is an acquire by an engine whose statement passes over a row that somebody has locked, since that may be a
 // guard, behind which an acquire mustn't wait.

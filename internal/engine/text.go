@@ -40,3 +40,8 @@ func (t Texts) CheckRequest(r dialect.Request) error {
 	return errors.Join(slot, t.Check("name", r.Name, 255), t.Check("note", r.Note, 255),
 		t.Check("lease's id", r.LeaseID, 64), t.Check("owner", r.Owner, 64))
 }
+
+// CheckWaiter refuses a waiter that doesn't fit.
+func (t Texts) CheckWaiter(w dialect.Waiter) error {
+	return errors.Join(t.CheckRequest(w.Request), t.Check("list of what it holds", w.Holds, math.MaxInt32))
+}

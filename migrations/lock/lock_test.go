@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +176,123 @@ func TestLookAndBreak(t *testing.T) {
 		wantErr(t, "breaking it again", lock.Break(t.Context(), d, options("b"), holders[0]), sqllock.ErrNotHeld)
 		release(t, second)
 		wantErr(t, "Release", first.Release(t.Context()), sqllock.ErrLost)
+	})
+}
+
+// shy is a database that doesn't show who holds a session lock.
+type shy struct {
+	*sqllocktest.Dialect
+	asked func()
+}
+
+type shySession struct {
+	dialect.Session
+	asked func()
+}
+
+func (d shy) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
+	session, err := d.Dialect.OpenSession(ctx, options)
+	return shySession{session, d.asked}, err
+}
+
+func (s shySession) HeldBy(_ context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
+	s.asked()
+	return make([]dialect.SessionHolder, len(locks)), nil
+}
+
+// A holder that isn't shown is somebody all the same; one that lets go while it is looked for is nobody.
+func TestLookAtAHolderThatIsNotShown(t *testing.T) {
+	for what, lets := range map[string]bool{"it holds on": false, "it lets go": true} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := sqllocktest.New()
+				first := take(t, db, options("a"))
+				once := sync.OnceFunc(func() {
+					if lets {
+						release(t, first)
+					}
+				})
+				holders, err := lock.Look(t.Context(), shy{db, once}, options("b"))
+				switch {
+				case err != nil:
+					t.Error(err)
+				case lets && len(holders) != 0:
+					t.Errorf("the lock is free, and held by %+v", holders)
+				case !lets && !slices.Equal(holders, []lock.Holder{{Kind: lock.Session}}):
+					t.Errorf("the lock is held, and by %+v", holders)
+				}
+				if !lets {
+					release(t, first)
+				}
+			})
+		})
+	}
+}
+
+// partial is a database of which not everything can be found out.
+type partial struct {
+	*sqllocktest.Dialect
+	sessions error
+	schema   dialect.Server
+}
+
+func (d partial) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
+	if d.sessions != nil {
+		return nil, d.sessions
+	}
+	return d.Dialect.OpenSession(ctx, options)
+}
+
+func (d partial) Probe(context.Context) (dialect.Server, error) { return d.schema, nil }
+
+// What can't be found out isn't nobody. What isn't there is.
+func TestLookAtWhatIsNotSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := sqllocktest.New()
+		pooled := partial{Dialect: db, sessions: fmt.Errorf("%w: a pooler", dialect.ErrUnsupported)}
+		holders, err := lock.Look(t.Context(), pooled, options("b"))
+		if err != nil || len(holders) != 1 || holders[0].Kind != lock.Session || !errors.Is(holders[0].Unseen, dialect.ErrUnsupported) {
+			t.Errorf("behind a pooler: %+v, %v", holders, err)
+		}
+		_, err = lock.Look(t.Context(), pooled, options("b", func(o *lock.Options) { o.Kind = lock.Session }))
+		wantErr(t, "sessions alone, behind a pooler", err, dialect.ErrUnsupported)
+		for _, other := range []dialect.Server{
+			{Versioned: true, Schema: db.SchemaVersion() - 1},
+			{Versioned: true, Schema: db.SchemaVersion() + 1},
+			{Versioned: true, Dirty: true},
+		} {
+			_, err = lock.Look(t.Context(), partial{Dialect: db, schema: other}, options("b"))
+			wantErr(t, fmt.Sprintf("tables of %+v", other), err, sqllock.ErrSchema)
+			_, err = lock.Look(t.Context(), partial{Dialect: db, schema: other, sessions: pooled.sessions}, options("b"))
+			wantErr(t, fmt.Sprintf("tables of %+v, behind a pooler", other), err, sqllock.ErrSchema)
+			session := take(t, db, options("a"))
+			holders, err := lock.Look(t.Context(), partial{Dialect: db, schema: other}, options("b"))
+			if err != nil || len(holders) != 2 || holders[0].Holder != "a" || holders[1].Kind != lock.Lease || !errors.Is(holders[1].Unseen, sqllock.ErrSchema) {
+				t.Errorf("tables of %+v, beside a session: %+v, %v", other, holders, err)
+			}
+			release(t, session)
+		}
+		for _, none := range []dialect.Dialect{leasesOnly{db}, partial{Dialect: db, schema: dialect.Server{Versioned: true}}} {
+			if holders, err := lock.Look(t.Context(), none, options("b")); err != nil || len(holders) != 0 {
+				t.Errorf("nobody: %+v, %v", holders, err)
+			}
+		}
+		db.FailNext(sqllocktest.OpProbe, 1, dialect.NoSchema)
+		if holders, err := lock.Look(t.Context(), db, options("b")); err != nil || len(holders) != 0 {
+			t.Errorf("no tables: %+v, %v", holders, err)
+		}
+	})
+}
+
+// Who takes no lock sees those of others.
+func TestLookWithoutALock(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind) {
+		first := take(t, d, options("a"))
+		holders, err := lock.Look(t.Context(), d, options("b", func(o *lock.Options) { o.Kind = lock.None }))
+		if err != nil || len(holders) != 1 || holders[0].Kind != kind {
+			t.Errorf("%+v, %v", holders, err)
+		}
+		release(t, first)
 	})
 }
 

@@ -46,6 +46,7 @@ var Engine = &migrations.Engine{
 	Open:       openURL,
 	Scope:      "SELECT COALESCE(SCHEMA_NAME(), '')",
 	EndSession: "KILL and the session's number that is named above, as a login with the permission ALTER ANY CONNECTION",
+	SeeSession: "the permission VIEW SERVER STATE (in Azure SQL VIEW DATABASE STATE; Babelfish has nothing that shows it)",
 	Position:   position,
 }
 

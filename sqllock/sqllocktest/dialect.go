@@ -10,10 +10,10 @@ import (
 )
 
 // schemaVersion is the version of the real engines' migrations whose columns this dialect has.
-const schemaVersion = 2
+const schemaVersion = 4
 
-// Dialect is a database of sqllock's two tables, and of session locks, in memory. Its methods are safe for concurrent use; everything that
-// shares one Dialect shares its locks, as clients of one database do. Make it with New.
+// Dialect is a database of sqllock's tables, and of session locks, in memory. Its methods are safe for concurrent
+// use; everything that shares one Dialect shares its locks, as clients of one database do. Make it with New.
 type Dialect struct {
 	mu     sync.Mutex
 	offset time.Duration // of the database's clock from the machine's
@@ -21,6 +21,13 @@ type Dialect struct {
 	locks  map[dialect.Key]*lock
 
 	sessions map[*session]struct{}
+
+	waiters   []*waiter
+	tickets   int64 // the last one
+	wakes     map[string]*wakes
+	lostWakes int // of those to come
+
+	outcomes map[string]outcome
 
 	calls  map[Op]int
 	faults map[Op][]fault
@@ -52,6 +59,8 @@ func New() *Dialect {
 		locks:  make(map[dialect.Key]*lock),
 
 		sessions: make(map[*session]struct{}),
+		wakes:    make(map[string]*wakes),
+		outcomes: make(map[string]outcome),
 
 		calls:  make(map[Op]int),
 		faults: make(map[Op][]fault),

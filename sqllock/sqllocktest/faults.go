@@ -11,27 +11,41 @@ import (
 // Op names one of the dialect's operations.
 type Op string
 
-// The operations that reach the database. Any stands for all of them.
+// The operations that reach the database, but for the one that says so. Any stands for all of them.
 const (
-	Any            Op = "any"
-	OpProbe        Op = "Probe"
-	OpCreateLease  Op = "CreateLease"
-	OpRenewLeases  Op = "RenewLeases"
-	OpBuryLeases   Op = "BuryLeases"
-	OpBuryExpired  Op = "BuryExpired"
-	OpDeleteLeases Op = "DeleteLeases"
-	OpAcquire      Op = "Acquire"
-	OpRelease      Op = "Release"
-	OpGuard        Op = "Guard"
-	OpLook         Op = "Look"
-	OpFree         Op = "Free"
-	OpList         Op = "List"
-	OpPurge        Op = "Purge"
-	OpOpenSession  Op = "OpenSession"
-	OpTryLock      Op = "TryLock"
-	OpUnlock       Op = "Unlock"
-	OpHeldBy       Op = "HeldBy"
-	OpPing         Op = "Ping"
+	Any             Op = "any"
+	OpProbe         Op = "Probe"
+	OpCreateLease   Op = "CreateLease"
+	OpRenewLeases   Op = "RenewLeases"
+	OpBuryLeases    Op = "BuryLeases"
+	OpBuryExpired   Op = "BuryExpired"
+	OpDeleteLeases  Op = "DeleteLeases"
+	OpAcquire       Op = "Acquire"
+	OpRelease       Op = "Release"
+	OpGuard         Op = "Guard"
+	OpRaise         Op = "Raise"
+	OpLook          Op = "Look"
+	OpFree          Op = "Free"
+	OpList          Op = "List"
+	OpPurge         Op = "Purge"
+	OpEnqueue       Op = "Enqueue"
+	OpDequeue       Op = "Dequeue"
+	OpQueue         Op = "Queue"
+	OpHolding       Op = "Holding"
+	OpPass          Op = "Pass"
+	OpPurgeWaiters  Op = "PurgeWaiters"
+	OpRecall        Op = "Recall"
+	OpRemember      Op = "Remember"
+	OpClaimTx       Op = "ClaimTx"
+	OpSettleTx      Op = "SettleTx"
+	OpPurgeOutcomes Op = "PurgeOutcomes"
+	OpOpenWakes     Op = "OpenWakes"
+	OpNextWake      Op = "NextWake" // only in errors: it waits, and asks the database nothing
+	OpOpenSession   Op = "OpenSession"
+	OpTryLock       Op = "TryLock"
+	OpUnlock        Op = "Unlock"
+	OpHeldBy        Op = "HeldBy"
+	OpPing          Op = "Ping"
 )
 
 // Error is a failure that a test asked for.
@@ -52,6 +66,15 @@ func (d *Dialect) Outage(on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.outage = on
+}
+
+// Wipe deletes all rows, as when the database is restarted without its data. Its clock and what is scripted stay.
+func (d *Dialect) Wipe() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.leases)
+	clear(d.locks)
+	d.waiters = nil
 }
 
 // FailNext makes the next n calls of op fail with an error of that class. Nothing is carried out, of class Unknown

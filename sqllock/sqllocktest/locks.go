@@ -20,20 +20,19 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 		if !free && !d.owns(dialect.Claim{Key: r.Key, Owner: r.Owner}) {
 			return dialect.Grant{}
 		}
-		l.fence = max(l.fence+1, now.UnixMicro())
-		l.leaseID, l.owner, l.note = r.LeaseID, r.Owner, r.Note
-		l.acquired, l.free, l.delay = now, now.Add(r.HoldAtLeast), r.LockDelay
-		return dialect.Grant{Granted: true, Fence: l.fence}
+		return l.give(now, r)
 	})
 }
 
-// Release implements dialect.Locks.
+// Release implements dialect.Locks and, for those who wait to be told, dialect.Waker.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	return each(ctx, d, OpRelease, claims, func(now time.Time, c dialect.Claim) bool {
 		if !d.owns(c) {
 			return false
 		}
-		d.locks[c.Key].freeFrom(now)
+		if !d.handOver(now, c) {
+			d.locks[c.Key].freeFrom(now)
+		}
 		return true
 	})
 }
@@ -42,6 +41,22 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 // lock from being freed or released afterwards.
 func (d *Dialect) Guard(ctx context.Context, _ *sql.Tx, claims []dialect.Claim) ([]bool, error) {
 	return each(ctx, d, OpGuard, claims, func(_ time.Time, c dialect.Claim) bool { return d.owns(c) })
+}
+
+// Raise implements dialect.Locks.
+func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
+	for _, r := range raises {
+		if err := r.Check(); err != nil {
+			return nil, err
+		}
+	}
+	return each(ctx, d, OpRaise, raises, func(_ time.Time, r dialect.Raise) bool {
+		if !d.owns(r.Claim) {
+			return false
+		}
+		d.locks[r.Key].fence = max(d.locks[r.Key].fence, r.Fence)
+		return true
+	})
 }
 
 // Free implements dialect.Locks.
@@ -77,6 +92,14 @@ func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int
 func (d *Dialect) owns(c dialect.Claim) bool {
 	l, ok := d.locks[c.Key]
 	return ok && l.owner != "" && l.owner == c.Owner
+}
+
+// give makes the lock the request's.
+func (l *lock) give(now time.Time, r dialect.Request) dialect.Grant {
+	l.fence = max(l.fence+1, now.UnixMicro())
+	l.leaseID, l.owner, l.note = r.LeaseID, r.Owner, r.Note
+	l.acquired, l.free, l.delay = now, now.Add(r.HoldAtLeast), r.LockDelay
+	return dialect.Grant{Granted: true, Fence: l.fence}
 }
 
 // freeFrom lets the lock go: it is free from then on, but not before its holder's HoldAtLeast.

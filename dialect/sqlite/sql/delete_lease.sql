@@ -1,3 +1,2 @@
 DELETE FROM sqllock_leases
 WHERE id = ?1
-RETURNING 1

@@ -9,4 +9,3 @@ WHERE name = ?1
   AND slot = ?2
   AND fence = ?3
   AND lease_id = ?4
-RETURNING 1

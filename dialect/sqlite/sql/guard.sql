@@ -4,4 +4,3 @@ SET owner = owner
 WHERE name = ?1
   AND slot = ?2
   AND owner = ?3
-RETURNING 1

@@ -8,4 +8,3 @@ WHERE (name, slot) IN (
       AND fence < clock()
     LIMIT ?2
 )
-RETURNING 1

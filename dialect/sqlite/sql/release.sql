@@ -6,4 +6,3 @@ SET lease_id = NULL,
 WHERE name = ?1
   AND slot = ?2
   AND owner = ?3
-RETURNING 1

@@ -4,4 +4,3 @@ SET renewed_at = clock(),
     expires_at = clock() + ttl
 WHERE id = ?1
   AND expires_at > clock()
-RETURNING 1

@@ -1,20 +1,18 @@
-package mysql
+package engine
 
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sync"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// pool runs statements on a *sql.DB and keeps them prepared. Otherwise the driver would prepare, execute and close
-// each time: three round trips instead of one.
-type pool struct {
-	db *sql.DB
+// Prepared is a Session that runs statements on a *sql.DB and keeps them prepared, for drivers that would otherwise
+// prepare, execute and close each time. The zero value refuses, as NoDB does. It is safe for concurrent use.
+type Prepared struct {
+	DB    *sql.DB
+	Stale func(error) bool // the server doesn't know the statement any more; may be nil
 
 	mu   sync.Mutex
 	kept map[string]*statement
@@ -29,39 +27,39 @@ type statement struct {
 }
 
 // ExecContext is that of sql.DB.
-func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return run(ctx, p, query, func(s *sql.Stmt) (sql.Result, error) { return s.ExecContext(ctx, args...) })
+func (p *Prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return prepared(ctx, p, query, func(s *sql.Stmt) (sql.Result, error) { return s.ExecContext(ctx, args...) })
 }
 
 // QueryContext is that of sql.DB.
-func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return run(ctx, p, query, func(s *sql.Stmt) (*sql.Rows, error) { return s.QueryContext(ctx, args...) })
+func (p *Prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return prepared(ctx, p, query, func(s *sql.Stmt) (*sql.Rows, error) { return s.QueryContext(ctx, args...) })
 }
 
-func run[T any](ctx context.Context, p *pool, query string, use func(*sql.Stmt) (T, error)) (result T, err error) {
+func prepared[T any](ctx context.Context, p *Prepared, query string, use func(*sql.Stmt) (T, error)) (result T, err error) {
 	s, err := p.borrow(ctx, query)
 	if err != nil {
 		return result, err
 	}
 	result, err = use(s.Stmt)
-	p.giveBack(query, s, stale(err))
+	p.giveBack(query, s, p.Stale != nil && p.Stale(err))
 	return result, err
 }
 
 // borrow answers the statement for query, prepared. Two who need one for the first time both prepare it, since
 // waiting for the other one's database call would not end with ctx.
-func (p *pool) borrow(ctx context.Context, query string) (*statement, error) {
-	if p.db == nil {
+func (p *Prepared) borrow(ctx context.Context, query string) (*statement, error) {
+	if p.DB == nil {
 		return nil, dialect.CheckDB(nil)
 	}
 	if s := p.find(query); s != nil {
 		return s, nil
 	}
-	prepared, err := p.db.PrepareContext(ctx, query)
+	made, err := p.DB.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	fresh := &statement{Stmt: prepared, users: 1}
+	fresh := &statement{Stmt: made, users: 1}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kept == nil {
@@ -75,7 +73,7 @@ func (p *pool) borrow(ctx context.Context, query string) (*statement, error) {
 	return fresh, nil
 }
 
-func (p *pool) find(query string) *statement {
+func (p *Prepared) find(query string) *statement {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.kept[query]
@@ -85,7 +83,7 @@ func (p *pool) find(query string) *statement {
 	return s
 }
 
-func (p *pool) giveBack(query string, s *statement, drop bool) {
+func (p *Prepared) giveBack(query string, s *statement, drop bool) {
 	p.mu.Lock()
 	s.users--
 	if drop && p.kept[query] == s {
@@ -99,8 +97,8 @@ func (p *pool) giveBack(query string, s *statement, drop bool) {
 	}
 }
 
-// forget drops all statements.
-func (p *pool) forget() {
+// Forget drops all statements, and doesn't wait for those in use.
+func (p *Prepared) Forget() {
 	p.mu.Lock()
 	var unused []*statement
 	for _, s := range p.kept {
@@ -114,10 +112,4 @@ func (p *pool) forget() {
 	for _, s := range unused {
 		s.Close() //nolint:errcheck // nothing waits for it
 	}
-}
-
-// stale reports that a server, or a proxy that has changed servers, doesn't know the statement any more.
-func stale(err error) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) && (answer.Number == erUnknownStatement || answer.Number == erNeedReprepare)
 }

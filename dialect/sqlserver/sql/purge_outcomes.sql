@@ -1,0 +1,5 @@
+-- Deletes outcomes that are kept no longer; see bury_expired.sql for the hints.
+DECLARE @now datetime2(7) = SYSUTCDATETIME();
+DELETE TOP (@p1) FROM sqllock_outcomes WITH (ROWLOCK, READPAST, READCOMMITTEDLOCK)
+OUTPUT deleted.fence
+WHERE keep_until <= @now;
