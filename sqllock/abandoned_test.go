@@ -49,3 +49,42 @@ func TestLeaseRunsOutMeanwhile(t *testing.T) {
 		mustRelease(t, lock)
 	})
 }
+
+// A ctx that never ends costs no goroutine of its own. All else is as ever: Close waits for what is under way, and what
+// comes after it is refused.
+func TestContextThatNeverEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b := client(t, db, "a"), client(t, db, "b")
+		forever := context.Background()
+		lock, err := a.Acquire(forever, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.TryAcquire(forever, "x")
+		wantErr(t, "TryAcquire", err, sqllock.ErrNotAcquired)
+		mustRelease(t, lock)
+
+		db.Delay(sqllocktest.OpAcquire, time.Second)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := a.TryAcquire(forever, "x")
+			answered <- err
+		}()
+		synctest.Wait()
+		if err := a.Close(forever); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // no time passes
+		select {
+		case err := <-answered:
+			if err == nil {
+				t.Error("a lock was granted by a Client that was being closed")
+			}
+		default:
+			t.Error("Close didn't wait for the acquire that was under way")
+		}
+		_, err = a.TryAcquire(forever, "x")
+		wantErr(t, "TryAcquire", err, sqllock.ErrClosed)
+		mustTry(t, b, "x")
+	})
+}

@@ -4,13 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-)
-
-// Polls of a waiter while the lock is another process's: soon at first, then backing off.
-const (
-	firstPoll = 20 * time.Millisecond
-	maxPoll   = time.Second
 )
 
 // TryAcquire takes the lock if it is free, or its holder dead, and doesn't wait otherwise: then the error is a
@@ -22,77 +15,85 @@ func (c *Client) TryAcquire(ctx context.Context, name string, opts ...Option) (*
 	if err != nil {
 		return nil, err
 	}
-	lock, _, err := c.attempt(ctx, w, false, func() {})
+	return c.try(w.says(ctx), w)
+}
+
+// try is TryAcquire of what was wished for.
+func (c *Client) try(ctx context.Context, w wish) (*Lock, error) {
+	w = c.amongReaders(w)
+	reads := w.shared && !w.session
+	// A flag that goes up and down again and again would keep a writer waiting: who saw one a moment ago looks first.
+	lock, _, err := c.attempt(ctx, w, reads && c.contended(w.place()), func() {})
+	if reads && errors.Is(err, ErrNotAcquired) {
+		c.contends(w.place())
+	}
+	if meetsReaders(err) && w.mayWrite() {
+		w.slot = slotWriter
+		lock, _, err = c.attempt(ctx, w, false, func() {})
+	}
+	if err == nil && lock.writes() {
+		return c.aloneNow(ctx, lock)
+	}
 	return lock, err
 }
 
 // Acquire takes the lock, and waits for it until ctx ends: then the error is both ErrNotAcquired, mostly with a
-// *HeldError that tells who holds it, and ctx.Err(). Any other error means that the database failed, or the
-// Client was closed (ErrClosed); nothing stays taken. Goroutines of one Client get a name first come first served;
-// between processes there is no order. After Acquire returns, ctx means nothing to the lock.
+// *HeldError that tells who holds it, and ctx.Err(). Any other error means that the database failed, the Client was
+// closed (ErrClosed), or the name is in use as something else, an election say (ErrInvalid, at once); nothing stays taken.
+// Goroutines of one Client get a name first come first served. Between processes that is so on PostgreSQL, where the lock is
+// handed to the first who waits (also to one that was killed just then: the others wait until its lease has run out);
+// elsewhere there is no order but by Fair. After Acquire returns, ctx means nothing to the lock.
+//
+// Where ctx comes from a lock that is held (Lock.Context, Do, Once, Election.Run) and Acquire is in a deadlock, one of those who wait in the circle
+// gets a *DeadlockError (errors.Is(err, ErrDeadlock)) after a second or two: the one that came last. A circle is found across
+// processes, if all its waits are of that kind or say Holding, and of exclusive lease locks, leaders, or work that is done Once,
+// of one database. Who waits for readers to leave, behind a writer that does, or for a permit, isn't looked at.
 func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Lock, error) {
 	w, err := c.wish(name, opts)
 	if err != nil {
 		return nil, err
 	}
+	return c.acquire(ctx, w)
+}
+
+// acquire is Acquire of what was wished for.
+func (c *Client) acquire(ctx context.Context, w wish) (*Lock, error) {
+	ctx = w.says(ctx)
+	if held := heldIn(ctx); len(held) > 0 && !w.session && !w.semaphore {
+		return c.watched(ctx, w, held)
+	}
+	return c.await(ctx, w)
+}
+
+// await stands in line until the lock is the caller's.
+func (c *Client) await(ctx context.Context, w wish) (*Lock, error) {
 	if ctx.Err() != nil {
-		return nil, gaveUp(ctx, name, nil)
+		return nil, gaveUp(ctx, w.name, nil)
+	}
+	w = c.amongReaders(w)
+	if w.shared && !w.session { // readers don't wait for each other, in line neither
+		lock, _, err := c.attempt(ctx, w, c.contended(w.place()), func() {})
+		if err == nil || !errors.Is(err, ErrNotAcquired) || ctx.Err() != nil {
+			return lock, err
+		}
 	}
 	ln, err := c.enter(ctx, w.place())
 	if err != nil {
 		return nil, err
 	}
-	// An attempt that outlives its caller keeps his place: of one name, one at a time is under way.
-	leave, outlived := func() { c.leave(w.place(), ln) }, false
-	defer func() {
-		if !outlived {
-			leave()
+	v := newVigil(c, w, ln)
+	defer v.end()
+	for {
+		lock, err := v.turn(ctx)
+		if lock != nil {
+			if !v.w.seat.taken() {
+				lock.seat = v.w.seat
+			}
+			lock, err = v.alone(ctx, lock)
 		}
-	}()
-
-	var held *HeldError
-	for poll := firstPoll; ; poll = min(poll*3/2, w.maxPoll()) {
-		var lock *Lock
-		lock, outlived, err = c.attempt(ctx, w, held != nil, leave)
-		if err == nil {
-			return lock, nil
+		if lock != nil || err != nil {
+			return lock, err
 		}
-		if ctx.Err() != nil {
-			return nil, gaveUp(ctx, name, held)
-		}
-		if errors.Is(err, errLate) {
-			continue // under the next lease
-		}
-		before := held
-		if !errors.As(err, &held) {
-			return nil, err
-		}
-		if w.onWait != nil && !held.sameAs(before) {
-			w.onWait(held)
-		}
-		if err := c.wait(ctx, ln, held, poll); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// wait is over when it makes sense to look at the lock again; an error says that the caller has to give up.
-func (c *Client) wait(ctx context.Context, ln *line, held *HeldError, poll time.Duration) error {
-	d := jitter(poll)
-	if held.Remaining > 0 {
-		d = min(d, held.Remaining+time.Millisecond)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ln.freed:
-		return nil
-	case <-ctx.Done():
-		return gaveUp(ctx, held.Name, held)
-	case <-c.open.Done():
-		return fmt.Errorf("sqllock: %w", ErrClosed)
 	}
 }
 
@@ -102,29 +103,53 @@ func (c *Client) attempt(ctx context.Context, w wish, looking bool, after func()
 	if ctx.Err() != nil {
 		return nil, false, gaveUp(ctx, w.name, nil)
 	}
-	type outcome struct {
-		lock *Lock
-		err  error
+	w = w.guess()
+	if !looking && !w.session && !w.fair && !w.shared {
+		if lock, outlived, looking, err = c.board(ctx, &w, after); lock != nil || err != nil {
+			return lock, outlived, err
+		}
 	}
-	answer := make(chan outcome) // unbuffered: what is sent was received
+	lock, outlived, err = detached(ctx, c, func() (*Lock, error) { return c.take(ctx, w, looking) }, func(lock *Lock) {
+		if lock != nil {
+			lock.giveBack()
+		}
+		after()
+	})
+	if outlived {
+		err = gaveUp(ctx, w.name, nil)
+	}
+	return lock, outlived, err
+}
+
+// detached does f in the background, where it goes on though ctx ends and the caller leaves: then what it answers goes to
+// orphan, and outlived says so.
+func detached[T any](ctx context.Context, c *Client, f func() (T, error), orphan func(T)) (answer T, outlived bool, err error) {
+	if ctx.Done() == nil { // it never ends, and so nobody but the caller need do it: waking another costs more than the rest
+		if !c.inPlace(func() { answer, err = f() }) {
+			err = fmt.Errorf("sqllock: %w", ErrClosed)
+		}
+		return answer, false, err
+	}
+	type result struct {
+		answer T
+		err    error
+	}
+	done := make(chan result) // unbuffered: what is sent was received
 	started := c.spawn(func() {
-		lock, err := c.take(ctx, w, looking)
+		answer, err := f()
 		select {
-		case answer <- outcome{lock, err}:
+		case done <- result{answer, err}:
 		case <-ctx.Done():
-			if lock != nil {
-				lock.giveBack()
-			}
-			after()
+			orphan(answer)
 		}
 	})
 	if !started {
-		return nil, false, fmt.Errorf("sqllock: %w", ErrClosed)
+		return answer, false, fmt.Errorf("sqllock: %w", ErrClosed)
 	}
 	select {
-	case o := <-answer:
-		return o.lock, false, o.err
+	case r := <-done:
+		return r.answer, false, r.err
 	case <-ctx.Done():
-		return nil, true, gaveUp(ctx, w.name, nil)
+		return answer, true, ctx.Err()
 	}
 }

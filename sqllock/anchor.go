@@ -88,18 +88,41 @@ func (a rowAnchor) oursElsewhere(ctx context.Context, claim dialect.Claim) bool 
 }
 
 func (a rowAnchor) release(ctx context.Context, l *Lock) (bool, error) {
+	defer func() {
+		if l.unsure {
+			a.settle(l.lease, l.claim, l.late())
+		}
+	}()
+	l.seat.awaitOut(ctx)
+	var wanted, doubt bool // by others, who go before our own; whether it was passed on
+	if h := a.c.heirOf(l); h != nil {
+		if a.c.releases.idle() {
+			passed, unsure, err := a.pass(ctx, l, h)
+			if passed {
+				return true, nil
+			}
+			wanted, doubt = err == nil, unsure
+		}
+		h.offer(a.c)
+	}
 	var ours bool
 	unsure, err := a.c.retry(ctx, func(ctx context.Context) (err error) {
 		ours, err = a.c.release(ctx, l.claim)
 		return err
 	})
 	if err != nil {
-		a.settle(l.lease, l.claim, l.late())
+		if !l.unsure {
+			a.settle(l.lease, l.claim, 0)
+		}
 		return false, a.c.failed(fmt.Sprintf("releasing lock %q; trying on in the background", l.Name()), err)
 	}
-	if l.unsure {
-		a.settle(l.lease, l.claim, l.late())
-	}
 	// Not ours, after a try whose reply was lost and under a lease that still lives: that try released it.
-	return ours || unsure && l.lease.left() > 0, nil
+	ours = ours || (unsure || doubt) && l.lease.left() > 0
+	switch p := l.place(); {
+	case ours && wanted: // they go first, if they come
+		time.AfterFunc(busyPoll, func() { a.c.freed(p) })
+	case ours:
+		a.c.freed(p)
+	}
+	return ours, nil
 }

@@ -39,6 +39,13 @@ func TestInspect(t *testing.T) {
 		blind := client(t, db, "c", func(o *sqllock.Options) { o.WithoutTables = true })
 		_, err = blind.Inspect(t.Context(), "job")
 		wantErr(t, "without tables", err, sqllock.ErrUnsupported)
+		for _, err := range blind.AllLocks(t.Context()) {
+			wantErr(t, "a list without tables", err, sqllock.ErrUnsupported)
+		}
+		barred := mustTry(t, a, "cron", sqllock.HoldAtLeast(time.Hour))
+		_, err = b.Break(t.Context(), "cron", barred.Fence())
+		wantErr(t, "broken", err, nil)
+		mustHeld(t, b, "cron") // barred yet
 	})
 }
 
@@ -80,8 +87,8 @@ type changing struct {
 	change func()
 }
 
-func (d changing) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	rows, err := d.Dialect.Look(ctx, keys)
+func (d changing) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+	rows, err := d.Dialect.List(ctx, after, heldOnly, limit)
 	d.change()
 	return rows, err
 }
@@ -115,7 +122,7 @@ func TestBreakDeadHolder(t *testing.T) {
 			t.Fatalf("%+v, %v", info, err)
 		}
 		mustRelease(t, mustTry(t, b, "job"))
-		db.FailNext(sqllocktest.OpLook, 1, dialect.Permanent)
+		db.FailNext(sqllocktest.OpList, 1, dialect.Permanent)
 		if _, err := b.Break(t.Context(), "job", 1); err == nil || errors.Is(err, sqllock.ErrNotHeld) {
 			t.Errorf("the database fails: %v", err)
 		}
@@ -126,7 +133,7 @@ func TestBreakDeadHolder(t *testing.T) {
 func TestOnWait(t *testing.T) {
 	for _, kind := range [][]sqllock.Option{nil, {sqllock.Session()}} {
 		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
-			a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c")
+			a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c", pollOnly) // who polls may be overtaken
 			first := mustTry(t, a, "job", kind...)
 			var heard []string
 			told := make(chan *sqllock.HeldError, 1)
@@ -157,4 +164,50 @@ func TestOnWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// All who hold a name are shown, and each can be sent away by his fence.
+func TestHolders(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b := client(t, db, "a"), client(t, db, "b")
+		var readers []*sqllock.Lock
+		for range 3 {
+			readers = append(readers, mustTry(t, a, "book", sqllock.Shared()))
+			time.Sleep(time.Millisecond) // the next one has another fence
+			mustTry(t, a, "pool", sqllock.Permits(5))
+			time.Sleep(time.Millisecond)
+		}
+		for name, shared := range map[string]bool{"book": true, "pool": false} {
+			holders, err := b.Holders(t.Context(), name)
+			if err != nil || len(holders) != 3 {
+				t.Fatalf("%s: %+v, %v", name, holders, err)
+			}
+			for i, h := range holders {
+				if h.Shared != shared || h.Holder != "a" || h.State != sqllock.Held || shared && h.Slot != 0 || h.Slot >= 5 {
+					t.Errorf("%s, holder %d: %+v", name, i, h)
+				}
+			}
+		}
+		info, err := b.Inspect(t.Context(), "book")
+		if err != nil || info.State != sqllock.Held || !info.Shared {
+			t.Errorf("Inspect: %+v, %v", info, err)
+		}
+		if _, err := b.Break(t.Context(), "book", readers[1].Fence()); err != nil {
+			t.Error(err)
+		}
+		wantErr(t, "the broken reader", readers[1].Release(t.Context()), sqllock.ErrLost)
+		mustRelease(t, readers[0])
+		mustRelease(t, readers[2])
+		writer := mustTry(t, b, "book")
+		info, err = a.Inspect(t.Context(), "book")
+		if err != nil || info.Fence != writer.Fence() || info.Shared || info.Slot != 0 {
+			t.Errorf("Inspect: %+v, %v", info, err)
+		}
+		mustRelease(t, writer)
+		for info, err := range a.AllLocks(t.Context()) {
+			if err != nil || info.State == sqllock.Barred {
+				t.Errorf("a sign is listed as a lock: %+v, %v", info, err)
+			}
+		}
+	})
 }

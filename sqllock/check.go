@@ -45,7 +45,7 @@ func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 		findings = append(findings, more...)
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("sqllock: the check was broken off: %w", ctx.Err())
+		return nil, fmt.Errorf("sqllock: the check was broken off: %w", ended(ctx))
 	}
 	return findings, nil
 }

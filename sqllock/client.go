@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 )
@@ -18,17 +19,27 @@ type Client struct {
 	opts    Options
 	log     *slog.Logger
 
-	open   context.Context // ends when Close begins
-	shut   context.CancelFunc
-	ctx    context.Context // ends with what Close still waits for
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	proven atomic.Bool // session locks work here
+	open    context.Context // ends when Close begins
+	shut    context.CancelFunc
+	ctx     context.Context // ends with what Close still waits for
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	proven  atomic.Bool // session locks work here
+	lastEra atomic.Pointer[era]
+
+	acquires gather[dialect.Request, dialect.Grant]
+	releases gather[dialect.Claim, bool]
 
 	mu     sync.Mutex // guards what follows; never held while the database is asked
 	closed bool
+	probed bool // the database, by New or before the first lease
 	leases map[term]*tenure
 	lines  map[place]*line
+	busy   map[place]time.Time // where it was waited for lately
+
+	ear    *ear
+	stalls stalls
+	alone  atomic.Bool // other servers of a cluster write too: see dialect.Server
 }
 
 // New makes a Client on the database behind d. It asks the database, by trying, whether locks will work there, and
@@ -46,11 +57,16 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	}
 	c := &Client{
 		dialect: d, opts: full, log: full.Logger,
-		leases: make(map[term]*tenure), lines: make(map[place]*line),
+		leases: make(map[term]*tenure), lines: make(map[place]*line), busy: make(map[place]time.Time),
 	}
+	c.gather()
+	c.ear = newEar(c)
 	look := c.probe
 	if full.WithoutTables {
 		full.ReapEvery, look = -1, c.competeForSession
+	}
+	if full.Unprobed {
+		look = func(context.Context) error { return nil }
 	}
 	if err := look(ctx); err != nil {
 		if closer, ok := d.(io.Closer); ok {
@@ -66,17 +82,24 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	return c, nil
 }
 
-// release lets go of a lock, and waits behind a Guard of it.
-func (c *Client) release(ctx context.Context, claim dialect.Claim) (bool, error) {
-	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
+// gather sets up group commit. Acquires and releases each have a line, so two connections serve any number of callers.
+func (c *Client) gather() {
+	begin := func() context.Context { return c.operation(context.Background()) }
+	alone := func(err error) bool { return c.dialect.Classify(err) == dialect.Permanent }
+	c.acquires.ask, c.acquires.begin, c.acquires.alone = c.dialect.Acquire, begin, alone
+	c.acquires.spawn, c.releases.spawn = c.spawn, c.spawn
+	c.acquires.key = func(r dialect.Request) dialect.Key { return r.Key }
+	c.releases.ask, c.releases.begin, c.releases.alone = c.dialect.Release, begin, alone
+	c.releases.key = func(claim dialect.Claim) dialect.Key { return claim.Key }
 }
 
-// one is the answer to a single question.
-func one[A any](answers []A, err error) (a A, _ error) {
-	if err != nil {
-		return a, err
+// release lets go of a lock. Among others it may have been passed over because a Guard was on it, which looks as if it
+// were another's: by itself it waits for that.
+func (c *Client) release(ctx context.Context, claim dialect.Claim) (ours bool, err error) {
+	if ours, err = c.releases.do(ctx, claim); err != nil || ours {
+		return ours, err
 	}
-	return answers[0], nil
+	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
 }
 
 // probe refuses a database in which locks wouldn't work.
@@ -89,7 +112,24 @@ func (c *Client) probe(ctx context.Context) error {
 	if server.Versioned && (server.Dirty || server.Schema != want) {
 		return &SchemaError{Have: server.Schema, Want: want, Dirty: server.Dirty}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.probed { // else there may be readers
+		c.probed, c.acquires.never, c.releases.never = true, server.Alone, server.Alone
+		c.alone.Store(server.Alone)
+	}
 	return nil
+}
+
+// probeLate makes up for what New was told to leave out.
+func (c *Client) probeLate(ctx context.Context) error {
+	c.mu.Lock()
+	probed := c.probed
+	c.mu.Unlock()
+	if probed {
+		return nil
+	}
+	return c.probe(ctx)
 }
 
 // spawn runs f in the background until the Client is closed. False: it is closed, and f was not run.
@@ -103,10 +143,25 @@ func (c *Client) spawn(f func()) bool {
 	return true
 }
 
+// inPlace is spawn in the caller's own goroutine.
+func (c *Client) inPlace(f func()) bool {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return false
+	}
+	c.work.Add(1)
+	c.mu.Unlock()
+	defer c.work.Done()
+	f()
+	return true
+}
+
 // Close lets go of all that the Client holds, one statement whatever the number of locks, and waits for what it
-// has under way in the background; their contexts end with ErrClosed. It works though ctx has ended, and takes a
-// few seconds at most: an error says that the database couldn't be reached, and the locks stay taken until their
-// leases run out. A second Close does nothing. It doesn't close the *sql.DB.
+// has under way in the background; their contexts end with ErrClosed. It doesn't wait for those who are at work under
+// a lock (Do, Once, Election.Run): end their ctx and wait for them before, or others work beside them. It works though
+// ctx has ended, and takes a few seconds at most: an error says that the database couldn't be reached, and the locks
+// stay taken until their leases run out. A second Close does nothing. It doesn't close the *sql.DB.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.closed {
@@ -153,14 +208,21 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 			}
 		}
 	}
-	_, err := c.retry(ctx, func(ctx context.Context) error {
-		if err := c.releaseAll(ctx, delayed); err != nil {
-			return err
-		}
-		return c.dialect.DeleteLeases(ctx, ids)
-	})
+	err := c.letGoDelayed(ctx, delayed)
+	_, left := c.retry(ctx, func(ctx context.Context) error { return c.dialect.DeleteLeases(ctx, ids) })
+	if left != nil {
+		err = errors.Join(err, c.failed("letting go of all locks; they stay taken until their leases run out", left))
+	}
+	return err
+}
+
+// letGoDelayed takes half of the time at most: one of them may be guarded yet, and the other locks don't wait for that.
+func (c *Client) letGoDelayed(ctx context.Context, claims []dialect.Claim) error {
+	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	_, err := c.retry(ctx, func(ctx context.Context) error { return c.releaseAll(ctx, claims) })
 	if err != nil {
-		return c.failed("letting go of all locks; they stay taken until their leases run out", err)
+		return c.failed("letting go of locks with a LockDelay, which bars them now", err)
 	}
 	return nil
 }

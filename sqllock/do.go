@@ -16,14 +16,25 @@ func (c *Client) Do(ctx context.Context, name string, fn func(ctx context.Contex
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	return lock.while(ctx, func(ctx context.Context) error { return fn(ctx, lock) })
+}
+
+// while runs f with a ctx that ends with the lock, too, and releases the lock, also if f panics.
+func (l *Lock) while(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	ctx, cancel := context.WithCancelCause(&holding{ctx, heldIn(l.Context())})
 	defer cancel(nil)
-	stop := context.AfterFunc(lock.Context(), func() { cancel(context.Cause(lock.Context())) })
+	stop := context.AfterFunc(l.Context(), func() { cancel(context.Cause(l.Context())) })
 	defer func() {
 		stop()
-		if released := lock.Release(ctx); released != nil && !errors.Is(err, released) {
-			err = errors.Join(err, released)
-		}
+		err = also(err, l.Release(ctx))
 	}()
-	return fn(ctx, lock)
+	return f(ctx)
+}
+
+// also is err and released, unless err says so already.
+func also(err, released error) error {
+	if released == nil || errors.Is(err, released) {
+		return err
+	}
+	return errors.Join(err, released)
 }

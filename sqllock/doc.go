@@ -37,5 +37,11 @@
 // The engines are in github.com/sqllock/sqllock/dialect/...; this package imports no driver. Tests of programs
 // that use sqllock need no database: see package sqllocktest.
 //
-// Locks are not reentrant: a process that asks again for a name that it holds waits for itself.
+// Many may share a lock (Shared), or n hold one of its permits (Permits); Client.AcquireAll takes several names, all or none. On
+// such locks stand an Election of a leader, work that is done once for a key (Client.Once, OnceTx, RunOccurrence), and a Quorum
+// of several databases. A name serves one of them: plain and shared locks, or permits, or an election. The keys of Once, and
+// the locks of a Quorum, are apart from the others of that name.
+//
+// Locks are not reentrant: a process that asks again for a name that it holds waits for itself, or gets an ErrDeadlock where the
+// ctx that it asks with comes from that lock (Lock.Context).
 package sqllock

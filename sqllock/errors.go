@@ -22,6 +22,10 @@ var (
 	// ErrNotHeld: the lock was released already; from Break: that acquisition of it is over.
 	ErrNotHeld = errors.New("lock not held")
 
+	// ErrHandOver: the leader of an election was asked to hand over to another. It is the cause with which the ctx ends that
+	// Election.Run gives its function.
+	ErrHandOver = errors.New("asked to hand over")
+
 	// ErrClosed: the Client is closed.
 	ErrClosed = errors.New("client closed")
 
@@ -31,11 +35,21 @@ var (
 	// ErrInvalid: a value that the caller passed breaks a rule. The error names both.
 	ErrInvalid = dialect.ErrInvalid
 
-	// ErrDeadlock: transactions wait for each other's locks, and the server has ended ours.
+	// ErrDeadlock: locks are waited for in a circle, and the one who asked has to give up: for a transaction lock the server
+	// has ended the transaction, for a lease lock it comes as a *DeadlockError, which tells the circle.
 	ErrDeadlock = dialect.ErrDeadlock
 
 	// ErrUnsupported: this server can't do what was asked.
 	ErrUnsupported = dialect.ErrUnsupported
+
+	// ErrFailedBefore: the work for a key has failed, and that is remembered (RememberFailure). It comes as an *OutcomeError.
+	ErrFailedBefore = errors.New("failed before")
+
+	// ErrNotRemembered: the work for a key was done, and its outcome may not be remembered: it may be done again.
+	ErrNotRemembered = errors.New("done, but not remembered")
+
+	// ErrBeginAgain: the transaction has met with another one's. Roll it back and do it again from its beginning.
+	ErrBeginAgain = errors.New("roll the transaction back and begin it again")
 )
 
 // HeldError tells who holds a lock. It is an ErrNotAcquired.
@@ -49,7 +63,9 @@ type HeldError struct {
 	Remaining time.Duration // until its lease runs out, unless it is renewed; or until the lock may be taken (HoldAtLeast, LockDelay)
 	Self      bool          // the holder is this very Client
 
-	reason string
+	reason  string
+	queued  bool // nobody may have it: others stand before us
+	readers bool // nobody may have it in this way: the name has readers
 }
 
 // Error tells what was tried, who holds the lock since when, and when to expect it back.
@@ -85,6 +101,8 @@ func heldError(row dialect.Row, self string) *HeldError {
 	switch {
 	case !row.Exists || !row.Held && row.FreeIn <= 0:
 		*e = HeldError{Name: row.Name, reason: "others were faster, several times in a row"}
+	case hasReaders(row):
+		e.readers, e.reason = true, "its name is in use as a shared lock (Shared)"
 	case !row.Held:
 		e.Holder, e.Remaining = "", row.FreeIn
 		e.reason = fmt.Sprintf("nobody holds it, but it may not be taken for another %s (HoldAtLeast or LockDelay)", row.FreeIn)
@@ -155,12 +173,17 @@ func (c *Client) failed(what string, err error) error {
 
 // gaveUp is the error for a caller whose ctx ended before the lock was his.
 func gaveUp(ctx context.Context, name string, held *HeldError) error {
+	if held != nil {
+		return fmt.Errorf("%w: %w", held, ended(ctx))
+	}
+	return fmt.Errorf("sqllock: %w: %q: %w", ErrNotAcquired, name, ended(ctx))
+}
+
+// ended is the error of a ctx that has ended, with its cause.
+func ended(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); !errors.Is(err, cause) {
 		err = fmt.Errorf("%w (%w)", err, cause)
 	}
-	if held != nil {
-		return fmt.Errorf("%w: %w", held, err)
-	}
-	return fmt.Errorf("sqllock: %w: %q: %w", ErrNotAcquired, name, err)
+	return err
 }

@@ -2,6 +2,9 @@ package sqllock_test
 
 import (
 	"context"
+	"errors"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -137,4 +140,36 @@ func TestTrustCountsFromBeforeTheHeartbeat(t *testing.T) {
 		endsWithin(t, lock, 6*time.Second, 7*time.Second, sqllock.ErrLost)
 		db.Outage(false)
 	})
+}
+
+// A lease, or a connection, that can't be opened in time says so to each who wants it.
+func TestOpeningTakesTooLong(t *testing.T) {
+	for op, opts := range map[sqllocktest.Op][]sqllock.Option{
+		sqllocktest.OpCreateLease: nil, sqllocktest.OpOpenSession: {sqllock.Session()},
+	} {
+		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+			for range 8 { // what ends at the same moment is seen in any order
+				c := client(t, db, "a")
+				db.Delay(op, time.Minute)
+				var group sync.WaitGroup
+				var which atomic.Bool // was told by anybody
+				for range 2 {
+					group.Go(func() {
+						_, err := c.TryAcquire(t.Context(), "job", opts...)
+						if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer from the database in time") {
+							t.Errorf("%s: %v", op, err)
+						}
+						if err != nil && strings.Contains(err.Error(), "opening a ") {
+							which.Store(true)
+						}
+					})
+				}
+				group.Wait()
+				db.Delay(op, 0)
+				if !which.Load() {
+					t.Errorf("%s: nobody is told that it was this", op)
+				}
+			}
+		})
+	}
 }

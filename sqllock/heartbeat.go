@@ -1,7 +1,6 @@
 package sqllock
 
 import (
-	"context"
 	"errors"
 	"time"
 )
@@ -56,7 +55,7 @@ func (l *lease) keep() {
 func (l *lease) beat(sent moment, timeout time.Duration) chan renewal {
 	answer := make(chan renewal, 1)
 	started := l.c.spawn(func() {
-		ctx, cancel := l.c.operation(context.Background(), timeout)
+		ctx, cancel := l.c.within(timeout)
 		defer cancel()
 		answer <- renewal{sent: sent, err: l.anchor.beat(ctx, l)}
 	})
@@ -82,7 +81,7 @@ func (l *lease) heard(r renewal) (from moment, interval time.Duration) {
 
 // goodbye ends a lease that nobody used. If that fails, it runs out by itself.
 func (l *lease) goodbye() {
-	ctx, cancel := l.c.operation(context.Background(), patience)
+	ctx, cancel := l.c.within(patience)
 	defer cancel()
 	if err := l.anchor.end(ctx, l); err != nil {
 		l.c.log.Debug("sqllock: ending an idle lease failed; it will run out", "lease", l.id, "err", err)

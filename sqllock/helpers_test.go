@@ -39,6 +39,9 @@ func client(t *testing.T, db dialect.Dialect, holder string, opts ...func(*sqllo
 	return c
 }
 
+// pollOnly is a process that no hand-over is told to.
+func pollOnly(o *sqllock.Options) { o.PollOnly = true }
+
 func mustTry(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.Lock {
 	t.Helper()
 	lock, err := c.TryAcquire(t.Context(), name, opts...)

@@ -18,9 +18,11 @@ type lease struct {
 	mu    sync.Mutex
 	trust trust
 	locks map[*Lock]struct{}
-	users int    // locks, and acquisitions under way
-	idle  moment // since when there are none
-	over  bool   // ended, lost or retired: no more locks under it
+
+	readers map[string]bool // names that have some
+	users   int             // locks, and acquisitions under way
+	idle    moment          // since when there are none
+	over    bool            // ended, lost or retired: no more locks under it
 }
 
 // use counts the caller among the lease's users. False: the lease can't be used any longer.
@@ -74,11 +76,14 @@ func (l *lease) drop(lock *Lock) {
 	l.unuse()
 }
 
-// renewed lengthens the trust by a renewal sent at that moment.
+// renewed lengthens the trust by a renewal sent at that moment. A lease that was seen to be over stays over, since others have
+// acted on that: keep ends it.
 func (l *lease) renewed(sent moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trust = l.trust.renewed(sent)
+	if l.trust.left(now()) > 0 {
+		l.trust = l.trust.renewed(sent)
+	}
 }
 
 // end finishes the lease on this side, once, and ends the contexts of its locks with cause(name). It answers the

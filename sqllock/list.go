@@ -22,7 +22,9 @@ const (
 // Info is a lock as a list shows it: a picture of a moment that has passed.
 type Info struct {
 	Name      string        // the lock's
-	Slot      int           // 0 for an exclusive lock
+	Slot      int           // which permit of a semaphore; 0 for all other locks
+	Shared    bool          // its holder reads (Shared)
+	Use       string        // what it serves, if that isn't said by the above: "once", "election" …
 	State     State         // what it was found to be
 	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
 	Note      string        // what the last acquisition said of itself (WithNote)
@@ -48,12 +50,19 @@ func (c *Client) AllLocks(ctx context.Context) iter.Seq2[Info, error] {
 
 func (c *Client) list(ctx context.Context, heldOnly bool) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
+		if err := c.checkTables("listing locks"); err != nil {
+			yield(Info{}, err)
+			return
+		}
 		for rows, err := range c.pages(ctx, heldOnly) {
 			if err != nil {
 				yield(Info{}, c.failed("listing locks", err))
 				return
 			}
 			for _, row := range rows {
+				if isSign(row) {
+					continue
+				}
 				if !yield(info(row), nil) {
 					return
 				}
@@ -77,8 +86,11 @@ func (c *Client) pages(ctx context.Context, heldOnly bool) iter.Seq2[[]dialect.R
 
 func info(row dialect.Row) Info {
 	i := Info{
-		Name: row.Name, Slot: row.Slot, Holder: row.Holder, Note: row.Note, Fence: row.Fence,
+		Name: row.Name, Shared: row.Slot >= slotReaders, Use: useOfRow(row), Holder: row.Holder, Note: row.Note, Fence: row.Fence,
 		Since: row.AcquiredAt, Remaining: max(row.Remaining, 0),
+	}
+	if row.Slot < MaxPermits {
+		i.Slot = row.Slot
 	}
 	switch {
 	case row.Held && row.Lease == dialect.LeaseLive:

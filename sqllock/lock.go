@@ -17,8 +17,10 @@ type Lock struct {
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
-	delayed bool // has a LockDelay
-	unsure  bool // was asked for twice: the first request may be carried out late
+	permits int   // of the semaphore, for who took it; 0: none
+	delayed bool  // has a LockDelay
+	unsure  bool  // was asked for twice: the first request may be carried out late
+	seat    *seat // in the queue for it, that is being left
 
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -27,6 +29,14 @@ type Lock struct {
 
 // Name is the lock's name.
 func (l *Lock) Name() string { return l.claim.Name }
+
+// Slot is the number of the permit of a semaphore (Permits), from 0; 0 for all other locks.
+func (l *Lock) Slot() int {
+	if l.claim.Slot >= MaxPermits {
+		return 0
+	}
+	return l.claim.Slot
+}
 
 // Fence is the acquisition's fencing token: greater than that of every acquisition of this name before it, through
 // release, expiry, the reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks
@@ -37,7 +47,8 @@ func (l *Lock) Fence() int64 { return l.fence }
 
 // Context ends when the lock can't be trusted any longer, with cause ErrLost; when it is released, with
 // ErrNotHeld; and when the Client is closed, with ErrClosed. It ends before the lease runs out, whether or not
-// the database can be reached. It has the values of the ctx that the lock was acquired with, not its end.
+// the database can be reached. It has the values of the ctx that the lock was acquired with, not its end. What
+// is acquired with it is acquired while the lock is held: that is how deadlocks are found (see Acquire, and Holding).
 func (l *Lock) Context() context.Context { return l.ctx }
 
 // Guard makes sure that the lock is still ours, and stays ours until tx has ended: nobody can take it over before,
@@ -88,17 +99,24 @@ func (l *Lock) Release(ctx context.Context) error {
 	}
 	l.cancel(fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name()))
 
-	ctx, cancel := l.c.operation(ctx, patience)
-	defer cancel()
-	ours, err := l.lease.anchor.release(ctx, l)
+	ours, err := l.lease.anchor.release(l.c.operation(ctx), l)
 	if err != nil {
 		return err
+	}
+	if l.reads() && !l.unsure {
+		l.c.stalls.leave(l.Name(), l.claim.Slot)
 	}
 	if !ours {
 		return lost(l.Name(), "it was another's before it was released")
 	}
-	l.c.freed(l.lease.place(l.Name()))
 	return nil
+}
+
+// place is where those of this process stand who hear of its release.
+func (l *Lock) place() place {
+	p := l.lease.place(l.claim.Key)
+	p.permits = l.permits
+	return p
 }
 
 // late is how long after its release the lock may yet be taken by a request of ours that is still on its way.
@@ -111,7 +129,9 @@ func (l *Lock) late() time.Duration {
 
 // giveBack releases in the background a lock that nobody waits for any more.
 func (l *Lock) giveBack() {
-	l.released.Store(true)
+	if l.released.Swap(true) {
+		return
+	}
 	l.cancel(errors.New("sqllock: given back"))
 	l.lease.drop(l)
 	l.lease.anchor.settle(l.lease, l.claim, l.late())

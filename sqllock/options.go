@@ -23,6 +23,8 @@ const (
 	MaxHold = 366 * 24 * time.Hour // of HoldAtLeast and LockDelay
 
 	MaxNameBytes = 255 // of names, notes and holders
+
+	MaxPermits = 10_000 // of a semaphore; who finds all of them held has read a row for each
 )
 
 // Options of a Client. The zero value of each field is its default.
@@ -36,11 +38,19 @@ type Options struct {
 	// tries out session locks instead of them.
 	WithoutTables bool
 
+	// Unprobed lets New make a Client of a database that can't be reached just now, as a minority of those of a Quorum may
+	// be: New asks it nothing, and the first lock finds out what New would have.
+	Unprobed bool
+
 	// KeepAlive is how long a session lock (Session) is trusted without a sign of life from its connection, from
 	// MinKeepAlive to MaxTTL: after that its Context ends. The connection is asked every third of it. Where the server
 	// has such a setting, it ends a connection that it has heard nothing from for that long, and a little, and so
 	// frees the locks of a holder that was frozen or cut off. Default 15 seconds.
 	KeepAlive time.Duration
+
+	// PollOnly lets those who wait for a lock poll, where the engine could tell them that they have it (LISTEN/NOTIFY on
+	// PostgreSQL): without a connection more for each process that waits, and slower.
+	PollOnly bool
 
 	// Holder is how this process is shown to people who ask who holds a lock. Default: program@host[pid].
 	Holder string
@@ -53,7 +63,7 @@ type Options struct {
 	ReapEvery time.Duration
 
 	// PurgeAfter is how long a lock's row is kept after its release. Default a day. It may be short: fences grow
-	// even across the purge of a row.
+	// even across the purge of a row. Fifty years and more are fifty years.
 	PurgeAfter time.Duration
 }
 
@@ -84,6 +94,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.PurgeAfter < 0 {
 		return full, invalid("PurgeAfter is %s; it must be positive", full.PurgeAfter)
 	}
+	// The longest durations would overflow, and so mean at once: what is barred would be purged, and signs.
+	full.PurgeAfter, full.ReapEvery = min(full.PurgeAfter, forever), min(full.ReapEvery, forever)
 	if full.KeepAlive < MinKeepAlive || full.KeepAlive > MaxTTL {
 		return full, invalid("KeepAlive is %s; it must be between %s and %s", full.KeepAlive, MinKeepAlive, MaxTTL)
 	}

@@ -11,14 +11,18 @@ type Reaped struct {
 	Leases int // that had run out
 	Locks  int // freed, whose holders were dead
 	Purged int // rows of locks that had been free for long
+
+	Waiters  int // in queues, that were dead
+	Outcomes int // of Once and OnceTx, that were kept no longer
 }
 
 // reapChunk is how many rows one statement deletes: short transactions don't stand in anybody's way.
 const reapChunk = 500
 
 // Reap buries the leases that have run out, frees their locks, and deletes the rows of locks that have been free
-// for longer than Options.PurgeAfter. Every process may run it at any time; correctness never waits for it. It
-// goes on until nothing is left or ctx ends, and counts what it did even if it fails.
+// for longer than Options.PurgeAfter, of waiters that are dead, and of outcomes that are kept no longer. Every process may run
+// it at any time; correctness never waits for it. It goes on until nothing is left or ctx ends, and counts what it did even if
+// it fails.
 func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 	var r Reaped
 	for rows, err := range c.pages(ctx, true) {
@@ -34,6 +38,8 @@ func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 		delete func() (int, error)
 	}{
 		{&r.Leases, func() (int, error) { return c.dialect.BuryExpired(ctx, reapChunk) }},
+		{&r.Waiters, func() (int, error) { return c.dialect.PurgeWaiters(ctx, reapChunk) }},
+		{&r.Outcomes, func() (int, error) { return c.dialect.PurgeOutcomes(ctx, reapChunk) }},
 		{&r.Purged, func() (int, error) { return c.dialect.Purge(ctx, toMicros(c.opts.PurgeAfter), reapChunk) }},
 	} {
 		for n := reapChunk; n == reapChunk; *chunk.count += n {
@@ -88,7 +94,7 @@ func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) er
 
 // reapForever is the reaper in the background.
 func (c *Client) reapForever() {
-	for nap(c.open, c.opts.ReapEvery*9/10+jitter(c.opts.ReapEvery/10)) {
+	for nap(c.open, c.opts.ReapEvery-c.opts.ReapEvery/10+jitter(c.opts.ReapEvery/10)) {
 		ctx, cancel := context.WithTimeout(c.open, max(c.opts.ReapEvery, patience))
 		r, err := c.Reap(ctx)
 		cancel()
@@ -96,7 +102,8 @@ func (c *Client) reapForever() {
 		case err != nil && c.open.Err() == nil:
 			c.log.Warn("sqllock: the reaper failed; it will try again", "err", err)
 		case r != Reaped{}:
-			c.log.Info("sqllock: reaped", "leases", r.Leases, "locks", r.Locks, "purged", r.Purged)
+			c.log.Info("sqllock: reaped", "leases", r.Leases, "locks", r.Locks, "purged", r.Purged,
+				"waiters", r.Waiters, "outcomes", r.Outcomes)
 		}
 	}
 }

@@ -37,14 +37,6 @@ func (c *Client) retry(ctx context.Context, op func(context.Context) error) (uns
 	}
 }
 
-// operation is the context of something that must go on though the caller's ctx ends: with its values, but a
-// time-out of its own, and no longer than the Client.
-func (c *Client) operation(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	stop := context.AfterFunc(c.ctx, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
 // nap waits for d. False: ctx ended before.
 func nap(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -122,8 +122,7 @@ func (a *sessionAnchor) doubt(l *lease, lock dialect.ServerLock, err error) erro
 	if errors.Is(err, ErrUnsupported) || errors.Is(err, ErrInvalid) {
 		return err
 	}
-	ctx, cancel := a.c.operation(context.Background(), patience)
-	defer cancel()
+	ctx := a.c.operation(context.Background())
 	if _, unlock := a.conn.Unlock(ctx, []dialect.ServerLock{lock}); unlock != nil {
 		l.lose(fmt.Sprintf("the connection of the session locks failed: %v", err))
 	}
@@ -156,6 +155,8 @@ func (a *sessionAnchor) release(ctx context.Context, l *Lock) (bool, error) {
 			"lets the lock go when it notices", l.Name()), err)
 	case !ours:
 		l.lease.lose("the server's session isn't the one that took the lock")
+	default:
+		a.c.freed(l.lease.place(l.claim.Key))
 	}
 	return ours, nil
 }
@@ -179,12 +180,11 @@ func (a *sessionAnchor) unlock(ctx context.Context, name string) (bool, error) {
 
 func (a *sessionAnchor) settle(l *lease, claim dialect.Claim, _ time.Duration) {
 	a.c.spawn(func() {
-		ctx, cancel := a.c.operation(context.Background(), patience)
-		defer cancel()
+		ctx := a.c.operation(context.Background())
 		if _, err := a.unlock(ctx, claim.Name); err != nil {
 			l.lose(fmt.Sprintf("giving back a lock couldn't be confirmed, so the connection was given up: %v", err))
 		}
-		a.c.freed(l.place(claim.Name))
+		a.c.freed(l.place(claim.Key))
 	})
 }
 

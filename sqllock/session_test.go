@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -101,6 +103,7 @@ func TestSessionLost(t *testing.T) {
 					t.Errorf("a lease lock went with the session: %v", err)
 				}
 				db.Delay(sqllocktest.OpPing, 0)
+				synctest.Wait()                          // the old connection is closed in the background
 				mustRelease(t, mustSession(t, a, "one")) // on a new connection
 			})
 		})
@@ -248,6 +251,10 @@ func TestSessionUnsupported(t *testing.T) {
 		_, err := trySession(a, "job")
 		wantErr(t, "no session locks", err, sqllock.ErrUnsupported)
 		wantErr(t, "AcquireTx without a transaction", a.AcquireTx(t.Context(), nil, "job"), sqllock.ErrInvalid)
+		err = a.AcquireTx(t.Context(), nil, "job", sqllock.OnWait(func(*sqllock.HeldError) {}))
+		if !errors.Is(err, sqllock.ErrInvalid) || !strings.Contains(err.Error(), "OnWait") {
+			t.Errorf("AcquireTx with OnWait: %v; it would never be called", err)
+		}
 	})
 }
 
@@ -263,8 +270,6 @@ func TestSessionOptions(t *testing.T) {
 		}
 		_, err := trySession(a, "")
 		wantErr(t, "no name", err, sqllock.ErrInvalid)
-		_, err = a.TryAcquire(t.Context(), "job", sqllock.Shared())
-		wantErr(t, "Shared alone", err, sqllock.ErrInvalid)
 		for _, d := range []time.Duration{-1, time.Millisecond, 25 * time.Hour} {
 			_, err := sqllock.New(t.Context(), db, &sqllock.Options{KeepAlive: d})
 			wantErr(t, d.String(), err, sqllock.ErrInvalid)

@@ -2,7 +2,6 @@ package sqllock
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -21,20 +20,25 @@ type taking struct {
 	caller  context.Context // when it ends, no further statement is begun
 	lease   *lease
 	request dialect.Request
-	unsure  bool // a request's reply was lost: it may be carried out at any time yet
+	queue   dialect.Key // of those who wait for it
+	seat    *seat       // the caller's place in the queue, under this lease; nil: none
+	fair    bool        // overtakes nobody in it
+	unsure  bool        // a request's reply was lost: it may be carried out at any time yet
 }
 
 // take asks the database for the lock. The error is a *HeldError if somebody else has it.
 func (c *Client) take(ctx context.Context, w wish, looking bool) (*Lock, error) {
-	opCtx, cancel := c.operation(ctx, patience)
-	defer cancel()
+	opCtx := c.operation(ctx)
 	for {
 		l, err := c.lease(opCtx, w.term())
 		if err != nil {
 			return nil, err
 		}
 		// A grant that arrives when the lease can't be relied on any more is none: no use in waiting for it.
-		leaseCtx, cancel := context.WithTimeout(opCtx, l.left())
+		leaseCtx, cancel := opCtx, func() {}
+		if left := l.left(); left < patience+eraLasts {
+			leaseCtx, cancel = context.WithTimeout(opCtx, left)
+		}
 		lock, err := l.anchor.take(leaseCtx, ctx, l, w, looking)
 		outlived := (leaseCtx.Err() != nil || l.left() <= 0) && opCtx.Err() == nil
 		cancel()
@@ -42,26 +46,52 @@ func (c *Client) take(ctx context.Context, w wish, looking bool) (*Lock, error) 
 		if err == nil || errors.Is(err, ErrNotAcquired) || !outlived || !nap(opCtx, jitter(firstPause)) {
 			return lock, err
 		}
+		w.sent = nil // is being given back from here on
 	}
 }
 
-// take takes the lock's row.
+// take takes the row, or one of the rows, that the wish is for.
 func (a rowAnchor) take(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
-	t := &taking{c: a.c, caller: caller, lease: l, request: dialect.Request{
-		Key:     dialect.Key{Name: w.name},
-		LeaseID: l.id, Owner: rand.Text(), Note: w.note,
-		HoldAtLeast: toMicros(w.holdAtLeast), LockDelay: toMicros(w.lockDelay),
-	}}
+	switch {
+	case w.semaphore:
+		return a.takePermit(ctx, caller, l, w, looking)
+	case w.shared:
+		return a.takeShare(ctx, caller, l, w, looking)
+	}
+	return a.takeRow(ctx, caller, l, w, looking)
+}
+
+// takeRow takes the lock's row.
+func (a rowAnchor) takeRow(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
+	t := &taking{c: a.c, caller: caller, lease: l, fair: w.fair, queue: w.queue(), request: w.request(l)}
+	if w.sent != nil && w.sent.LeaseID == l.id {
+		t.request, t.unsure = *w.sent, true
+	}
+	if w.seat != nil && w.seat.lease == l && !w.seat.over.Load() {
+		t.seat = w.seat
+	}
 	grant, err := t.run(ctx, looking)
+	if meetsReaders(err) {
+		l.learnReaders(w.name)
+	}
 	if err != nil {
 		l.unuse()
 		if t.unsure {
+			if t.seated() && t.seat.becomes() { // its token is being given back from here on
+				l.unuse()
+				t.seat.sweep()
+			}
 			a.settle(l, t.claim(), l.ttl)
 		}
 		return nil, err
 	}
+	if t.seated() && t.seat.becomes() {
+		l.unuse() // the seat's use; the lock has its own
+		t.seat.sweep()
+		t.unsure = t.unsure || t.seat.unsure
+	}
 	return l.grant(caller, &Lock{
-		claim: t.claim(), fence: grant.Fence, delayed: t.request.LockDelay > 0, unsure: t.unsure,
+		claim: t.claim(), fence: grant.Fence, permits: w.permits, delayed: t.request.LockDelay > 0, unsure: t.unsure,
 	})
 }
 
@@ -76,6 +106,9 @@ func (t *taking) run(ctx context.Context, looking bool) (dialect.Grant, error) {
 	var row dialect.Row
 	for range rounds {
 		if !looking {
+			if err := t.behind(ctx); err != nil {
+				return dialect.Grant{}, err
+			}
 			grant, err := t.ask(ctx)
 			if err != nil || grant.Granted {
 				return grant, err
@@ -92,6 +125,9 @@ func (t *taking) run(ctx context.Context, looking bool) (dialect.Grant, error) {
 		}
 		looking = found == stuck // somebody else may have freed it, or taken it: see which
 	}
+	if err := useOf(t.request.Owner).clash(row); err != nil {
+		return dialect.Grant{}, err
+	}
 	return dialect.Grant{}, heldError(row, t.lease.id)
 }
 
@@ -106,7 +142,7 @@ const (
 
 func (t *taking) ask(ctx context.Context) (grant dialect.Grant, err error) {
 	unsure, err := t.retry(ctx, func(ctx context.Context) (err error) {
-		grant, err = one(t.c.dialect.Acquire(ctx, []dialect.Request{t.request}))
+		grant, err = t.c.acquires.do(ctx, t.request)
 		return err
 	})
 	t.unsure = t.unsure || unsure
@@ -130,6 +166,8 @@ func (t *taking) look(ctx context.Context) (row dialect.Row, found finding, err 
 	case !row.Held:
 		return row, free, nil
 	case row.Owner == t.request.Owner: // an answer was lost, and it was yes: ask again
+		return row, free, nil
+	case t.handedOver(row):
 		return row, free, nil
 	case row.Lease == dialect.LeaseLive:
 		return row, held, nil
@@ -166,14 +204,18 @@ func (c *Client) clear(ctx context.Context, row *dialect.Row) (finding, error) {
 // grant makes a lock that was granted the caller's, if that came in time.
 func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 	lock.c, lock.lease = l.c, l
-	lock.ctx, lock.cancel = context.WithCancelCause(context.WithoutCancel(caller))
+	lock.ctx, lock.cancel = context.WithCancelCause(withHeld(context.WithoutCancel(caller), lock))
 	if !l.hold(lock) {
 		lock.cancel(context.Canceled)
 		l.unuse()
 		l.anchor.settle(l, lock.claim, lock.late())
-		return nil, fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, lock.claim.Name, l.ttl)
+		return nil, l.tooLate(lock.claim.Name)
 	}
 	return lock, nil
+}
+
+func (l *lease) tooLate(name string) error {
+	return fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, name, l.ttl)
 }
 
 // retry is Client.retry for as long as the caller is there: what he has left under way is let finish, but nothing

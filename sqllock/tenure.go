@@ -15,8 +15,13 @@ type term struct {
 	session bool // the server holds them, for a connection
 }
 
-// place is where those stand in line who want the lock of that name.
-func (t term) place(name string) place { return place{name: name, session: t.session} }
+// place is where those stand in line who want that lock: any permit of a semaphore, to read or to write.
+func (t term) place(key dialect.Key) place {
+	if key.Slot < MaxPermits || key.Slot == slotWriter || key.Slot >= slotReaders {
+		key.Slot = slotExclusive
+	}
+	return place{Key: key, session: t.session}
+}
 
 // tenure is the place of the lease for one term: the first who needs it opens it, and all others wait for that.
 type tenure struct {
@@ -58,7 +63,9 @@ func (c *Client) lease(ctx context.Context, want term) (*lease, error) {
 		select {
 		case <-t.ready:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			if !first { // else its own error says more
+				return nil, c.failed("waiting for a lease, or a connection, that another call is opening", ctx.Err())
+			}
 		}
 		if t.err == nil && t.lease.use() {
 			return t.lease, nil
@@ -91,6 +98,9 @@ func (c *Client) newLease(ctx context.Context, want term, t *tenure) (*lease, er
 // openRow writes a new lease.
 func (c *Client) openRow(ctx context.Context, l *lease) error {
 	l.anchor = rowAnchor{c}
+	if err := c.probeLate(ctx); err != nil {
+		return err
+	}
 	_, err := c.retry(ctx, func(ctx context.Context) error {
 		// A new id each time: the one before may have been written, its reply lost. Nobody will use it.
 		l.id = rand.Text()

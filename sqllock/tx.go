@@ -67,8 +67,8 @@ func txWish(name string, opts []Option) (dialect.ServerLock, error) {
 	if err != nil {
 		return dialect.ServerLock{}, err
 	}
-	if w.session {
-		return dialect.ServerLock{}, invalid("Session() of lock %q doesn't go with AcquireTx", name)
+	if w.session || w.onWait != nil {
+		return dialect.ServerLock{}, invalid("Session and OnWait of lock %q don't go with AcquireTx", name)
 	}
 	return dialect.ServerLock{Name: name, Shared: w.shared}, w.checkServer("AcquireTx")
 }
