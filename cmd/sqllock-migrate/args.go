@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 const defaultLockTimeout = 15 * time.Second
@@ -25,9 +28,22 @@ func (t *lockTimeout) Set(text string) error {
 		d, err = time.Duration(seconds)*time.Second, nil
 	}
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is neither a number of seconds nor a duration like 2m", text)
+		return errors.New("want seconds, 0 or more, or a duration like 2m")
 	}
 	*t = lockTimeout(d)
+	return nil
+}
+
+// lockTTL is a flag, written as a lockTimeout is.
+type lockTTL struct{ lockTimeout }
+
+func (t *lockTTL) Set(text string) error {
+	if err := t.lockTimeout.Set(text); err != nil {
+		return err
+	}
+	if d := time.Duration(t.lockTimeout); d < sqllock.MinTTL || d > sqllock.MaxTTL {
+		return fmt.Errorf("it must be between %v and %v", sqllock.MinTTL, sqllock.MaxTTL)
+	}
 	return nil
 }
 

@@ -84,6 +84,9 @@ func (a *app) migrate(cmd *cobra.Command, do func(context.Context, *migrations.M
 		if err == nil && len(steps) == 0 {
 			a.say("no change")
 		}
+		if len(steps) == 0 {
+			a.result.Applied = nil // what it told of as it went was undone again
+		}
 		var connect *migrations.ConnectError
 		var locked *migrations.LockTimeoutError
 		if a.json && !errors.As(err, &connect) && !errors.As(err, &locked) {

@@ -33,6 +33,13 @@ func (a *app) create() *cobra.Command {
 			if n.seq && cmd.Flags().Changed("format") {
 				return usagef("--seq and --format exclude each other")
 			}
+			if !cmd.Flags().Changed("dir") && !a.own() {
+				folder, err := a.folder()
+				if err != nil {
+					return err
+				}
+				n.dir = folder
+			}
 			files, err := n.create(args[0], time.Now())
 			a.result.Files = files
 			for _, file := range files {
@@ -45,7 +52,7 @@ func (a *app) create() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&n.ext, "ext", "sql", "file extension")
-	flags.StringVar(&n.dir, "dir", ".", "directory to make them in; made if it isn't there")
+	flags.StringVar(&n.dir, "dir", ".", "`directory` to make them in, made if it isn't there; else that of --source")
 	flags.StringVar(&n.format, "format", defaultFormat, "the version, as a Go time format, or unix, or unixNano")
 	flags.StringVar(&n.zone, "tz", "UTC", "time zone of the version")
 	flags.BoolVar(&n.seq, "seq", false, "take the next number for version, and not the time")

@@ -19,6 +19,7 @@ func TestCreate(t *testing.T) {
 		{"create -dir " + folder + " -seq -format unix third", "", 2, "", "exclude each other"},
 		{"create -dir " + folder + " -tz Nowhere/Land third", "", 2, "", "Nowhere/Land"},
 		{"create -dir " + folder + " -ext . third", "", 2, "", "--ext is empty"},
+		{"create --source " + folder + "/source fourth", "", 0, filepath.Join(folder, "source") + "/", ""},
 		{"create -dir " + folder + " a/b", "", 2, "", `NAME is "a/b"`},
 		{"create -dir " + folder + " -format unixNano last", "", 0, "_last.up.sql", ""},
 		{"create -dir " + folder + " -seq last", "", 1, "", "more than 6 digits"},

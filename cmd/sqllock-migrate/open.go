@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // own tells sqllock's tables from the application's.
@@ -23,7 +26,7 @@ func (a *app) with(command string, f func(m *migrations.Migrator) error) error {
 
 type opener func(*migrations.Options) (*migrations.Migrator, *sql.DB, error)
 
-func (a *app) withThat(command string, open opener, f func(m *migrations.Migrator) error) error {
+func (a *app) withThat(command string, migrator opener, f func(m *migrations.Migrator) error) error {
 	a.result.Command = command
 	if a.database == "" {
 		a.database = os.Getenv("SQLLOCK_DATABASE_URL")
@@ -31,22 +34,34 @@ func (a *app) withThat(command string, open opener, f func(m *migrations.Migrato
 	if a.database == "" {
 		return usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL")
 	}
+	if command != "up" && command != "goto" { // which may begin with nothing
+		file, err := open.Missing(a.database)
+		if err != nil {
+			return err
+		}
+		if file != "" {
+			return &missingError{file: file, command: command}
+		}
+	}
 	options := &migrations.Options{
 		LockTimeout: max(time.Duration(a.lockTimeout), 1), // 0 is: try once
 		Progress:    a.progress,
 		Waiting:     a.waiting,
 		Lock:        a.lock.kind,
-		LockTTL:     time.Duration(a.lockTTL),
+		LockTTL:     time.Duration(a.lockTTL.lockTimeout),
 		Locked:      a.locked,
 		Chosen:      a.chosen,
 		Logger:      a.logger(),
 	}
 	begun := time.Now()
-	m, db, err := open(options)
+	m, db, err := migrator(options)
 	if err != nil {
 		return err
 	}
 	err = f(m)
+	if errors.Is(err, sqllock.ErrUnsupported) && a.lock.kind == lock.Session {
+		err = fmt.Errorf("--lock=session: %w (without --lock, a lease is taken here)", err)
+	}
 	if db != nil {
 		err = errors.Join(err, db.Close())
 	}

@@ -21,6 +21,7 @@ type result struct {
 	Migrations []migration `json:"migrations,omitempty"`
 	Files      []string    `json:"files,omitempty"`
 	Holders    *[]holder   `json:"holders,omitempty"` // of the migration lock
+	Unseen     []unseen    `json:"unseen,omitempty"`  // what they couldn't be looked for in
 	Broken     bool        `json:"broken,omitempty"`  // it was taken away from its holder
 	Error      *failure    `json:"error,omitempty"`
 }
@@ -55,6 +56,13 @@ func (e *usageError) Error() string { return e.why }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
+// missingError is a database that isn't there, where looking at it would make it.
+type missingError struct{ file, command string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("there is no file %s; up would make it, %s doesn't", e.file, e.command)
+}
+
 // declinedError is an answer of no to a question.
 type declinedError struct{ what string }
 
@@ -68,6 +76,7 @@ func explain(err error) *failure {
 		stopped   *migrations.StoppedError
 		dirty     *migrations.DirtyError
 		connect   *migrations.ConnectError
+		missing   *missingError
 		locked    *migrations.LockTimeoutError
 		statement *migrations.StatementError
 		unknown   *migrations.UnknownVersionError
@@ -86,7 +95,7 @@ func explain(err error) *failure {
 		f.Kind, f.Exit = "stopped", 130
 	case errors.As(err, &dirty):
 		f.Kind, f.Exit = "dirty", 3
-	case errors.As(err, &connect):
+	case errors.As(err, &connect), errors.As(err, &missing):
 		f.Kind, f.Exit = "unreachable", 4
 	case errors.As(err, &locked), errors.As(err, &alive):
 		f.Kind, f.Exit = "locked", 5

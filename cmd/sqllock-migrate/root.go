@@ -22,7 +22,7 @@ type app struct {
 	path        string
 	lockTimeout lockTimeout
 	lock        lockKind
-	lockTTL     lockTimeout
+	lockTTL     lockTTL
 	prefetch    uint
 	verbose     bool
 	json        bool
@@ -33,7 +33,7 @@ type app struct {
 
 // run executes a command line and answers the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, lockTimeout: lockTimeout(defaultLockTimeout), lock: lockKind{lock.Auto}, lockTTL: lockTimeout(lock.DefaultTTL)}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, lockTimeout: lockTimeout(defaultLockTimeout), lock: lockKind{lock.Auto}, lockTTL: lockTTL{lockTimeout(lock.DefaultTTL)}}
 	defer context.AfterFunc(ctx, func() {
 		a.say("stopping after the migration that is under way; once more to kill it")
 	})()

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqllock/sqllock/migrations"
 )
 
 // command runs a command line, given as words, with answer on stdin.
@@ -42,15 +47,16 @@ func play(t *testing.T, steps []step) {
 func TestOwnTables(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "sqlite://"+filepath.Join(t.TempDir(), "a.db"))
 	play(t, []step{
-		{"version", "", 1, "", "no migration"},
-		{"status", "", 0, "VERSION  NAME    STATE\n1        leases  pending\n2        locks   pending\n", ""},
+		{"version", "", 4, "", "there is no file"},
+		{"status", "", 4, "", "up would make it, status doesn't"},
+		{"unlock", "", 4, "", "there is no file"},
 		{"up 1", "", 0, "", "1/u leases ("},
 		{"up --verbose", "", 0, "", "finished after"},
 		{"up", "", 0, "", "no change"},
-		{"version", "", 0, "2\n", ""},
+		{"version", "", 0, "4\n", ""},
 		{"up 1", "", 1, "", "only 0 to apply"},
 		{"goto 1", "", 0, "", "2/d locks ("},
-		{"status", "", 0, "1        leases  applied\n2        locks   pending\n", ""},
+		{"status", "", 0, "1        leases    applied\n2        locks     pending\n3        waiters   pending\n", ""},
 		{"goto 5", "", 1, "", "no migration of version 5"},
 		{"down", "n\n", 1, "", "Not applying all down migrations"},
 		{"down", "", 1, "", "Are you sure you want to apply all down migrations? [y/N]"},
@@ -59,13 +65,15 @@ func TestOwnTables(t *testing.T) {
 		{"down --all 1", "", 2, "", "cannot be used with other arguments"},
 		{"force 2", "", 0, "", ""},
 		{"version", "", 0, "2\n", ""},
-		{"force 3", "", 2, "", "can't force version 3"},
+		{"force 5", "", 2, "", "can't force version 5"},
 		{"force -2", "", 2, "", `V is "-2"`},
 		{"force -1", "", 0, "", ""},
-		{"up", "", 0, "", "2/u locks"},
+		{"up", "", 0, "", "4/u outcomes"},
 		{"drop", "no\n", 1, "", "drop sqllock's tables, and all locks with them? [y/N]"},
 		{"drop -f", "", 0, "", ""},
 		{"version", "", 1, "", "no migration"},
+		{"status", "", 0, "VERSION  NAME      STATE\n1        leases    pending\n2        locks     pending\n" +
+			"3        waiters   pending\n4        outcomes  pending\n", ""},
 	})
 }
 
@@ -115,8 +123,9 @@ func TestBadCommandLines(t *testing.T) {
 		{"up -1", "", 2, "", `N is "-1"`},
 		{"up --bogus", "", 2, "", "unknown flag: --bogus"},
 		{"up -bogus", "", 2, "", "unknown flag: --bogus"},
-		{"up -lock-timeout soon", "", 2, "", `"soon" is neither`},
-		{"up -lock-timeout -1", "", 2, "", `"-1" is neither`},
+		{"up -lock-timeout soon", "", 2, "", `flag: want seconds, 0 or more`},
+		{"up -lock-timeout -1", "", 2, "", `flag: want seconds, 0 or more`},
+		{"up -lock-ttl 0 --database sqlite://a.db", "", 2, "", "it must be between 100ms and 24h"},
 		{"goto", "", 2, "", "needs the version V"},
 		{"goto -1", "", 2, "", `V is "-1"`},
 		{"force", "", 2, "", "needs the version V"},
@@ -152,20 +161,24 @@ func TestJSON(t *testing.T) {
 		line string
 		want string
 	}{
-		{"version", `{"command":"version","version":-1,"dirty":false,"error":{"kind":"failed","exit":1,"message":"*"}}`},
-		{"up", `{"command":"up","version":2,"dirty":false,"applied":[` +
+		{"version", `{"command":"version","error":{"kind":"unreachable","exit":4,"message":"*"}}`},
+		{"up", `{"command":"up","version":4,"dirty":false,"applied":[` +
 			`{"version":1,"name":"leases","direction":"up","file":"0001_leases.up.sql","took_ms":0},` +
-			`{"version":2,"name":"locks","direction":"up","file":"0002_locks.up.sql","took_ms":0}]}`},
-		{"status", `{"command":"status","version":2,"dirty":false,"migrations":[` +
-			`{"version":1,"name":"leases","state":"applied"},{"version":2,"name":"locks","state":"applied"}]}`},
-		{"down 1", `{"command":"down","version":1,"dirty":false,"applied":[` +
-			`{"version":2,"name":"locks","direction":"down","file":"0002_locks.down.sql","took_ms":0}]}`},
-		{"up 2", `{"command":"up","version":2,"dirty":false,"applied":[` +
-			`{"version":2,"name":"locks","direction":"up","file":"0002_locks.up.sql","took_ms":0}],` +
+			`{"version":2,"name":"locks","direction":"up","file":"0002_locks.up.sql","took_ms":0},` +
+			`{"version":3,"name":"waiters","direction":"up","file":"0003_waiters.up.sql","took_ms":0},` +
+			`{"version":4,"name":"outcomes","direction":"up","file":"0004_outcomes.up.sql","took_ms":0}]}`},
+		{"status", `{"command":"status","version":4,"dirty":false,"migrations":[` +
+			`{"version":1,"name":"leases","state":"applied"},{"version":2,"name":"locks","state":"applied"},` +
+			`{"version":3,"name":"waiters","state":"applied"},{"version":4,"name":"outcomes","state":"applied"}]}`},
+		{"down 1", `{"command":"down","version":3,"dirty":false,"applied":[` +
+			`{"version":4,"name":"outcomes","direction":"down","file":"0004_outcomes.down.sql","took_ms":0}]}`},
+		{"up 2", `{"command":"up","version":4,"dirty":false,"applied":[` +
+			`{"version":4,"name":"outcomes","direction":"up","file":"0004_outcomes.up.sql","took_ms":0}],` +
 			`"error":{"kind":"short","exit":1,"message":"*"}}`},
-		{"goto 9", `{"command":"goto","version":2,"dirty":false,"error":{"kind":"unknown_version","exit":1,"message":"*"}}`},
+		{"goto 9", `{"command":"goto","version":4,"dirty":false,"error":{"kind":"unknown_version","exit":1,"message":"*"}}`},
 		{"force 1", `{"command":"force","version":1,"dirty":false}`},
 		{"drop -f", `{"command":"drop"}`},
+		{"version", `{"command":"version","version":-1,"dirty":false,"error":{"kind":"failed","exit":1,"message":"*"}}`},
 		{"up x", `{"error":{"kind":"invalid","exit":2,"message":"*"}}`},
 	} {
 		_, stdout, _ := command(t, "", append(strings.Fields(test.line), "--json", database)...)
@@ -188,6 +201,27 @@ func TestJSON(t *testing.T) {
 		}
 		if string(text) != test.want {
 			t.Errorf("%s: %s\nwant %s", test.line, text, test.want)
+		}
+	}
+}
+
+// Steps of a run that was undone as a whole aren't among those that were applied.
+func TestJSONOfARunThatWasUndone(t *testing.T) {
+	a := &app{database: "sqlite://" + filepath.Join(t.TempDir(), "a.db"), stderr: new(bytes.Buffer)}
+	cmd, failed := &cobra.Command{Use: "up"}, errors.New("failed")
+	cmd.SetContext(t.Context())
+	for undone, want := range map[bool]int{true: 0, false: 1} {
+		a.result = result{}
+		err := a.migrate(cmd, func(context.Context, *migrations.Migrator) ([]migrations.Step, error) {
+			step := migrations.Step{File: migrations.File{Version: 1, Name: "one"}}
+			a.progress(step)
+			if undone {
+				return nil, failed
+			}
+			return []migrations.Step{step}, failed
+		})
+		if !errors.Is(err, failed) || len(a.result.Applied) != want {
+			t.Errorf("undone %v: %v, applied %+v", undone, err, a.result.Applied)
 		}
 	}
 }

@@ -207,7 +207,7 @@ func TestSignalAtAQuestion(t *testing.T) {
 	p.signal(os.Interrupt)
 	p.hear("error: Aborted dropping")
 	p.end(130)
-	play(t, []step{{"version -database sqlite://" + file, "", 0, "2\n", ""}})
+	play(t, []step{{"version -database sqlite://" + file, "", 0, "4\n", ""}})
 }
 
 // startWaiting starts the command while another migrates.

@@ -23,6 +23,13 @@ type holder struct {
 	Fence     int64      `json:"fence,omitempty"`
 	Remaining float64    `json:"remaining_ms,omitempty"` // until a lease runs out, unless its holder renews it
 	Dead      bool       `json:"dead,omitempty"`         // it has run out
+	Hidden    bool       `json:"hidden,omitempty"`       // somebody holds it, whom the database doesn't show to this account
+}
+
+// unseen is a kind of lock of which it can't be found out who holds it.
+type unseen struct {
+	Kind lock.Kind `json:"kind"`
+	Why  string    `json:"why"`
 }
 
 // aliveError says that a lock is held that we can't, or won't, take away.
@@ -39,7 +46,12 @@ func (a *app) unlock() *cobra.Command {
 			"needed). If that is a lease, break it after asking: its holder is stopped before its next migration, and the next " +
 			"process gets the lock at once. A dead holder's lease runs out by itself. A session lock is free as soon as its " +
 			"holder's connection ends; unlock says how to end it.\n\n" +
-			"Exit code 0: nobody holds it, any more. 1: the answer was no, or it changed hands meanwhile. 5: a session holds it.",
+			"Whether a session holds it is found out by trying, so that a holder is found, too, whom the database doesn't show to " +
+			"this account: it is \"somebody\", and hidden with --json. Where that can't be tried, behind a pooler in transaction " +
+			"mode or on a replica, unlock says so (unseen with --json), and tells of leases alone. The lock that the command " +
+			"migrate takes, and --lock=none, is another one.\n\n" +
+			"Exit code 0: nobody holds it, any more, as far as can be seen from here. 1: the answer was no, or it changed hands " +
+			"meanwhile. 5: a session holds it, hidden or not.",
 		Args: argument(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withThat(cmd.Name(), a.anyMigrator, func(m *migrations.Migrator) error {
@@ -47,8 +59,7 @@ func (a *app) unlock() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.holders(holders)
-				for _, h := range holders {
+				for _, h := range a.holders(holders) {
 					if err := a.breakLock(cmd.Context(), m, h, force); err != nil {
 						return err
 					}
@@ -72,30 +83,56 @@ func (a *app) anyMigrator(options *migrations.Options) (*migrations.Migrator, *s
 	return m, nil, err
 }
 
-// holders notes and shows who holds the lock.
-func (a *app) holders(holders []lock.Holder) {
+// holders notes and shows who holds the lock, and what can't be seen, and answers those who do.
+func (a *app) holders(looked []lock.Holder) (held []lock.Holder) {
 	list := []holder{}
-	for _, h := range holders {
+	for _, h := range looked {
+		if h.Unseen != nil {
+			a.result.Unseen = append(a.result.Unseen, unseen{Kind: h.Kind, Why: h.Unseen.Error()})
+			continue
+		}
 		one := holder{
-			Kind: h.Kind, Holder: h.Holder, Fence: h.Fence, Dead: h.Dead,
+			Kind: h.Kind, Holder: h.Holder, Fence: h.Fence, Dead: h.Dead, Hidden: h.Holder == "",
 			Remaining: float64(h.Remaining) / float64(time.Millisecond),
 		}
 		if !h.Since.IsZero() {
 			one.Since = &h.Since
 		}
-		list = append(list, one)
+		held, list = append(held, h), append(list, one)
 		a.say("%s", one)
 	}
-	if len(list) == 0 {
-		a.say("nobody holds the migration lock")
+	if len(held) == 0 {
+		a.say("nobody holds the migration lock%s", a.lookedAt())
+	}
+	for _, u := range a.result.Unseen {
+		a.say("whether a %s holds it can't be found out from here: %s", u.Kind, u.Why)
 	}
 	a.result.Holders = &list
+	return held
+}
+
+// lookedAt qualifies "nobody" where not all that there may be has been looked at.
+func (a *app) lookedAt() string {
+	for _, kind := range []lock.Kind{lock.Lease, lock.Session} {
+		if a.lock.kind == kind {
+			return fmt.Sprintf(" as a %s, and --lock=%[1]s looks at nothing else", kind)
+		}
+	}
+	for _, u := range a.result.Unseen {
+		if u.Kind == lock.Session {
+			return " as a lease"
+		}
+	}
+	return ""
 }
 
 func (h holder) String() string {
 	who := h.Holder
-	if who == "" {
-		who = "a process that the database doesn't name"
+	switch {
+	case h.Hidden && h.Kind == lock.Session:
+		who = "somebody, in a session that this account can't see"
+	case h.Hidden:
+		who = "somebody who gave no name"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "the migration lock, a %s, is held by %s", h.Kind, who)
@@ -122,8 +159,7 @@ func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Hold
 		if err != nil {
 			return err
 		}
-		return &aliveError{"a session lock can't be broken: it is free as soon as its holder's connection ends. End that process; or, " +
-			"if it can't be reached, its connection, on the server: " + engine.EndSession}
+		return &aliveError{howToEnd(h, engine)}
 	}
 	if !force {
 		if err := a.confirm(ctx, "Are you sure you want to break this lock? A migration that is under way isn't stopped.",
@@ -137,4 +173,18 @@ func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Hold
 	a.result.Broken = true
 	a.say("the migration lock is free")
 	return nil
+}
+
+// howToEnd says how to end a session that holds the lock.
+func howToEnd(h lock.Holder, engine *migrations.Engine) string {
+	text := "a session lock can't be broken: it is free as soon as its holder's connection ends. End that process; or, if it can't " +
+		"be reached, its connection, on the server: " + engine.EndSession
+	if h.Holder != "" {
+		return text
+	}
+	needs := "one that may see the sessions of others"
+	if engine.SeeSession != "" {
+		needs = "one that has " + engine.SeeSession
+	}
+	return text + ". This account can't see that number: run unlock with " + needs
 }
