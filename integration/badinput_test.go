@@ -35,11 +35,11 @@ func TestRefused(t *testing.T) {
 			"no tables":   {s.Database(t), "", sqllock.ErrSchema, []string{"missing", "sqllock-migrate up"}},
 			"newer tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 99"), "", sqllock.ErrSchema,
-				[]string{"version 99", "newer than the 2", "sqllock-migrate goto 2"},
+				[]string{"version 99", "newer than the 4", "sqllock-migrate goto 4"},
 			},
 			"older tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 1"), "", sqllock.ErrSchema,
-				[]string{"version 1", "needs 2", "sqllock-migrate up"},
+				[]string{"version 1", "needs 4", "sqllock-migrate up"},
 			},
 			"dirty tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET dirty = "+truth(s.Engine)), "", sqllock.ErrSchema,

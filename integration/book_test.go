@@ -19,6 +19,7 @@ type book struct {
 	counts   map[outcome]int
 	byWorker map[int64]int  // jobs written
 	details  map[string]int // of failures
+	terms    bool           // who has a fence writes many lines with it
 }
 
 func newBook() *book {

@@ -13,6 +13,8 @@ import (
 type lockArgs struct {
 	Name    string
 	Session bool
+	Shared  bool
+	Permits int
 	Try     bool
 	Limit   time.Duration // of the waiting
 	Owner   string        // only for "serverGuard"
@@ -39,6 +41,19 @@ var (
 	_ = handle("freeze", (*worker).freeze)
 )
 
+func (args lockArgs) options() (opts []sqllock.Option) {
+	if args.Session {
+		opts = append(opts, sqllock.Session())
+	}
+	if args.Shared {
+		opts = append(opts, sqllock.Shared())
+	}
+	if args.Permits > 0 {
+		opts = append(opts, sqllock.Permits(args.Permits))
+	}
+	return opts
+}
+
 func (w *worker) acquire(ctx context.Context, args lockArgs) (any, error) {
 	take := w.locks.Acquire
 	if args.Try {
@@ -49,11 +64,7 @@ func (w *worker) acquire(ctx context.Context, args lockArgs) (any, error) {
 		ctx, cancel = context.WithTimeout(ctx, args.Limit)
 		defer cancel()
 	}
-	var opts []sqllock.Option
-	if args.Session {
-		opts = append(opts, sqllock.Session())
-	}
-	lock, err := take(ctx, args.Name, opts...)
+	lock, err := take(ctx, args.Name, args.options()...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +73,9 @@ func (w *worker) acquire(ctx context.Context, args lockArgs) (any, error) {
 	w.mu.Unlock()
 	if args.Session {
 		return acquired{}, nil
+	}
+	if args.Shared || args.Permits > 0 { // whose rows are others
+		return acquired{Fence: lock.Fence()}, nil
 	}
 	rows, err := w.target.Dialect.Look(context.WithoutCancel(ctx), []dialect.Key{{Name: args.Name}})
 	if err != nil {

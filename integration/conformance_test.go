@@ -9,6 +9,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/dialecttest"
 	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/internal/engine"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -80,7 +81,7 @@ func warm(t *testing.T, target *open.Database) {
 // powers are what each engine has beyond leases.
 var powers = map[string]dialecttest.Powers{
 	"sqlite":    {Tx: true, Check: true},
-	"postgres":  {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true},
+	"postgres":  {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true, Wakes: true},
 	"mysql":     {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
 	"sqlserver": {Session: true, SessionShared: true, Tx: true, TxShared: true, Check: true},
 }
@@ -101,20 +102,11 @@ func endSessions(t *testing.T, target *open.Database) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	rows, err := conn.QueryContext(t.Context(), enders[target.Migrations.Name])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
 	var statements []string
-	for rows.Next() {
-		var statement string
-		if err := rows.Scan(&statement); err != nil {
-			t.Fatal(err)
-		}
-		statements = append(statements, statement)
+	for again := true; again; again = unreadable(err) {
+		statements, err = engine.Query(t.Context(), conn, engine.One[string], enders[target.Migrations.Name])
 	}
-	if err := rows.Err(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, statement := range statements {

@@ -38,14 +38,21 @@ func TestHolderKilled(t *testing.T) {
 // before, with a greater fence. It answers how long after the lease's end it came.
 func takeOver(t *testing.T, heir *process, before acquired) (after acquired, late time.Duration) {
 	t.Helper()
-	sent := time.Now()
-	_, err := ask[acquired](heir, "acquire", lockArgs{Name: "crash", Try: true}, patience)
+	return takeOverAs(t, heir, lockArgs{Name: "crash"}, before)
+}
+
+// takeOverAs does so for a lock of any kind.
+func takeOverAs(t *testing.T, heir *process, args lockArgs, before acquired) (after acquired, late time.Duration) {
+	t.Helper()
+	sent, try := time.Now(), args
+	try.Try = true
+	_, err := ask[acquired](heir, "acquire", try, patience)
 	answered := time.Now()
 	left := heldFor(t, err)
 	if left > crashTTL {
 		t.Errorf("the lease has %s left, of a TTL of %s", left, crashTTL)
 	}
-	after = must[acquired](heir, "acquire", lockArgs{Name: "crash"})
+	after = must[acquired](heir, "acquire", args)
 	taken := time.Now()
 	// The server said left at some moment between sent and answered.
 	if early := sent.Add(left).Sub(taken); early > clockGrain {

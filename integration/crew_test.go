@@ -8,6 +8,7 @@ import (
 // crew is a set of workers under load.
 type crew struct {
 	book    *book
+	sets    bool // see loadArgs
 	workers []*process
 	done    []<-chan message
 }
@@ -28,7 +29,7 @@ func (c *crew) add(t testing.TB, s setup, routines, accounts int64) {
 	id := len(c.workers) + 1
 	s.Holder = fmt.Sprintf("worker %d", id)
 	p := start(t, s, c.book.hear)
-	done, err := p.send("load", loadArgs{Worker: int64(id), Routines: routines, Accounts: accounts})
+	done, err := p.send("load", loadArgs{Worker: int64(id), Routines: routines, Accounts: accounts, Sets: c.sets})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,9 +36,13 @@ func TestGalera(t *testing.T) {
 		{"one holder", galeraOneHolder},
 		{"a holder that dies", galeraDeadHolder},
 		{"a guarded transaction and a takeover elsewhere", galeraGuard},
+		{"a queue", galeraQueue},
+		{"a lock that is passed on", galeraPass},
+		{"shared locks", galeraShared},
 		{"session locks", galeraSessions},
 		{"transaction locks", galeraTransactions},
 		{"a conflict shows at the next statement", galeraConflict},
+		{"an outcome that two nodes claim", galeraOutcome},
 		{"check", galeraCheck},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, targets) })
@@ -83,6 +87,15 @@ func galeraOneHolder(t *testing.T, targets []*open.Database) {
 	if want := len(targets) * goroutines * rounds; count != want {
 		t.Errorf("counted %d, want %d", count, want)
 	}
+}
+
+// galeraShared: a node may not have seen yet who reads through another, so shared locks are refused; permits are locks like any.
+func galeraShared(t *testing.T, targets []*open.Database) {
+	c := client(t, targets[0], sqllock.Options{})
+	if lock, err := c.TryAcquire(t.Context(), "shared", sqllock.Shared()); !errors.Is(err, sqllock.ErrUnsupported) {
+		t.Errorf("Shared: %v, %v; want ErrUnsupported", lock, err)
+	}
+	mustRelease(t, mustTry(t, c, "shared", sqllock.Permits(2)))
 }
 
 // galeraDeadHolder: what a node has taken, another takes over when the lease has run out, and no sooner.

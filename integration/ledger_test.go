@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/sqllock/sqllock/sqllock"
 )
 
 // The ledger is an application's own table beside sqllock's. It has no unique key on purpose: nothing but the lock
@@ -29,6 +27,17 @@ type entry struct {
 	Balance              int64 // that of the line before, and the job's number
 }
 
+// guard is a lock, a set of them, or a term.
+type guard interface {
+	Guard(ctx context.Context, tx *sql.Tx) error
+}
+
+// held is a lock, or a set of them.
+type held interface {
+	guard
+	Release(ctx context.Context) error
+}
+
 // errUnsure: the commit failed, and so may or may not have happened.
 var errUnsure = errors.New("outcome unknown")
 
@@ -36,7 +45,7 @@ const statementLimit = 20 * time.Second
 
 // write does a job: it reads the newest line, and adds the next one in a guarded transaction. Any error but errUnsure
 // means that nothing was written.
-func (e entry) write(ctx context.Context, db *sql.DB, lock *sqllock.Lock) error {
+func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
 	err := db.QueryRowContext(ctx, fmt.Sprintf(

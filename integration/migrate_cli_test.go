@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,10 +37,12 @@ func (c migrateCommand) run(t *testing.T, database string, args ...string) (outp
 	cmd := c.command(database, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		t.Error(err)
 		return "", -1
 	}
+	defer endHanging(cmd)()
+	_ = cmd.Wait()
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
@@ -47,6 +50,11 @@ func (c migrateCommand) command(database string, args ...string) *exec.Cmd {
 	cmd := exec.Command(c.path, args...)
 	cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL="+database)
 	return cmd
+}
+
+// endHanging makes a command that goes on for longer than any should end with its goroutines' stacks, until stop.
+func endHanging(cmd *exec.Cmd) (stop func() bool) {
+	return time.AfterFunc(4*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }).Stop
 }
 
 // want runs the command and checks its exit code and a piece of what it writes.
@@ -87,14 +95,14 @@ func TestMigrateCLIOwnTables(t *testing.T) {
 			group.Go(func() { c.want(t, db, 0, "", "up -lock-timeout 60") })
 		}
 		group.Wait()
-		c.want(t, db, 0, "2\n", "version")
-		c.want(t, db, 0, "2        locks   applied", "status")
-		c.want(t, db, 0, "2/d locks", "down 1")
-		c.want(t, db, 0, "1        leases  applied\n2        locks   pending", "status")
-		c.want(t, db, 0, "2/u locks", "goto 2")
+		c.want(t, db, 0, "4\n", "version")
+		c.want(t, db, 0, "4        outcomes  applied", "status")
+		c.want(t, db, 0, "4/d outcomes", "down 1")
+		c.want(t, db, 0, "3        waiters   applied\n4        outcomes  pending", "status")
+		c.want(t, db, 0, "4/u outcomes", "goto 4")
 		c.want(t, db, 0, "1/d leases", "down -all")
 		c.want(t, db, 1, "no migration", "version")
-		c.want(t, db, 0, "2/u locks", "up")
+		c.want(t, db, 0, "4/u outcomes", "up")
 		c.want(t, db, 0, "", "drop -f")
 		c.want(t, db, 1, "no migration", "version")
 	})
@@ -127,7 +135,7 @@ func TestMigrateCLISource(t *testing.T) {
 		c.want(t, db, 3, "dirty at version 2", path+"up")
 		c.want(t, db, 0, "2 (dirty)", path+"version")
 		c.want(t, db, 0, "", path+"force 1")
-		own := "2/u locks"
+		own := "4/u outcomes"
 		if s.Engine == "sqlite" {
 			own = "no change" // the lock is a lease, which needs them
 		}
@@ -137,7 +145,7 @@ func TestMigrateCLISource(t *testing.T) {
 		c.want(t, mine, 0, "1/u two", path+"up 1")
 		c.want(t, mine, 0, "1\n", path+"version")
 		c.want(t, db, 1, "no migration", path+"version")
-		c.want(t, db, 0, "2\n", "version")
+		c.want(t, db, 0, "4\n", "version")
 		c.want(t, mine, 2, "golang-migrate", "version")
 		c.want(t, db, 0, "", path+"drop -f")
 		c.want(t, db, 1, "no migration", "version")
@@ -193,7 +201,12 @@ func startMigrate(t *testing.T, cmd *exec.Cmd) *migrateProcess {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	stop := endHanging(cmd)
+	t.Cleanup(func() {
+		stop()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // an error where end has waited
+	})
 	return &migrateProcess{Cmd: cmd, t: t, lines: bufio.NewReader(stderr)}
 }
 

@@ -171,7 +171,10 @@ func TestMigrateRefused(t *testing.T) {
 		_, err = b.DB.ExecContext(b.Context(), "DROP TABLE sqllock_locks")
 		b.must(err)
 		if b.Migrations.Transactional {
-			b.wantVersion(1, false)
+			b.wantVersion(uint(max(refused.Version, 0)), false)
+			if (refused.Version == 1) == refused.All {
+				b.Errorf("%+v", refused) // some servers, Babelfish among them, roll the whole transaction back after that
+			}
 		} else {
 			b.wantVersion(2, true)
 			err = migrations.Up(b.Context(), b.DB, b.Migrations)
@@ -182,7 +185,7 @@ func TestMigrateRefused(t *testing.T) {
 			b.must(b.migrator(nil).Force(b.Context(), 1))
 		}
 		b.must(migrations.Up(b.Context(), b.DB, b.Migrations))
-		b.wantVersion(2, false)
+		b.wantVersion(b.Migrations.Latest(), false)
 	})
 }
 
@@ -216,7 +219,7 @@ func TestMigrateWaits(t *testing.T) {
 		}
 		close(goOn)
 		b.must(<-done)
-		b.wantVersion(2, false)
+		b.wantVersion(b.Migrations.Latest(), false)
 	})
 }
 
@@ -326,14 +329,14 @@ func TestMigrateReadOnly(t *testing.T) {
 			b.must(migrations.Up(b.Context(), b.DB, b.Migrations))
 			b.url = withParameter(b.url, "default_transaction_read_only=on")
 			readOnly := newMigrateBench(t, b.url)
-			readOnly.wantVersion(2, false)
+			readOnly.wantVersion(b.Migrations.Latest(), false)
 			if err := migrations.Up(b.Context(), readOnly.DB, b.Migrations); err != nil {
 				t.Errorf("nothing to do: %v", err)
 			}
 			if err := migrations.Down(b.Context(), readOnly.DB, b.Migrations); err == nil || !strings.Contains(err.Error(), "read-only") {
 				t.Errorf("down: %v", err)
 			}
-			b.wantVersion(2, false)
+			b.wantVersion(b.Migrations.Latest(), false)
 		})
 	}
 }

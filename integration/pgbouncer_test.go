@@ -14,7 +14,8 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// pooled has what works through a pooler in transaction mode: leases and transaction locks, and not sessions.
+// pooled has what works through a pooler in transaction mode: leases and transaction locks, and neither sessions nor
+// wake-ups.
 type pooled struct {
 	dialect.Dialect
 	dialect.TxLocker

@@ -126,15 +126,15 @@ func TestPostgresProbeRefuses(t *testing.T) {
 		})
 		asRole := pg.url + "&role=" + role
 		needed := []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
-		for _, table := range []string{"sqllock_leases", "sqllock_locks"} {
+		for _, table := range []string{"sqllock_leases", "sqllock_locks", "sqllock_waiters", "sqllock_outcomes"} {
 			for _, privilege := range needed {
-				pg.exec(pg.db, fmt.Sprintf("GRANT ALL ON sqllock_leases, sqllock_locks TO %s", role))
+				pg.exec(pg.db, fmt.Sprintf("GRANT ALL ON sqllock_leases, sqllock_locks, sqllock_waiters, sqllock_outcomes TO %s", role))
 				pg.exec(pg.db, fmt.Sprintf("REVOKE %s ON %s FROM %s", privilege, table, role))
 				expect("no "+privilege+" on "+table, asRole, dialect.Permanent, "role needs SELECT, INSERT, UPDATE and DELETE")
 			}
 		}
 		pg.exec(pg.db, fmt.Sprintf("REVOKE ALL ON sqllock_leases, sqllock_locks FROM %s", role))
-		pg.exec(pg.db, fmt.Sprintf("GRANT %s ON sqllock_leases, sqllock_locks TO %s", strings.Join(needed, ", "), role))
+		pg.exec(pg.db, fmt.Sprintf("GRANT %s ON sqllock_leases, sqllock_locks, sqllock_waiters, sqllock_outcomes TO %s", strings.Join(needed, ", "), role))
 		db := pg.open("role=" + role)
 		if _, err := postgres.New(db).Probe(t.Context()); err != nil {
 			t.Errorf("with exactly what it needs: %v", err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -134,6 +135,8 @@ func hear[Answer any](p *process, name string, answers <-chan message, within ti
 	case <-p.gone:
 		return answer, errGone
 	case <-time.After(within):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its log has all goroutines' stacks then
+		<-p.gone
 		p.t.Fatalf("worker: no answer to %q within %s", name, within)
 		return answer, nil
 	}
@@ -183,7 +186,7 @@ type tailBuffer struct {
 	text bytes.Buffer
 }
 
-const tailBytes = 4 << 10
+const tailBytes = 32 << 10 // what a worker of a hundred goroutines says when it is told to show them
 
 func (b *tailBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()

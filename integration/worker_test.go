@@ -52,10 +52,11 @@ type worker struct {
 	gate   sync.RWMutex // held for reading while a statement is under way
 	locks  *sqllock.Client
 
-	mu     sync.Mutex // guards what follows
-	out    *json.Encoder
-	held   map[string]*sqllock.Lock
-	ending []context.CancelFunc // of the loads under way
+	mu      sync.Mutex // guards what follows
+	out     *json.Encoder
+	held    map[string]*sqllock.Lock
+	ending  []context.CancelFunc // of the loads under way
+	stopped bool
 }
 
 type handler func(w *worker, ctx context.Context, args json.RawMessage) (any, error)
