@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/sqllock/sqllock/examples/internal/show"
 )
 
 // play is the show.
@@ -21,7 +23,7 @@ func (s *stage) play(ctx context.Context) (told, error) {
 		return told{}, err
 	}
 
-	victim, err := s.strike(ctx, syscall.SIGKILL, "KILLED with kill -9 while it holds the lock")
+	victim, err := s.killHolder(ctx)
 	if err != nil {
 		return told{}, err
 	}
@@ -47,11 +49,11 @@ func (s *stage) play(ctx context.Context) (told, error) {
 // again if the signal hit at the wrong moment.
 func (s *stage) frozenWriter(ctx context.Context) error {
 	for {
-		frozen, err := s.strike(ctx, syscall.SIGSTOP, "FROZEN with SIGSTOP while it holds the lock")
+		frozen, err := s.freezeHolder(ctx)
 		if err != nil {
 			return err
 		}
-		if !s.ledger.writable(ctx) {
+		if !show.Writable(ctx, s.ledger.db) {
 			s.say(name(frozen.Worker), "was frozen in the middle of a write, which on SQLite bars everybody; once more")
 			if err := s.thaw(frozen); err != nil {
 				return err
@@ -64,6 +66,10 @@ func (s *stage) frozenWriter(ctx context.Context) error {
 		if err := s.lines(ctx, 2); err != nil {
 			return err
 		}
+		early, err := s.ledger.has(ctx, frozen.Fence)
+		if err != nil {
+			return err
+		}
 		s.say(name(frozen.Worker), "RESUMED: it goes on to write as if nothing had happened")
 		if err := s.thaw(frozen); err != nil {
 			return err
@@ -71,8 +77,11 @@ func (s *stage) frozenWriter(ctx context.Context) error {
 		e, err := s.until(ctx, "what became of the late write", func(e event) bool {
 			return e.Fence == frozen.Fence && (e.What == refused || e.What == wrote)
 		})
-		if err != nil || e.What == refused {
+		switch {
+		case err != nil || e.What == refused:
 			return err
+		case !early:
+			return fmt.Errorf("worker %d wrote its line after others had taken over", frozen.Worker)
 		}
 		s.say(name(frozen.Worker), "had written before it was frozen; once more")
 	}
@@ -82,21 +91,36 @@ func (s *stage) thaw(frozen event) error {
 	return s.workers[frozen.Worker].Process.Signal(syscall.SIGCONT)
 }
 
-// strike sends a signal to the next worker that takes the lock.
-func (s *stage) strike(ctx context.Context, sig syscall.Signal, what string) (event, error) {
-	e, err := s.until(ctx, "a holder", func(e event) bool { return e.What == holds })
+// killHolder kills the next worker that takes the lock.
+func (s *stage) killHolder(ctx context.Context) (event, error) {
+	e, err := s.holder(ctx)
 	if err != nil {
 		return e, err
 	}
-	if err := s.workers[e.Worker].Process.Signal(sig); err != nil {
+	if err := s.workers[e.Worker].Process.Kill(); err != nil {
 		return e, err
 	}
-	if sig == syscall.SIGKILL {
-		_ = s.workers[e.Worker].Wait() // says "killed", which is what was asked for
-		delete(s.workers, e.Worker)
-	}
-	s.say(name(e.Worker), what)
+	_ = s.workers[e.Worker].Wait() // says "killed", which is what was asked for
+	delete(s.workers, e.Worker)
+	s.say(name(e.Worker), "KILLED with kill -9 while it holds the lock")
 	return e, nil
+}
+
+// freezeHolder freezes the next worker that takes the lock.
+func (s *stage) freezeHolder(ctx context.Context) (event, error) {
+	e, err := s.holder(ctx)
+	if err != nil {
+		return e, err
+	}
+	if err := show.Freeze(s.workers[e.Worker].Process); err != nil {
+		return e, err
+	}
+	s.say(name(e.Worker), "FROZEN with SIGSTOP while it holds the lock")
+	return e, nil
+}
+
+func (s *stage) holder(ctx context.Context) (event, error) {
+	return s.until(ctx, "a holder", func(e event) bool { return e.What == holds })
 }
 
 // takeover waits for the next holder after one that was struck down.

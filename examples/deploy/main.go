@@ -1,0 +1,24 @@
+// Command deploy shows a deploy gate: pipelines of a CI system deploy to one environment, one at a time, first come first
+// served, and never an older build over a newer one. See README.md.
+package main
+
+import (
+	"context"
+	"io"
+	"strconv"
+
+	"github.com/sqllock/sqllock/examples/internal/show"
+)
+
+// "build N" is the pipeline of that build.
+var program = show.Program{Name: "deploy", Play: play, Parts: map[string]show.Part{
+	"build": {Args: 1, Run: func(ctx context.Context, args []string, out io.Writer) error {
+		build, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil {
+			return err
+		}
+		return pipeline(ctx, build, out)
+	}},
+}}
+
+func main() { program.Main() }

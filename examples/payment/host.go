@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+const (
+	payees = 3
+	amount = 100
+	ttl    = time.Second // how long after the death of a host another goes on
+)
+
+// scheduled is what every host's scheduler says, however its clock goes.
+var scheduled = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+
+// host runs the payout when its time has come, or hears that another has.
+func host(ctx context.Context, name, job string, out io.Writer) error {
+	database, err := show.Database()
+	if err != nil {
+		return err
+	}
+	defer database.DB.Close()
+	locks, err := sqllock.New(ctx, database.Dialect, &sqllock.Options{
+		TTL: ttl, Holder: name, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	defer locks.Close(ctx)
+	for told := false; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		ran, err := locks.RunOccurrence(ctx, job, scheduled, func(ctx context.Context, _ *sqllock.Lock) error {
+			fmt.Fprintln(out, "runs the payout")
+			return payout(ctx, database.DB, locks, job, name == doomed, out)
+		})
+		switch {
+		case errors.Is(err, sqllock.ErrNotAcquired): // another runs it; if that one dies, this one does
+			if !told {
+				fmt.Fprintln(out, "waits: another host has the payout")
+			}
+			told = true
+			continue
+		case err != nil:
+			return err
+		case ran:
+			fmt.Fprintln(out, "is done with the payout")
+		default:
+			fmt.Fprintln(out, "has nothing to do: the payout has been run")
+		}
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// payout pays each payee once.
+func payout(ctx context.Context, db *sql.DB, locks *sqllock.Client, job string, hangs bool, out io.Writer) error {
+	for payee := range payees {
+		if err := ctx.Err(); err != nil { // the lock may be another's by now
+			return context.Cause(ctx)
+		}
+		if err := pay(ctx, db, locks, fmt.Sprintf("%s/%d", job, payee), payee, hangs && payee == 1, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pay(ctx context.Context, db *sql.DB, locks *sqllock.Client, key string, payee int, hangs bool, out io.Writer) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	outcome, err := locks.OnceTx(ctx, tx, key, func(ctx context.Context, tx *sql.Tx) ([]byte, error) {
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(
+			"INSERT INTO payment_transfers (payee, amount) VALUES (%d, %d)", payee, amount))
+		return nil, err
+	})
+	if err != nil {
+		return err
+	}
+	if hangs {
+		fmt.Fprintf(out, "is about to commit that it pays payee %d\n", payee)
+		<-ctx.Done()
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if outcome.Replayed {
+		fmt.Fprintf(out, "payee %d was paid before\n", payee)
+	} else {
+		fmt.Fprintf(out, "pays payee %d\n", payee)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the show start this test binary as its workers.
+func TestMain(m *testing.M) {
+	if program.IsPart(os.Args[1:]) {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestShow(t *testing.T) {
+	t.Setenv("SQLLOCK_DATABASE_URL", "")
+	var out strings.Builder
+	err := play(t.Context(), &out)
+	t.Log("\n" + out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"KILLED", "stops: asked to hand over", "version 2   LEADS", "each sent once, by 3 leaders"} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("the output doesn't say %q", part)
+		}
+	}
+}
