@@ -26,7 +26,8 @@ func (b *bench) handovers() ([]*report.Table, func()) {
 			Title: fmt.Sprintf("One hot name, %d processes waiting", n),
 			Text: fmt.Sprintf("%d processes want the same name. The one that has it releases it at once, and queues up again when another "+
 				"has got it. The hand-over's latency is from right before the release to when the next holder runs; statements are "+
-				"all that the server has executed (Redis: commands; etcd: messages), divided by the hand-overs.", n+1),
+				"all that the server has executed (Redis: commands; etcd: messages), divided by the hand-overs. The "+
+				"processes get some time to settle first.", n+1),
 		})
 	}
 	kinds := b.chosen(tables, func(k lockers.Kind) bool { return k.Sluggish == "" })
@@ -107,8 +108,14 @@ func latencies(turns []turn) (all []time.Duration) {
 	return all
 }
 
-// window is how long hand-overs are looked at; before it the crew gets that long again to settle.
+// window is how long hand-overs are looked at.
 func (b *bench) window() time.Duration { return max(b.round, 100*time.Millisecond) }
+
+// settling is how long a crew gets before it is looked at: each of its processes connects when it has to wait for the first
+// time, and a hundred of them take more than a second for that on two cores.
+func (b *bench) settling(workers int) time.Duration {
+	return b.window() + time.Duration(workers)*20*time.Millisecond
+}
 
 // handOver lets the workers have the name in turn, and answers the turns of the window.
 func (b *bench) handOver(k lockers.Kind, workers []*workerProcess) (turns []turn, used counts, err error) {
@@ -123,7 +130,7 @@ func (b *bench) handOver(k lockers.Kind, workers []*workerProcess) (turns []turn
 		return nil, used, errors.Join(err, second)
 	}
 	_, err = tell(workers, order{Do: "start", Name: "bench/hot/" + strconv.Itoa(len(workers))})
-	time.Sleep(b.window())
+	time.Sleep(b.settling(len(workers)))
 	var before, after counts
 	ask := func(c *counts) int64 {
 		if s.count != nil {
