@@ -3,7 +3,6 @@ package sqllock
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // TryAcquire takes the lock if it is free, or its holder dead, and doesn't wait otherwise: then the error is a
@@ -126,7 +125,7 @@ func (c *Client) attempt(ctx context.Context, w wish, looking bool, after func()
 func detached[T any](ctx context.Context, c *Client, f func() (T, error), orphan func(T)) (answer T, outlived bool, err error) {
 	if ctx.Done() == nil { // it never ends, and so nobody but the caller need do it: waking another costs more than the rest
 		if !c.inPlace(func() { answer, err = f() }) {
-			err = fmt.Errorf("sqllock: %w", ErrClosed)
+			err = errClosed
 		}
 		return answer, false, err
 	}
@@ -144,7 +143,7 @@ func detached[T any](ctx context.Context, c *Client, f func() (T, error), orphan
 		}
 	})
 	if !started {
-		return answer, false, fmt.Errorf("sqllock: %w", ErrClosed)
+		return answer, false, errClosed
 	}
 	select {
 	case r := <-done:

@@ -31,7 +31,7 @@ const checkName = "sqllock check"
 // error; all else is a Finding.
 func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 	if c.open.Err() != nil {
-		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+		return nil, errClosed
 	}
 	findings := []Finding{c.checkLeases(ctx), c.checkSessions(ctx)}
 	if checker, ok := c.dialect.(dialect.Checker); ok && ctx.Err() == nil {

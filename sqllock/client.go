@@ -3,7 +3,6 @@ package sqllock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -196,7 +195,7 @@ func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
 		if lease == nil {
 			continue
 		}
-		locks := lease.end(func(string) error { return fmt.Errorf("sqllock: %w", ErrClosed) })
+		locks := lease.end(func(string) error { return errClosed })
 		if lease.session {
 			lease.anchor.abandon()
 			continue

@@ -52,6 +52,9 @@ var (
 	ErrBeginAgain = errors.New("roll the transaction back and begin it again")
 )
 
+// errClosed is what every call on a closed Client answers.
+var errClosed = fmt.Errorf("sqllock: %w", ErrClosed)
+
 // HeldError tells who holds a lock. It is an ErrNotAcquired.
 type HeldError struct {
 	Name      string        // the lock's

@@ -3,7 +3,6 @@ package sqllock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -210,7 +209,7 @@ func (g *gather[Q, A]) launch() {
 		if !g.spawn(func() { g.fly(board) }) {
 			g.flights--
 			for _, w := range board {
-				w.answer <- outcome[A]{err: fmt.Errorf("sqllock: %w", ErrClosed)}
+				w.answer <- outcome[A]{err: errClosed}
 			}
 		}
 	}

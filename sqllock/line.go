@@ -2,7 +2,6 @@ package sqllock
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -44,7 +43,7 @@ func (c *Client) enter(ctx context.Context, p place) (*line, error) {
 		return nil, gaveUp(ctx, p.Name, nil)
 	case <-c.open.Done():
 		c.quit(p, ln)
-		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+		return nil, errClosed
 	}
 }
 

@@ -3,6 +3,8 @@ package sqllock_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -204,6 +206,32 @@ func TestClose(t *testing.T) {
 			t.Error("second Close:", err)
 		}
 	})
+}
+
+// Close doesn't wait for the heartbeats of a lease that is opened at that moment.
+func TestCloseWhileALeaseOpens(t *testing.T) {
+	for range 3000 {
+		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+			c := client(t, db, "a")
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if lock, err := c.TryAcquire(t.Context(), "job"); err == nil {
+					_ = lock.Release(t.Context()) // fails if Close came first
+				} else {
+					wantErr(t, "TryAcquire", err, sqllock.ErrClosed)
+				}
+			}()
+			for range rand.IntN(20) {
+				runtime.Gosched()
+			}
+			began := time.Now()
+			if err := c.Close(t.Context()); err != nil || time.Since(began) > time.Second {
+				t.Fatalf("Close: %v after %s", err, time.Since(began))
+			}
+			<-done
+		})
+	}
 }
 
 func TestCloseDuringOutage(t *testing.T) {

@@ -2,7 +2,6 @@ package sqllock
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"time"
 
@@ -39,7 +38,7 @@ func leader(row dialect.Row) Leader {
 // look reads the leader's row, and that of who asks it to hand over.
 func (e *Election) look(ctx context.Context) (leads, asks dialect.Row, err error) {
 	if e.c.open.Err() != nil {
-		return leads, asks, fmt.Errorf("sqllock: %w", ErrClosed)
+		return leads, asks, errClosed
 	}
 	rows, err := e.c.look(ctx, e.w.name, slotExclusive, slotHandOver)
 	if err != nil {
@@ -81,7 +80,7 @@ func (e *Election) Observe(ctx context.Context) iter.Seq2[Leader, error] {
 			case ctx.Err() != nil:
 				return
 			case closed:
-				yield(Leader{}, fmt.Errorf("sqllock: %w", ErrClosed))
+				yield(Leader{}, errClosed)
 				return
 			case err == nil && known && now.Term == told.Term:
 				continue

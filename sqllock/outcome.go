@@ -88,7 +88,7 @@ func (c *Client) errand(key string, nilFn bool, opts []OnceOption) (errand, erro
 		return e, fmt.Errorf("sqllock: %w: this Client was made WithoutTables, and has none to remember the outcome of %q in; "+
 			"run `sqllock-migrate up`, and make it without that option", ErrUnsupported, key)
 	case c.open.Err() != nil:
-		return e, fmt.Errorf("sqllock: %w", ErrClosed)
+		return e, errClosed
 	}
 	return e, nil
 }

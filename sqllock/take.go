@@ -214,7 +214,11 @@ func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 	return lock, nil
 }
 
+// tooLate says why a grant is none: the lease was over when it arrived.
 func (l *lease) tooLate(name string) error {
+	if l.c.open.Err() != nil {
+		return errClosed
+	}
 	return fmt.Errorf("sqllock: %w: %q under a lease of %s", errLate, name, l.ttl)
 }
 

@@ -46,7 +46,7 @@ func (c *Client) lease(ctx context.Context, want term) (*lease, error) {
 		c.mu.Lock()
 		if c.closed {
 			c.mu.Unlock()
-			return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+			return nil, errClosed
 		}
 		t := c.leases[want]
 		first := t == nil
@@ -57,8 +57,7 @@ func (c *Client) lease(ctx context.Context, want term) (*lease, error) {
 		c.mu.Unlock()
 
 		if first {
-			t.lease, t.err = c.newLease(ctx, want, t)
-			close(t.ready)
+			c.openTenure(ctx, want, t)
 		}
 		select {
 		case <-t.ready:
@@ -77,22 +76,38 @@ func (c *Client) lease(ctx context.Context, want term) (*lease, error) {
 	}
 }
 
-// newLease opens a lease, and starts its heartbeat.
-func (c *Client) newLease(ctx context.Context, want term, t *tenure) (*lease, error) {
+// openTenure opens the tenure's lease, and starts its heartbeat.
+func (c *Client) openTenure(ctx context.Context, want term, t *tenure) {
 	l := &lease{c: c, tenure: t, term: want, locks: make(map[*Lock]struct{}), stop: make(chan struct{})}
 	open := c.openRow
 	if want.session {
 		open = c.openSession
 	}
-	if err := open(ctx, l); err != nil {
-		return nil, err
-	}
-	l.idle = l.trust.sent
-	if !c.spawn(l.keep) {
+	err := open(ctx, l)
+	if err == nil {
+		l.idle = l.trust.sent
+		if c.announce(t, l) {
+			return
+		}
 		l.anchor.abandon()
-		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+		err = errClosed
 	}
-	return l, nil
+	t.err = err
+	close(t.ready)
+}
+
+// announce says that the lease is there and starts its heartbeat, in one: Close ends the leases that are there, and waits for
+// every heartbeat. False: the Client is closed.
+func (c *Client) announce(t *tenure, l *lease) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	t.lease = l
+	close(t.ready)
+	c.work.Go(l.keep)
+	return true
 }
 
 // openRow writes a new lease.

@@ -41,7 +41,7 @@ func (c *Client) lockTx(ctx context.Context, tx *sql.Tx, name string, opts []Opt
 	case tx == nil:
 		return invalid("the transaction for lock %q is nil", name)
 	case c.open.Err() != nil:
-		return fmt.Errorf("sqllock: %w", ErrClosed)
+		return errClosed
 	case !ok:
 		return fmt.Errorf("sqllock: %w: %s has no transaction locks; use a lease lock and its Guard",
 			ErrUnsupported, c.dialect.Name())

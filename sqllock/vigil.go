@@ -3,7 +3,6 @@ package sqllock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -136,7 +135,7 @@ func (v *vigil) wait(ctx context.Context) (*Lock, error) {
 	case <-ctx.Done():
 		return nil, gaveUp(ctx, v.w.name, v.held)
 	case <-v.c.open.Done():
-		return nil, fmt.Errorf("sqllock: %w", ErrClosed)
+		return nil, errClosed
 	}
 }
 

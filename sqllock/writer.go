@@ -2,7 +2,6 @@ package sqllock
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -71,7 +70,7 @@ func (v *vigil) whyLeft(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return gaveUp(ctx, v.w.name, v.held)
 	case v.c.open.Err() != nil:
-		return fmt.Errorf("sqllock: %w", ErrClosed)
+		return errClosed
 	}
 	return err
 }
