@@ -3,9 +3,13 @@
 -- LATERAL keeps the planner at one look-up by key for each lock, and the update goes by where the row lies: as a plain
 -- join with the table either one became a scan of all rows. Rows that somebody is at are skipped, and all are visited in
 -- the order of their keys, so that two of these can't wait for each other. Of a row that is asked for twice, one gets it.
+--
+-- (SELECT $1) hides from the planner how long the arrays are. It would believe a new plan each time to be the cheaper one
+-- for a short array, and make it: that took longer than all the rest, the commit included.
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT ON (name, slot) *
-    FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+    FROM unnest((SELECT $1::text[]), (SELECT $2::integer[]), (SELECT $3::text[]), (SELECT $4::text[]),
+                (SELECT $5::text[]), (SELECT $6::bigint[]), (SELECT $7::bigint[]))
          WITH ORDINALITY AS a (name, slot, owner, lease_id, note, hold, delay, ord)
     ORDER BY name, slot, ord
 ), free AS MATERIALIZED (

@@ -1,10 +1,10 @@
 -- release.sql and hand_over.sql for many locks: one statement, and so one commit. See there for what is decided and why.
 -- It doesn't wait behind a guard, but leaves that lock held: who asks for it alone waits. In the order of their keys and
 -- by place, as in acquire_many.sql. Whether anybody waits at all is asked once, and only then for each lock: by the index,
--- since a table that was full has empty pages.
+-- since a table that was full has empty pages. For (SELECT $1) see acquire_many.sql.
 WITH asked AS MATERIALIZED (
     SELECT *
-    FROM unnest($1::text[], $2::integer[], $3::text[]) WITH ORDINALITY AS a (name, slot, owner, ord)
+    FROM unnest((SELECT $1::text[]), (SELECT $2::integer[]), (SELECT $3::text[])) WITH ORDINALITY AS a (name, slot, owner, ord)
     ORDER BY name, slot
 ), mine AS MATERIALIZED (
     SELECT asked.*, lock.place, lock.waited
