@@ -52,6 +52,7 @@ func mariadbProgram(version, bin, install string) *program {
 			return []string{
 				bin, "--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--port=" + strconv.Itoa(port),
 				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--skip-name-resolve", "--log-warnings=2",
+				"--tmpdir=" + dir, // in a shared one, a server that starts deletes the temporary tables of those that run
 				"--init-file=" + filepath.Join(dir, "users.sql"), logSize, "--max-connections=300",
 				"--innodb-flush-log-at-trx-commit=" + flushAtCommit(durable),
 			}

@@ -115,7 +115,7 @@ func mysqlProgram(command ...string) (*program, bool) {
 		command: func(dir string, port int, durable bool) []string {
 			return with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL", "--port="+strconv.Itoa(port),
 				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--mysqlx=OFF", "--skip-name-resolve",
-				"--skip-log-bin", "--max-connections=300", "--innodb-redo-log-capacity=48M", "--log-error-verbosity=3",
+				"--skip-log-bin", "--max-connections=300", "--innodb-redo-log-capacity=48M", "--log-error-verbosity=3", "--tmpdir="+dir,
 				"--innodb-flush-log-at-trx-commit="+flushAtCommit(durable))
 		},
 	}, true
