@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 )
@@ -160,7 +159,7 @@ func oneWriter(s *suite) {
 // otherWriter tries to take a lock beside another transaction's.
 func (s *suite) otherWriter(lock dialect.ServerLock) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
 	defer cancel()
 	tx, err := s.DB.BeginTx(ctx, nil)
 	if err != nil {
