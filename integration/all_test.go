@@ -56,6 +56,9 @@ func TestSetCost(t *testing.T) {
 		calls := make(chan string, 100)
 		target.Dialect = tapped(target.Dialect, func(operation string, do func()) {
 			calls <- operation
+			if operation == "release" {
+				time.Sleep(50 * time.Millisecond) // a slow one: meanwhile the others come, on a busy machine too
+			}
 			do()
 		})
 		c := client(t, target, sqllock.Options{TTL: time.Hour})
