@@ -4,12 +4,21 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 GO      ?= go
-TOOL    := $(GO) tool -modfile=.ci/tools.mod
+# The modules that are released together: their folders. Those with a go.mod of their own that aren't here are for this
+# repository only.
+MODULES := . adapters/gocron dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
+APART   := bench examples/goose examples/libraries
+# Tools have requirements of their own, which a workspace doesn't allow; so they are built first.
+tool     = GOWORK=off $(GO) build -modfile=.ci/tools.mod -o build/$(notdir $(1)) $(1)
 ENGINES := sqlite,postgres15,postgres18,mysql,mariadb
-TIMEOUT ?= 20m
-# Tests wait as much as they compute: more of them at a time than there are cores.
-PARALLEL ?= 3
+# A package's limit, many times what it takes: a test that hangs is found, and named, after minutes (integration/servers).
+TIMEOUT ?= 40m
+# Tests wait as much as they compute.
+PARALLEL ?= 4
 FUZZTIME ?= 20s
+# SQLite's engine is C that was translated to Go and works on memory of its own: the race detector finds nothing in there, and
+# makes it several times slower. All other code is watched.
+RACE    := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 CONTAINER_TESTS ?= ^(TestServers|TestConformance)$$
 
 # As root the servers that the tests want are installed first; anybody else is told what is missing when tests skip.
@@ -28,27 +37,36 @@ deps: ## install the database servers that the tests run (root on Debian: all of
 	./integration/deps/install.sh
 
 .PHONY: test
-test: $(if $(root),deps) ## every test, on every engine that can be had here
-	$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -parallel=$(PARALLEL) ./...
-	cd examples/goose && $(GO) test -race -shuffle=on ./...
-	cd adapters/gocron && $(GO) test -race -shuffle=on ./...
+test: $(if $(root),deps) ## every test, and every engine that can be had here, in minutes
+	@# The package that takes by far the longest is the first to begin: the others run beside it.
+	$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -parallel=$(PARALLEL) ./integration work
+	cd examples/goose && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
+	cd examples/libraries && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
+
+.PHONY: test-all
+test-all: ## every test on every engine, with what repeats for luck: longer loads, more rounds, all combinations
+	SQLLOCK_TEST_LONG=1 $(MAKE) test TIMEOUT=1h
+
+.PHONY: test-slow
+test-slow: $(if $(root),deps) ## make test with 5 ms more for each flush to the disk, and four busy loops beside it (Linux)
+	$(GO) run ./integration/slow -flush 5ms -busy 4 $(MAKE) test
 
 .PHONY: test-unit
 test-unit: ## the tests that need no server
-	$(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v /integration)
+	$(GO) test $(RACE) -shuffle=on $$($(GO) list work | grep -v /integration)
 
 .PHONY: test-docker
 test-docker: ## the conformance suite in containers, of images built here (root on Debian)
 	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
-		$(GO) test -race -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
+		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
 
 .PHONY: bench
 bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=400ms, BENCH_ROUNDS=3)
-	cd bench && BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .
+	cd bench && GOWORK=off BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .
 
 .PHONY: bench-smoke
 bench-smoke: ## the tests of bench itself, and a few seconds of it to see that it works
-	cd bench && $(GO) vet ./... && $(GO) test ./report && $(GO) test -count=1 -timeout=5m # so, without naming it, what it says is shown
+	cd bench && export GOWORK=off && $(GO) vet ./... && $(GO) test ./report && $(GO) test -count=1 -timeout=5m # so, without naming it, what it says is shown
 
 .PHONY: bench-deps
 bench-deps: ## install what bench measures on and compares with (root on Debian)
@@ -59,23 +77,55 @@ bench-compare: ## compare sqllock's micro-benchmarks at REF (default main) with 
 	./bench/compare.sh $(or $(REF),main)
 
 .PHONY: fmt
-fmt: ## format the Go files
-	$(TOOL) golangci-lint fmt ./...
-	@# It goes into modules of their own too, where it takes their packages for strangers: each once more, by itself.
-	cd bench && $(GO) tool -modfile=../.ci/tools.mod golangci-lint fmt ./...
-	cd examples/goose && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint fmt ./...
-	cd adapters/gocron && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint fmt ./...
+fmt: golangci-lint ## format the Go files
+	@for module in $(MODULES) $(APART); do (cd $$module && GOWORK=off $(CURDIR)/build/golangci-lint fmt ./...); done
 
 .PHONY: lint
-lint: ## check the Go files
-	$(TOOL) golangci-lint run ./...
-	cd examples/goose && LOG_LEVEL=error $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run ./...
-	cd adapters/gocron && LOG_LEVEL=error $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run ./...
-	cd bench && LOG_LEVEL=error $(GO) tool -modfile=../.ci/tools.mod golangci-lint run ./...
+lint: golangci-lint ## check the Go files
+	build/golangci-lint run $(MODULES:%=./%/...)
+	@for module in $(APART); do \
+		(cd $$module && GOWORK=off LOG_LEVEL=error $(CURDIR)/build/golangci-lint run ./...); done
+
+.PHONY: golangci-lint
+golangci-lint:
+	@$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+.PHONY: tidy
+tidy: ## bring every go.mod and go.sum up to date
+	@for module in $(filter-out .,$(MODULES)); do (cd $$module && GOWORK=off $(GO) mod tidy); done
+	@# The main module has no replace lines, so that its commands can be installed: it gets them for a moment.
+	@mkdir -p build && cp go.mod build/tidy.mod && cp go.sum build/tidy.sum
+	@for module in $(filter-out .,$(MODULES)); do \
+		$(GO) mod edit -replace=github.com/sqllock/sqllock/$$module=./$$module build/tidy.mod; done
+	@GOWORK=off $(GO) mod tidy -modfile=build/tidy.mod
+	@for module in $(filter-out .,$(MODULES)); do \
+		$(GO) mod edit -dropreplace=github.com/sqllock/sqllock/$$module build/tidy.mod; done
+	@mv build/tidy.mod go.mod && mv build/tidy.sum go.sum
+	@for module in $(APART); do (cd $$module && GOWORK=off $(GO) mod tidy); done
+
+.PHONY: vet-modules
+vet-modules: ## build and vet each released module by itself, with its tests, without the workspace
+	@for module in $(filter-out .,$(MODULES)); do (cd $$module && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./...); done
+
+.PHONY: release-check
+release-check: vet-modules ## build each module alone, and what users build, as if this tree were released
+	$(GO) run ./internal/release check
+
+.PHONY: release
+release: vet-modules ## check, commit and tag all modules as VERSION
+	$(GO) run ./internal/release $(or $(VERSION),$(error which one? make release VERSION=v1.2.3))
+
+.PHONY: shape
+shape: ## figures about the form of the code, with the goal for each (fails if one got worse than its limit)
+	@$(GO) run ./internal/shape
 
 .PHONY: vuln
-vuln: ## look for known vulnerabilities in what is used
-	$(TOOL) govulncheck ./...
+vuln: govulncheck ## look for known vulnerabilities in what is used
+	build/govulncheck work
+
+.PHONY: govulncheck
+govulncheck:
+	@$(call tool,golang.org/x/vuln/cmd/govulncheck)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s)
@@ -86,10 +136,11 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s)
 		done; \
 	done
 
+COVERED := github.com/sqllock/sqllock/sqllock/...,github.com/sqllock/sqllock/dialect/...,github.com/sqllock/sqllock/migrations/...
 .PHONY: cover
 cover: ## the share of statements that tests reach, by package (build/cover.html for the lines)
 	@mkdir -p build
-	$(GO) test -coverpkg=./sqllock/...,./dialect/...,./migrations/... -coverprofile=build/cover.out -timeout=$(TIMEOUT) ./...
+	$(GO) test -coverpkg=$(COVERED) -coverprofile=build/cover.out -timeout=$(TIMEOUT) work
 	$(GO) tool cover -html=build/cover.out -o build/cover.html
 	@awk 'NR > 1 { size[$$1] = $$2; if ($$3) hit[$$1] = $$2 } \
 		END { for (b in size) { p = b; sub("/[^/]*:.*", "", p); all[p] += size[b]; got[p] += hit[b] } \

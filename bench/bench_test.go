@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/integration/servers"
-
 	"github.com/sqllock/sqllock/bench/lockers"
 	"github.com/sqllock/sqllock/bench/report"
+	"github.com/sqllock/sqllock/integration/servers"
 )
 
 func TestMain(m *testing.M) {
@@ -23,13 +22,13 @@ type bench struct {
 	*testing.T
 	settings
 	targets map[string]*target
-	kinds   []lockers.Kind // whose servers are there
-	conns   map[crew]int
+	kinds   []lockers.Kind // the chosen contenders whose servers are installed
+	conns   map[load]int   // the chosen pool sizes
 	section string
 }
 
-// section is a part of the report. Its tables are filled a round at a time: in a round all contenders have their turn,
-// so that what the machine does meanwhile happens to them all.
+// section is a part of the report. Its tables are filled one round at a time. In each round all
+// contenders are measured in turn, so that a disturbance of the machine affects all of them.
 type section struct {
 	name string
 	make func(b *bench) (tables []*report.Table, round func())
@@ -40,12 +39,12 @@ var sections = []section{
 	{"handover", (*bench).handovers},
 	{"held", (*bench).held},
 	{"waiting", (*bench).waiting},
-	{"alone", (*bench).alone},
+	{"beside", (*bench).beside},
 	{"cold", (*bench).cold},
 }
 
 func TestBench(t *testing.T) {
-	b := &bench{T: t, settings: mustSettings(t), conns: make(map[crew]int)}
+	b := &bench{T: t, settings: mustSettings(t), conns: make(map[load]int)}
 	begun := time.Now()
 	b.start()
 	var tables []*report.Table
@@ -65,13 +64,13 @@ func TestBench(t *testing.T) {
 		plots = append(plots, plotsOf(s.name, made)...)
 	}
 	if t.Failed() {
-		t.Log("not written, because something failed")
+		t.Log("the results are not written, because something failed")
 		return
 	}
 	b.write(tables, plots, time.Since(begun))
 }
 
-// start starts the servers that the chosen contenders need, and makes their tables.
+// start starts the servers that the chosen contenders need, and creates their tables.
 func (b *bench) start() {
 	b.Helper()
 	var wanted []string
@@ -95,11 +94,11 @@ func (b *bench) start() {
 		}
 	}
 	if len(b.kinds) == 0 {
-		b.Fatal("there is no contender left: either BENCH_ONLY names none, or no server is installed")
+		b.Fatal("no contender is left: either BENCH_ONLY matches none, or no server is installed")
 	}
 }
 
-// open opens a contender for one measurement. It is closed with the function that is answered.
+// open opens a contender for one measurement. The caller must close the Locker.
 func (b *bench) open(k lockers.Kind, c lockers.Config) (lockers.Locker, error) {
 	c.URL = b.targets[k.Server].url
 	if c.TTL == 0 {
@@ -108,7 +107,8 @@ func (b *bench) open(k lockers.Kind, c lockers.Config) (lockers.Locker, error) {
 	return k.Open(b.Context(), c)
 }
 
-// chosen are the contenders that the condition holds for, with their rows made in this order.
+// chosen returns the contenders for which fits reports true, and adds their rows to the tables in
+// this order.
 func (b *bench) chosen(tables []*report.Table, fits func(k lockers.Kind) bool) (chosen []lockers.Kind) {
 	for _, k := range b.kinds {
 		if !fits(k) {
@@ -122,10 +122,10 @@ func (b *bench) chosen(tables []*report.Table, fits func(k lockers.Kind) bool) (
 	return chosen
 }
 
-// failed writes down that a contender failed. If it is sqllock, the run fails.
+// failed records that a contender failed. If the contender is sqllock, the run fails.
 func (b *bench) failed(t *report.Table, row, column string, err error) {
 	b.Helper()
-	if k, _ := lockers.Find(row); k.Ours() || b.out == "" { // a smoke run is to show that everything works
+	if k, _ := lockers.Find(row); k.Ours() || b.out == "" { // a smoke run shows that everything works
 		b.Errorf("%s: %s: %s: %v", b.section, row, column, err)
 	}
 	b.Logf("%s: %s: %s: %v", b.section, row, column, err)
@@ -133,7 +133,7 @@ func (b *bench) failed(t *report.Table, row, column string, err error) {
 	t.Note("%s, %s: %.200s", row, column, fmt.Sprint(err))
 }
 
-// while is a ctx for one measurement: nothing that hangs may hold up the others.
+// while returns a ctx for one measurement, so that one that hangs doesn't hold up the others.
 func (b *bench) while(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(b.Context(), d+time.Minute)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sqllock/sqllock/bench/report"
 )
 
-// programs each take one lock, and are no larger than that needs.
+// programs are programs that take one lock and do nothing else.
 var programs = []struct{ name, folder, server string }{
 	{"sqllock on postgres15", "leases", "postgres15"},
 	{"by hand (pgx, an advisory lock)", "byhand", "postgres15"},
@@ -20,13 +20,14 @@ var programs = []struct{ name, folder, server string }{
 	{"etcd concurrency on etcd", "etcd", "etcd"},
 }
 
-// cold measures a program's first lock, and what the lock adds to the program.
+// cold measures the time until a program's first lock, and what the lock adds to the program's
+// size.
 func (b *bench) cold() ([]*report.Table, func()) {
 	const first, size, added = "first lock, ms", "program, MB", "of that added to pgx, MB"
 	table := &report.Table{
 		Title: "Cold start, and size of the program",
-		Text: "From the start of a new process, with no connection, to its first lock; and the size of that program, which does nothing else " +
-			"(go build, stripped). Less is better.",
+		Text: "From the start of a new process, with no connection, to its first lock; and the size of that " +
+			"program, which does nothing else (go build, stripped). Less is better.",
 		Columns: []string{first, size, added},
 	}
 	built := make(map[string]string)
@@ -61,7 +62,7 @@ func (b *bench) cold() ([]*report.Table, func()) {
 	}
 }
 
-// build compiles a program, and answers where it is and how many megabytes it has.
+// build compiles a program, and returns its path and its size in megabytes.
 func (b *bench) build(folder string) (path string, size float64) {
 	b.Helper()
 	begun := time.Now()
@@ -78,11 +79,11 @@ func (b *bench) build(folder string) (path string, size float64) {
 	return path, float64(info.Size()) / 1e6
 }
 
-// firstLock runs a program until it says that it has the lock, and lets it end.
+// firstLock runs a program until it reports that it holds the lock, and waits until it has ended.
 func firstLock(path, url string) (time.Duration, error) {
 	cmd := exec.Command(path, url, "bench/cold")
-	var wrong bytes.Buffer
-	cmd.Stderr = &wrong
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -91,10 +92,10 @@ func firstLock(path, url string) (time.Duration, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	_, heard := out.Read(make([]byte, 1))
+	_, readErr := out.Read(make([]byte, 1))
 	took := time.Since(before)
-	if err := cmd.Wait(); err != nil || heard != nil {
-		return 0, fmt.Errorf("%s: %w, %w: %s", filepath.Base(path), err, heard, &wrong)
+	if err := cmd.Wait(); err != nil || readErr != nil {
+		return 0, fmt.Errorf("%s: %w, %w: %s", filepath.Base(path), err, readErr, &stderr)
 	}
 	return took, nil
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compares sqllock's micro-benchmarks at a commit with those of this tree: compare.sh REF
 #
-# Both are built first and then run in turn, so that what the machine does meanwhile happens to both. Needs no server.
-# BENCH_COUNT (default 10) runs of BENCH_TIME (default 200ms) each; benchstat wants at least six.
+# Builds both first and then runs them in turn, so that a disturbance of the machine affects both. It needs no server.
+# It does BENCH_COUNT runs (default 10) of BENCH_TIME (default 200ms) each. benchstat needs at least six runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,11 +10,11 @@ ref=$(git rev-parse --short --verify "${1:?which commit?}^{commit}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# An archive and no worktree: nothing of it stays in the repository if this is interrupted.
+# An archive, not a worktree: nothing is left in the repository if this script is interrupted.
 mkdir "$work/tree"
 git archive "$ref" | tar -x -C "$work/tree"
-cp sqllock/cost_test.go "$work/tree/sqllock/" # the benchmarks are this tree's, on both sides
-(cd "$work/tree" && go test -c -o "$work/before" ./sqllock)
+cp sqllock/cost_test.go "$work/tree/sqllock/" # both sides run this tree's benchmarks
+(cd "$work/tree" && go test -c -o "$work/before" ./sqllock) # with its own go.work, or without one
 go test -c -o "$work/after" ./sqllock
 
 run() { (cd sqllock && "$work/$1" -test.run '^$' -test.bench . -test.benchtime "${BENCH_TIME:-200ms}" >>"$work/$1.txt"); }
@@ -22,4 +22,4 @@ for ((i = 0; i < ${BENCH_COUNT:-10}; i++)); do
 	run before
 	run after
 done
-go tool -modfile=.ci/tools.mod benchstat "$ref=$work/before.txt" "this tree=$work/after.txt"
+GOWORK=off go tool -modfile=.ci/tools.mod benchstat "$ref=$work/before.txt" "this tree=$work/after.txt"

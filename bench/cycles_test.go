@@ -14,13 +14,13 @@ import (
 	"github.com/sqllock/sqllock/bench/report"
 )
 
-// crew is who shares a pool: its best size was tried for each server and number of goroutines.
-type crew struct {
+// load is the load on a pool. The best size of the pool is determined for each load.
+type load struct {
 	server     string
 	goroutines int
 }
 
-// cycles measures lock and unlock on names that nobody else wants.
+// cycles measures lock and unlock on names that no other goroutine uses.
 func (b *bench) cycles() ([]*report.Table, func()) {
 	const text = "Each goroutine locks and unlocks a name of its own, again and again. "
 	rate := &report.Table{Title: "Cycles a second, by goroutines", Text: text + "More is better."}
@@ -47,14 +47,14 @@ func (b *bench) cycles() ([]*report.Table, func()) {
 }
 
 func (b *bench) pool(server string, goroutines int) int {
-	if n := b.conns[crew{server, goroutines}]; n > 0 {
+	if n := b.conns[load{server, goroutines}]; n > 0 {
 		return n
 	}
 	return min(goroutines, 16)
 }
 
-// choosePools tries out with which pool the rows by hand do best, so that they are at their best in the comparison. All
-// others on that server get the same pool.
+// choosePools determines the pool sizes with which the rows by hand perform best, so that the
+// comparison is fair to them. All other contenders on that server get the same pools.
 func (b *bench) choosePools(t *report.Table) {
 	sizes := []int{8, 24, 64}
 	for _, k := range b.kinds {
@@ -71,16 +71,19 @@ func (b *bench) choosePools(t *report.Table) {
 				}
 			}
 			if best > 0 {
-				b.conns[crew{k.Server, n}] = best
+				b.conns[load{k.Server, n}] = best
 				chosen = append(chosen, fmt.Sprintf("%d for %d goroutines", best, n))
 			}
 		}
-		t.Note("Connections in the pools on %s: %s, as the rows by hand did best with, of %v.", k.Server, strings.Join(chosen, ", "), sizes)
+		t.Note("Connections in the pools on %s: %s, as the rows by hand did best with, of %v.",
+			k.Server, strings.Join(chosen, ", "), sizes)
 	}
 }
 
 // cycle measures one contender once.
-func (b *bench) cycle(k lockers.Kind, goroutines, conns int, d time.Duration) (took []time.Duration, elapsed time.Duration, err error) {
+func (b *bench) cycle(
+	k lockers.Kind, goroutines, conns int, d time.Duration,
+) (took []time.Duration, elapsed time.Duration, err error) {
 	l, err := b.open(k, lockers.Config{Conns: conns})
 	if err != nil {
 		return nil, 1, err
@@ -91,9 +94,11 @@ func (b *bench) cycle(k lockers.Kind, goroutines, conns int, d time.Duration) (t
 	return took, elapsed, errors.Join(err, l.Close())
 }
 
-// cycleFor runs the goroutines for that long, after each has had a cycle to warm up: the rows are made by then, the
-// connections open and the statements prepared.
-func cycleFor(ctx context.Context, l lockers.Locker, goroutines int, d time.Duration) ([]time.Duration, time.Duration, error) {
+// cycleFor runs the goroutines for a time d. First each of them does one cycle to warm up, which
+// creates the rows, opens the connections and prepares the statements.
+func cycleFor(
+	ctx context.Context, l lockers.Locker, goroutines int, d time.Duration,
+) ([]time.Duration, time.Duration, error) {
 	var warm, done sync.WaitGroup
 	var mu sync.Mutex
 	var all []time.Duration

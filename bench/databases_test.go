@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 )
 
-// runPostgres starts one whose statements can be counted. It counts only while that is switched on: see counting.
+// runPostgres starts a server that can count statements. It counts only while that is switched on:
+// see counting.
 func runPostgres(t *testing.T) *target {
 	t.Helper()
 	i := servers.Private(t, "postgres15", servers.Durable(), servers.Args("-c", "max_connections=1000",
@@ -19,21 +20,24 @@ func runPostgres(t *testing.T) *target {
 	db := openDB(t, i.URL)
 	mustExec(t, db, "CREATE EXTENSION pg_stat_statements")
 	var version, fsync, commit string
-	scan(t, db, "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')",
+	scan(t, db, "SELECT current_setting('server_version'), current_setting('fsync'), "+
+		"current_setting('synchronous_commit')",
 		&version, &fsync, &commit)
-	// Its own statements are left out by what they look at.
-	const ask = `SELECT coalesce(sum(calls), 0), coalesce(sum(rows) FILTER (WHERE query ~* '\y(update|insert|delete)\y'), 0)
+	// The count leaves out the benchmark's own statements, which it recognizes by the tables that
+	// they read.
+	const query = `SELECT coalesce(sum(calls), 0),
+			coalesce(sum(rows) FILTER (WHERE query ~* '\y(update|insert|delete)\y'), 0)
 		FROM pg_stat_statements WHERE query !~ 'pg_stat_statements|current_database'`
 	return &target{
 		url: i.URL, instance: i, about: "PostgreSQL " + version + ", fsync " + fsync + ", synchronous_commit " + commit,
 		count: func(ctx context.Context) (c counts, err error) {
-			return c, db.QueryRowContext(ctx, ask).Scan(&c.statements, &c.rows)
+			return c, db.QueryRowContext(ctx, query).Scan(&c.statements, &c.rows)
 		},
 	}
 }
 
-// counting makes the server count the statements of connections that are opened from now on, or not: that costs a
-// little, which is not to be in the timings of the other sections.
+// counting switches the counting of statements on or off, for connections that are opened from now
+// on. Counting costs a little, which must not be part of the timings of the other sections.
 func (s *target) counting(t *testing.T, on bool) {
 	t.Helper()
 	if s.name != "postgres15" {
@@ -53,22 +57,23 @@ func runMySQL(t *testing.T, name string) *target {
 	db := openDB(t, i.URL)
 	var version, flush, binlog string
 	scan(t, db, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@log_bin", &version, &flush, &binlog)
-	about := map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[name] + version + ", innodb_flush_log_at_trx_commit " + flush
+	product := map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[name]
+	about := product + version + ", innodb_flush_log_at_trx_commit " + flush
 	if binlog == "0" {
 		about += ", no binary log"
 	}
-	asked := 0.0 // by bench
+	own := 0.0 // the benchmark's own statements
 	return &target{url: i.URL, instance: i, about: about, count: func(ctx context.Context) (counts, error) {
-		asked++
+		own++
 		c, err := mysqlStatus(ctx, db)
-		c.statements -= asked
+		c.statements -= own
 		return c, err
 	}}
 }
 
 func mysqlStatus(ctx context.Context, db *sql.DB) (c counts, err error) {
-	rows, err := db.QueryContext(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN "+
-		"('Questions', 'Innodb_rows_inserted', 'Innodb_rows_updated', 'Innodb_rows_deleted')")
+	rows, err := db.QueryContext(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Questions', "+
+		"'Innodb_rows_inserted', 'Innodb_rows_updated', 'Innodb_rows_deleted')")
 	if err != nil {
 		return c, err
 	}
@@ -96,7 +101,8 @@ func runSQLite(t *testing.T) *target {
 	scan(t, db, "SELECT sqlite_version()", &version)
 	scan(t, db, "PRAGMA synchronous", &synchronous)
 	scan(t, db, "PRAGMA journal_mode", &journal)
-	return &target{url: url, about: "SQLite " + version + ", synchronous " + synchronous + " (2 is FULL), journal_mode " + journal}
+	about := "SQLite " + version + ", synchronous " + synchronous + " (2 is FULL), journal_mode " + journal
+	return &target{url: url, about: about}
 }
 
 func openDB(t *testing.T, url string) *sql.DB {

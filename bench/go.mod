@@ -2,8 +2,6 @@ module github.com/sqllock/sqllock/bench
 
 go 1.26.0
 
-replace github.com/sqllock/sqllock => ../
-
 require (
 	cirello.io/pglock v1.16.0
 	github.com/allisson/go-pglock/v3 v3.0.0
@@ -12,6 +10,10 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/sqllock/sqllock v0.0.0-00010101000000-000000000000
+	github.com/sqllock/sqllock/dialect/mysql v0.0.0
+	github.com/sqllock/sqllock/dialect/postgres v0.0.0
+	github.com/sqllock/sqllock/dialect/sqlite v0.0.0
+	github.com/sqllock/sqllock/sqllock v0.0.0
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.uber.org/zap v1.27.1
 	golang.org/x/sys v0.49.0
@@ -87,6 +89,8 @@ require (
 	github.com/shirou/gopsutil/v4 v4.26.6 // indirect
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
+	github.com/sqllock/sqllock/dialect v0.0.0 // indirect
+	github.com/sqllock/sqllock/dialect/sqlserver v0.0.0 // indirect
 	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/testcontainers/testcontainers-go v0.45.0 // indirect
 	github.com/tklauser/go-sysconf v0.4.0 // indirect
@@ -115,4 +119,14 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.61.1 // indirect
+)
+
+replace (
+	github.com/sqllock/sqllock => ..
+	github.com/sqllock/sqllock/dialect => ../dialect
+	github.com/sqllock/sqllock/dialect/mysql => ../dialect/mysql
+	github.com/sqllock/sqllock/dialect/postgres => ../dialect/postgres
+	github.com/sqllock/sqllock/dialect/sqlite => ../dialect/sqlite
+	github.com/sqllock/sqllock/dialect/sqlserver => ../dialect/sqlserver
+	github.com/sqllock/sqllock/sqllock => ../sqllock
 )

@@ -12,28 +12,30 @@ import (
 	"github.com/sqllock/sqllock/bench/report"
 )
 
-// held measures what it costs to keep locks.
+// held measures what it costs to keep locks alive.
 func (b *bench) held() ([]*report.Table, func()) {
-	// Short leases, so that a window is short; what is counted is scaled to the TTL that leases mostly have.
+	// The leases are short, so that a short window suffices. The counts are scaled to the usual
+	// TTL.
 	short, window := max(5*b.round, time.Second), max(5*b.round, time.Second)
 	if b.out == "" {
-		short, window = ttl, b.round // a smoke run is no place to lose locks
+		short, window = ttl, b.round // a smoke run must not lose locks
 	}
 	cost := &report.Table{
 		Title: "Locks that are held: what keeping them costs a minute",
-		Text: fmt.Sprintf("One process holds the locks and keeps them alive with a heartbeat every third of the TTL. Measured over %s "+
-			"with a TTL of %s, and scaled to a minute with a TTL of %s; the server's CPU time is without what it used idle, just before. "+
-			"Less is better.", window, short, ttl),
+		Text: fmt.Sprintf("One process holds the locks and keeps them alive with a heartbeat every third of the "+
+			"TTL. Measured over %s with a TTL of %s, and scaled to a minute with a TTL of %s; the server's CPU "+
+			"time is without what it used idle, just before. Less is better.", window, short, ttl),
 	}
 	memory := &report.Table{
 		Title: "Locks that are held: memory",
-		Text: "Of the process that holds them: heap that stays in use for each lock (after a garbage collection), and allocations for acquiring it. " +
-			"The connections are open before. Less is better.",
+		Text: "Of the process that holds them: heap that stays in use for each lock (after a garbage collection), " +
+			"and allocations for acquiring it. The connections are open before. Less is better.",
 	}
-	kinds := b.chosen([]*report.Table{cost, memory}, func(k lockers.Kind) bool { return k.Keeps })
+	kinds := b.chosen([]*report.Table{cost, memory}, func(k lockers.Kind) bool { return k.MeasureHeld })
 	for _, k := range kinds {
 		if k.Server == "redis" {
-			cost.Note("Redis counts commands, those inside scripts too, and etcd messages received; neither has rows to count.")
+			cost.Note("Redis counts commands, those inside scripts too, and etcd messages received; neither has " +
+				"rows to count.")
 		}
 	}
 	return []*report.Table{cost, memory}, func() {
@@ -41,10 +43,11 @@ func (b *bench) held() ([]*report.Table, func()) {
 			b.targets[k.Server].counting(b.T, true)
 			for _, n := range b.settings.held {
 				column := report.Number(float64(n))
-				if most := int(500 * short.Seconds()); k.BeatsEach && n > most { // 1,500 heartbeats a second are about what they can
+				// These contenders manage about 1,500 heartbeats a second.
+				if most := int(500 * short.Seconds()); k.BeatsEach && n > most {
 					for _, t := range []*report.Table{cost, memory} {
-						t.Note("A heartbeat for each lock (%s): with the short TTL of this measurement, that many would be too many to keep "+
-							"alive. Their cost grows with their number.", k.Name)
+						t.Note("A heartbeat for each lock (%s): with the short TTL of this measurement, that many "+
+							"would be too many to keep alive. Their cost grows with their number.", k.Name)
 					}
 					cost.Say(k.String(), column+": statements", "not measured")
 					continue
@@ -58,7 +61,7 @@ func (b *bench) held() ([]*report.Table, func()) {
 	}
 }
 
-// usage is what a server has done and used at one moment.
+// usage is what a server has done and used up to one moment.
 type usage struct {
 	counts
 	cpu time.Duration
@@ -72,7 +75,7 @@ func (b *bench) usage(s *target) (u usage, err error) {
 	return u, err
 }
 
-// over is what a server does and uses in that time.
+// over returns what a server does and uses within a time d.
 func (b *bench) over(s *target, d time.Duration) (usage, error) {
 	before, err := b.usage(s)
 	if err != nil {
@@ -90,7 +93,8 @@ func (b *bench) keep(k lockers.Kind, n int, short, window time.Duration, cost, m
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	if err := b.each(16, 16, func(i int) error { return oneCycle(b.Context(), l, "bench/warm/"+strconv.Itoa(i)) }); err != nil {
+	err = b.each(16, 16, func(i int) error { return oneCycle(b.Context(), l, "bench/warm/"+strconv.Itoa(i)) })
+	if err != nil {
 		return err
 	}
 	idle, err := b.over(s, b.round)
@@ -117,15 +121,17 @@ func (b *bench) keep(k lockers.Kind, n int, short, window time.Duration, cost, m
 	column := report.Number(float64(n))
 	cost.Add(k.String(), column+": statements", used.statements*perMinute)
 	cost.Add(k.String(), column+": rows", used.rows*perMinute)
-	cost.Add(k.String(), column+": CPU ms", max(0, millis(used.cpu)-millis(idle.cpu)*float64(window)/float64(b.round))*perMinute)
-	if n >= 1000 || b.out == "" { // of fewer, noise is the greater part
-		memory.Add(k.String(), column+": bytes a lock", max(0, float64(after.HeapAlloc)-float64(before.HeapAlloc))/float64(n))
+	idleCPU := millis(idle.cpu) * float64(window) / float64(b.round)
+	cost.Add(k.String(), column+": CPU ms", max(0, millis(used.cpu)-idleCPU)*perMinute)
+	if n >= 1000 || b.out == "" { // for fewer, most of it is noise
+		bytes := max(0, float64(after.HeapAlloc)-float64(before.HeapAlloc))
+		memory.Add(k.String(), column+": bytes a lock", bytes/float64(n))
 		memory.Add(k.String(), column+": allocations a lock", float64(after.Mallocs-before.Mallocs)/float64(n))
 	}
 	return err
 }
 
-// each does it for 0 to n−1, so many at a time, and answers the first error.
+// each calls do for 0 to n−1, with at most atATime calls at once, and returns one of the errors.
 func (b *bench) each(n, atATime int, do func(i int) error) error {
 	var group sync.WaitGroup
 	work, errs := make(chan int), make(chan error, n)
@@ -153,7 +159,7 @@ func (b *bench) each(n, atATime int, do func(i int) error) error {
 
 func memoryInUse() (m runtime.MemStats) {
 	runtime.GC()
-	runtime.GC() // what the first one finalised
+	runtime.GC() // frees what the first one has finalized
 	runtime.ReadMemStats(&m)
 	return m
 }

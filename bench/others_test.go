@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
@@ -30,15 +31,15 @@ func redisTarget(t *testing.T, i *servers.Instance) *target {
 	if config["appendonly"] == "yes" {
 		about = "Redis " + field(info, "redis_version:") + ", appendonly yes, appendfsync " + config["appendfsync"]
 	}
-	asked := 0.0 // by bench
+	own := 0.0 // the benchmark's own commands
 	return &target{url: i.URL, instance: i, about: about, count: func(ctx context.Context) (counts, error) {
 		info, err := client.Info(ctx, "stats").Result()
 		if err != nil {
 			return counts{}, err
 		}
-		asked++
+		own++
 		n, err := strconv.ParseFloat(field(info, "total_commands_processed:"), 64)
-		return counts{statements: n - asked}, err
+		return counts{statements: n - own}, err
 	}}
 }
 
@@ -65,13 +66,14 @@ func etcdTarget(t *testing.T, i *servers.Instance) *target {
 	}
 }
 
-// sum adds up the values of the metrics whose lines begin so.
-func sum(metrics, begin string) (total float64, err error) {
+// sum adds up the values of the metrics whose lines begin with prefix.
+func sum(metrics, prefix string) (total float64, err error) {
 	for line := range strings.Lines(metrics) {
-		if !strings.HasPrefix(line, begin) {
+		if !strings.HasPrefix(line, prefix) {
 			continue
 		}
-		value, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(strings.TrimSpace(line), ' ')+1:]), 64)
+		line = strings.TrimSpace(line)
+		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 		if err != nil {
 			return 0, fmt.Errorf("%q: %w", line, err)
 		}
@@ -80,7 +82,7 @@ func sum(metrics, begin string) (total float64, err error) {
 	return total, nil
 }
 
-// field is what follows the name in a text of lines.
+// field returns the rest of the line after name in a text of lines.
 func field(text, name string) string {
 	_, rest, _ := strings.Cut(text, name)
 	value, _, _ := strings.Cut(rest, "\r\n")
@@ -92,12 +94,12 @@ func get(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
 	return string(body), err
 }
 
@@ -107,7 +109,7 @@ func TestSum(t *testing.T) {
 		t.Errorf("sum = %v, %v; want 103", got, err)
 	}
 	if _, err := sum("a{} x\n", "a{"); err == nil {
-		t.Error("a value that is no number is taken for one")
+		t.Error("sum accepts a value that is not a number")
 	}
 	if got := field("redis_version:7.0.15\r\nredis_mode:x\r\n", "redis_version:"); got != "7.0.15" {
 		t.Errorf("field = %q", got)

@@ -17,27 +17,27 @@ func (b *bench) waiting() ([]*report.Table, func()) {
 		Text:  "Another client holds the lock all the time. Less is better.",
 	}
 	kinds := b.chosen([]*report.Table{table}, func(k lockers.Kind) bool {
-		return b.targets[k.Server].count != nil && k.Server != "redis-fsync" // which waits as the other Redis does
+		return b.targets[k.Server].count != nil && k.Server != "redis-fsync" // waits like the other Redis
 	})
 	for _, k := range kinds {
 		for _, n := range b.settings.waiting {
 			switch {
 			case k.ConnEach:
 				table.Say(k.String(), report.Number(float64(n)), "a connection each")
-			case k.Lonely != "":
+			case k.NoLocalWait != "":
 				table.Say(k.String(), report.Number(float64(n)), "not measured")
-				table.Note("%s: %s.", k.Name, k.Lonely)
+				table.Note("%s: %s.", k.Name, k.NoLocalWait)
 			}
 		}
 	}
 	return []*report.Table{table}, func() {
 		for _, k := range kinds {
-			if k.ConnEach || k.Lonely != "" {
+			if k.ConnEach || k.NoLocalWait != "" {
 				continue
 			}
 			b.targets[k.Server].counting(b.T, true)
 			for _, n := range b.settings.waiting {
-				rate, err := b.crowdRate(k, n)
+				rate, err := b.waitRate(k, n)
 				if err != nil {
 					b.failed(table, k.String(), report.Number(float64(n)), err)
 					continue
@@ -49,26 +49,28 @@ func (b *bench) waiting() ([]*report.Table, func()) {
 	}
 }
 
-// settle is how long a crowd gets until it is looked at: polls have backed off by then.
-func (b *bench) settle() time.Duration { return 3 * b.round }
+// backOff returns how long waiters run before they are measured: by then their polls have backed
+// off.
+func (b *bench) backOff() time.Duration { return 3 * b.round }
 
-// crowdRate is how many statements a second n waiting goroutines cost.
-func (b *bench) crowdRate(k lockers.Kind, n int) (rate float64, err error) {
+// waitRate returns how many statements a second n waiting goroutines cost.
+func (b *bench) waitRate(k lockers.Kind, n int) (rate float64, err error) {
 	l, err := b.open(k, lockers.Config{Conns: 16})
 	if err != nil {
 		return 0, err
 	}
-	disperse, err := b.gather(k, l, n)
+	stop, err := b.startWaiters(k, l, n)
 	if err != nil {
 		return 0, errors.Join(err, l.Close())
 	}
 	window := 2 * b.round
 	used, err := b.over(b.targets[k.Server], window)
-	return used.statements / window.Seconds(), errors.Join(err, disperse(), l.Close())
+	return used.statements / window.Seconds(), errors.Join(err, stop(), l.Close())
 }
 
-// gather makes n goroutines wait through l for a lock that another client holds, and sends them home again.
-func (b *bench) gather(k lockers.Kind, l lockers.Locker, n int) (disperse func() error, err error) {
+// startWaiters makes n goroutines wait through l for a lock that another client holds. stop ends
+// their wait.
+func (b *bench) startWaiters(k lockers.Kind, l lockers.Locker, n int) (stop func() error, err error) {
 	const hot = "bench/wanted"
 	holder, err := b.open(k, lockers.Config{Conns: 2})
 	if err != nil {
@@ -81,52 +83,55 @@ func (b *bench) gather(k lockers.Kind, l lockers.Locker, n int) (disperse func()
 	ctx, cancel := context.WithCancel(b.Context())
 	var waiters sync.WaitGroup
 	var mu sync.Mutex
-	var wrong error
+	var failed error
 	for range n {
 		waiters.Go(func() {
 			if _, err := l.Lock(ctx, hot); ctx.Err() == nil {
 				mu.Lock()
 				defer mu.Unlock()
-				wrong = errors.Join(errors.New("a waiter didn't wait"), err)
+				failed = errors.Join(errors.New("a waiter returned early"), err)
 			}
 		})
 	}
-	time.Sleep(b.settle())
+	time.Sleep(b.backOff())
 	return func() error {
 		cancel()
 		waiters.Wait()
-		return errors.Join(wrong, unlock(b.Context()), holder.Close())
+		return errors.Join(failed, unlock(b.Context()), holder.Close())
 	}, nil
 }
 
-// alone measures how a crowd that waits for one lock weighs on somebody who takes another one.
-func (b *bench) alone() ([]*report.Table, func()) {
-	n := report.Number(float64(b.crowd))
+// beside measures how goroutines that wait for one lock affect a goroutine that takes another one.
+func (b *bench) beside() ([]*report.Table, func()) {
+	n := report.Number(float64(b.settings.beside))
 	table := &report.Table{
-		Title:   "p99 of an uncontended acquire in ms, while " + n + " goroutines of the same process wait for another name",
+		Title: "p99 of an uncontended acquire in ms, while " + n + " goroutines of the same process wait for " +
+			"another name",
 		Text:    "Through the same client and pool. Less is better.",
 		Columns: []string{"with nobody waiting", "with " + n + " waiting", "ratio"},
 	}
 	kinds := b.chosen([]*report.Table{table}, func(k lockers.Kind) bool {
-		return k.Lonely == "" && !k.ConnEach && k.Server != "redis-fsync" // which waits as the other Redis does
+		return k.NoLocalWait == "" && !k.ConnEach && k.Server != "redis-fsync" // waits like the other Redis
 	})
-	table.Note("Left out: locks that occupy a connection each, since %s waiters would leave none in the pool, and %s.", n,
+	table.Note("Left out: locks that occupy a connection each, since %s waiters would leave none in the pool, and "+
+		"%s.", n,
 		"those that goroutines of one process can't wait for")
 	return []*report.Table{table}, func() {
 		for _, k := range kinds {
-			quiet, crowded, err := b.besideCrowd(k)
+			quiet, busy, err := b.besideWaiters(k)
 			if err != nil {
 				b.failed(table, k.String(), "ratio", err)
 				continue
 			}
 			table.Add(k.String(), table.Columns[0], millis(quiet))
-			table.Add(k.String(), table.Columns[1], millis(crowded))
-			table.Add(k.String(), table.Columns[2], float64(crowded)/float64(quiet))
+			table.Add(k.String(), table.Columns[1], millis(busy))
+			table.Add(k.String(), table.Columns[2], float64(busy)/float64(quiet))
 		}
 	}
 }
 
-func (b *bench) besideCrowd(k lockers.Kind) (quiet, crowded time.Duration, err error) {
+// besideWaiters returns the latency without and with waiters for another lock.
+func (b *bench) besideWaiters(k lockers.Kind) (quiet, busy time.Duration, err error) {
 	l, err := b.open(k, lockers.Config{Conns: 16})
 	if err != nil {
 		return 0, 0, err
@@ -135,20 +140,20 @@ func (b *bench) besideCrowd(k lockers.Kind) (quiet, crowded time.Duration, err e
 	if quiet, err = b.acquireP99(l); err != nil {
 		return 0, 0, err
 	}
-	disperse, err := b.gather(k, l, b.crowd)
+	stop, err := b.startWaiters(k, l, b.settings.beside)
 	if err != nil {
 		return 0, 0, err
 	}
-	crowded, err = b.acquireP99(l)
-	return quiet, crowded, errors.Join(err, disperse())
+	busy, err = b.acquireP99(l)
+	return quiet, busy, errors.Join(err, stop())
 }
 
-// acquireP99 is that of the acquisition alone, without the release.
+// acquireP99 returns the p99 of the acquisition, without the release.
 func (b *bench) acquireP99(l lockers.Locker) (time.Duration, error) {
 	const name = "bench/alone"
 	ctx, cancel := b.while(b.round)
 	defer cancel()
-	if err := oneCycle(ctx, l, name); err != nil { // to warm up
+	if err := oneCycle(ctx, l, name); err != nil { // warm up
 		return 0, err
 	}
 	var took []time.Duration

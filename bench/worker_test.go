@@ -11,35 +11,36 @@ import (
 	"github.com/sqllock/sqllock/bench/lockers"
 )
 
-// A worker is this test binary run again, as a process of its own that waits for the hot lock. It reads orders from
-// stdin and answers each on stdout, a line of JSON each way, and ends with its stdin.
+// A worker is this test binary run again, as a separate process that waits for the hot lock. It
+// reads commands from stdin and writes a reply to each to stdout, as lines of JSON. It exits at the
+// end of stdin.
 
 const workerEnv = "SQLLOCK_BENCH_WORKER"
 
-// order is what the worker is to do: open, start, stop, close.
-type order struct {
+// command is a command to a worker. Do is open, start, stop or close.
+type command struct {
 	Do     string
 	Kind   string
 	Config lockers.Config
-	Board  string // a file
-	Name   string // of the lock
+	Shared string // the file of the shared memory
+	Name   string // the lock's name
 }
 
-// answer is what came of it.
-type answer struct {
+// reply is a worker's reply to a command.
+type reply struct {
 	Err   string
-	Turns []turn
+	Holds []hold
 }
 
 // worker is the state of a worker process.
 type worker struct {
 	locker lockers.Locker
-	board  *board
+	shared *shared
 	cancel context.CancelFunc
-	result chan answer
+	result chan reply
 }
 
-// runWorker is the whole life of a worker process. In any other process it returns at once.
+// runWorker runs a worker process until it exits. In any other process it returns at once.
 func runWorker() {
 	if os.Getenv(workerEnv) == "" {
 		return
@@ -47,56 +48,56 @@ func runWorker() {
 	var w worker
 	out := json.NewEncoder(os.Stdout)
 	for in := json.NewDecoder(os.Stdin); ; {
-		var o order
-		if in.Decode(&o) != nil {
+		var c command
+		if in.Decode(&c) != nil {
 			os.Exit(0)
 		}
-		a, err := w.do(o)
+		r, err := w.do(c)
 		if err != nil {
-			a.Err = err.Error()
+			r.Err = err.Error()
 		}
-		if err := out.Encode(a); err != nil { // who asked is gone
+		if err := out.Encode(r); err != nil { // the benchmark is gone
 			os.Exit(1)
 		}
 	}
 }
 
-func (w *worker) do(o order) (a answer, err error) {
-	switch o.Do {
+func (w *worker) do(c command) (r reply, err error) {
+	switch c.Do {
 	case "open":
-		return a, w.open(o)
+		return r, w.open(c)
 	case "start":
 		ctx, cancel := context.WithCancel(context.Background())
-		w.cancel, w.result = cancel, make(chan answer, 1)
-		go func() { w.result <- w.turns(ctx, o.Name) }()
-		return a, nil
+		w.cancel, w.result = cancel, make(chan reply, 1)
+		go func() { w.result <- w.takeRepeatedly(ctx, c.Name) }()
+		return r, nil
 	case "stop":
 		if w.cancel == nil {
-			return a, errors.New("it was never started")
+			return r, errors.New("it was never started")
 		}
 		w.cancel()
 		w.cancel = nil
 		select {
-		case a = <-w.result:
-			return a, nil
+		case r = <-w.result:
+			return r, nil
 		case <-time.After(time.Minute):
-			return a, errors.New("it still waits for the lock, a minute after its ctx has ended")
+			return r, errors.New("it still waits for the lock, a minute after its ctx has ended")
 		}
 	case "close":
-		return a, w.close()
+		return r, w.close()
 	}
-	return a, fmt.Errorf("there is no order %q", o.Do)
+	return r, fmt.Errorf("there is no command %q", c.Do)
 }
 
-func (w *worker) open(o order) error {
-	k, err := lockers.Find(o.Kind)
+func (w *worker) open(c command) error {
+	k, err := lockers.Find(c.Kind)
 	if err != nil {
 		return err
 	}
-	if w.board, err = openBoard(o.Board); err != nil {
+	if w.shared, err = openShared(c.Shared); err != nil {
 		return err
 	}
-	w.locker, err = k.Open(context.Background(), o.Config)
+	w.locker, err = k.Open(context.Background(), c.Config)
 	return err
 }
 
@@ -105,36 +106,36 @@ func (w *worker) close() error {
 	if w.locker != nil {
 		err = w.locker.Close()
 	}
-	if w.board != nil {
-		err = errors.Join(err, w.board.close())
+	if w.shared != nil {
+		err = errors.Join(err, w.shared.close())
 	}
-	w.locker, w.board = nil, nil
+	w.locker, w.shared = nil, nil
 	return err
 }
 
-// turns takes the lock again and again.
-func (w *worker) turns(ctx context.Context, name string) (a answer) {
+// takeRepeatedly takes the lock again and again until ctx ends.
+func (w *worker) takeRepeatedly(ctx context.Context, name string) (r reply) {
 	for ctx.Err() == nil {
 		unlock, err := w.locker.Lock(ctx, name)
 		if err != nil {
 			if ctx.Err() == nil {
-				a.Err = "lock: " + err.Error()
+				r.Err = "lock: " + err.Error()
 			}
-			return a
+			return r
 		}
 		got := monotonic()
-		n, err := w.board.take()
+		n, err := w.shared.take()
 		if err != nil {
-			a.Err = err.Error()
-			return a
+			r.Err = err.Error()
+			return r
 		}
-		w.board.leave()
-		a.Turns = append(a.Turns, turn{Got: got, Released: monotonic()})
+		w.shared.leave()
+		r.Holds = append(r.Holds, hold{Got: got, Released: monotonic()})
 		if err := unlock(context.WithoutCancel(ctx)); err != nil {
-			a.Err = "unlock: " + err.Error()
-			return a
+			r.Err = "unlock: " + err.Error()
+			return r
 		}
-		w.board.awaitNext(ctx, n)
+		w.shared.awaitNext(ctx, n)
 	}
-	return a
+	return r
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/sqllock/sqllock/bench/report"
 )
 
-// plotted is a plot to be drawn.
+// plotted is a plot that is still to be drawn.
 type plotted struct {
 	file, title, x, y string
 	lines             []report.Line
 }
 
-// plotsOf are the plots of a section: how its figures change with the number of those who lock.
+// plotsOf returns the plots of a section, which show how its figures change with the number of
+// lockers.
 func plotsOf(section string, tables []*report.Table) []plotted {
 	switch section {
 	case "cycles":
@@ -45,7 +46,8 @@ func plotsOf(section string, tables []*report.Table) []plotted {
 			}
 			lines = append(lines, line)
 		}
-		return []plotted{{"handover.svg", "One hot name: from release to the next holder", "processes waiting", "median, ms", lines}}
+		const title = "One hot name: from release to the next holder"
+		return []plotted{{"handover.svg", title, "processes waiting", "median, ms", lines}}
 	}
 	return nil
 }
@@ -55,7 +57,7 @@ func lineOf(row string) report.Line {
 	return report.Line{Name: row, Bold: k.Ours()}
 }
 
-// write writes the results, or, in a smoke run, only logs them.
+// write writes the results. In a smoke run it only logs them.
 func (b *bench) write(tables []*report.Table, plots []plotted, took time.Duration) {
 	b.Helper()
 	folder := b.out
@@ -74,7 +76,8 @@ func (b *bench) write(tables []*report.Table, plots []plotted, took time.Duratio
 	for _, t := range tables {
 		text.WriteString(t.Markdown() + "\n")
 	}
-	if err := os.WriteFile(filepath.Join(folder, "RESULTS.md"), []byte(strings.TrimRight(text.String(), "\n")+"\n"), 0o644); err != nil {
+	results := []byte(strings.TrimRight(text.String(), "\n") + "\n")
+	if err := os.WriteFile(filepath.Join(folder, "RESULTS.md"), results, 0o644); err != nil {
 		b.Fatal(err)
 	}
 	if b.out == "" {
@@ -82,13 +85,15 @@ func (b *bench) write(tables []*report.Table, plots []plotted, took time.Duratio
 	}
 }
 
-// head says how, where and when it was measured.
+// head returns the beginning of the report, which says how, where and when it was measured.
 func (b *bench) head(took time.Duration) string {
 	var t strings.Builder
-	t.WriteString("# Results\n\nWritten by `make bench`; don't edit. Figures are medians of the rounds, with the smallest and the greatest in brackets. " +
-		"All contenders ran in turn in each round, on private servers on one machine, whose processors they shared with those servers. " +
-		"Only figures of one run compare with each other.\n\n")
-	fmt.Fprintf(&t, "- %s, %s, %d CPUs, %s/%s, sqllock %s\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.Version(),
+	t.WriteString("# Results\n\nWritten by `make bench`; don't edit. Figures are medians of the rounds, with the " +
+		"smallest and the greatest in brackets. All contenders ran in turn in each round, on private servers on " +
+		"one machine, whose processors they shared with those servers. Only figures of one run compare with each " +
+		"other.\n\n")
+	fmt.Fprintf(&t, "- %s, %s, %d CPUs, %s/%s, sqllock %s\n",
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), runtime.Version(),
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, commit())
 	fmt.Fprintf(&t, "- %d rounds of %s a figure; the whole run took %s\n", b.rounds, b.round, took.Round(time.Second))
 	if b.only[0].String()+b.only[1].String() != "" {
@@ -106,11 +111,13 @@ func (b *bench) head(took time.Duration) string {
 		}
 	}
 	t.WriteString(strings.Join(waits, "; ") + "\n")
-	t.WriteString("- not compared: River's elector, which is in an internal package (github.com/riverqueue/river/internal/leadership)\n\n")
+	t.WriteString("- not compared: River's elector, which is in an internal package " +
+		"(github.com/riverqueue/river/internal/leadership)\n\n")
 	return t.String()
 }
 
-// versions are the contenders'; a test's program has none built in.
+// versions returns the contenders' versions. It asks the go command, because a test binary contains
+// none.
 func (b *bench) versions() string {
 	b.Helper()
 	args := append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, contending...)
@@ -121,9 +128,10 @@ func (b *bench) versions() string {
 	return strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", ")
 }
 
-// contending are the modules whose versions matter.
+// contending lists the modules whose versions the report names.
 var contending = []string{
-	"cirello.io/pglock", "github.com/allisson/go-pglock/v3", "github.com/bsm/redislock", "github.com/go-redsync/redsync/v4",
+	"cirello.io/pglock", "github.com/allisson/go-pglock/v3",
+	"github.com/bsm/redislock", "github.com/go-redsync/redsync/v4",
 	"github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5", "github.com/lib/pq", "github.com/redis/go-redis/v9",
 	"go.etcd.io/etcd/client/v3", "modernc.org/sqlite",
 }
@@ -136,7 +144,7 @@ func sortedKeys(m map[string]*target) (keys []string) {
 	return keys
 }
 
-// commit is what make says is checked out.
+// commit returns the commit that make reports as checked out.
 func commit() string {
 	if c := os.Getenv("BENCH_COMMIT"); c != "" {
 		return c

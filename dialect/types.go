@@ -5,37 +5,73 @@ import (
 	"time"
 )
 
-// Server is what Probe found.
+// Server is what Probe has found out about a server.
 type Server struct {
-	// Product and Version as the server calls itself: "MariaDB", "10.11.19".
+	// Product and Version are what the server calls itself: "MariaDB", "10.11.19".
 	Product, Version string
 
-	// Versioned: there is a table sqllock_schema_migrations, which has Schema and Dirty. Where it isn't there, the
-	// tables were made by something else than golang-migrate, and Probe has tried them.
+	// Versioned reports whether the table sqllock_schema_migrations exists; Schema and Dirty come
+	// from it. If it doesn't exist, the tables were not made by golang-migrate, and Probe has tried
+	// them.
 	Versioned bool
-	Schema    uint // the version in it
-	Dirty     bool // its flag: a migration failed half-way
+	Schema    uint // the version in the table
+	Dirty     bool // the table's flag: a migration failed half-way, or is under way
+	Several   bool // the table has several rows, so neither is known
 
-	// Alone: several rows in one statement can fail together, again and again, because other servers of a cluster write
-	// some of them too. Ask for one lock at a time.
-	Alone bool
+	// CompatibleFrom is the oldest schema version whose programs may use the tables, as
+	// sqllock_schema says where the tables are newer than the dialect. It is zero if the tables
+	// don't say or aren't newer.
+	CompatibleFrom uint
+
+	// SingleRowOnly reports that statements on several rows can fail together, again and again,
+	// because other servers of a cluster write some of these rows too. The caller requests one lock
+	// at a time.
+	SingleRowOnly bool
+}
+
+// Serves reports whether a program written for the given schema version may use the tables: they
+// have that version, or a newer one that declares itself compatible.
+func (s Server) Serves(version uint) bool {
+	return s.Schema == version || s.Schema > version && s.CompatibleFrom > 0 && s.CompatibleFrom <= version
 }
 
 // Lease is a row of sqllock_leases to be written.
 type Lease struct {
 	ID     string        // unique for ever
-	Holder string        // who, for people
-	TTL    time.Duration // how long it lasts from each renewal
+	Holder string        // names the process, for people
+	TTL    time.Duration // how long the lease lasts from each renewal
 }
 
-// Burial is what became of a lease that BuryLeases was asked about.
-type Burial struct {
-	Dead      bool          // it can't be renewed any more
-	Overdue   time.Duration // dead: for how long, as far as known; zero where somebody else has buried it
-	Remaining time.Duration // alive: for how long yet
+// EndedPrefix is prepended to the id of a lease when it is ended. The row keeps the time of its
+// end, and a heartbeat no longer finds it.
+const EndedPrefix = "ended."
+
+// MaxLeaseID is the maximum length of a lease id in characters. It leaves room for [EndedPrefix].
+const MaxLeaseID = 64 - len(EndedPrefix)
+
+// Expiry is what ExpireLeases reports about a lease.
+type Expiry struct {
+	Dead bool // the lease can't be renewed any more
+	// how long the lease has been dead, as far as known; zero if it was deleted
+	ExpiredFor time.Duration
+	Remaining  time.Duration // how long the lease is still alive
 }
 
-// Key names a lock row: slot 0 is the exclusive lock of that name.
+// Renewal is one renewal of a lease. The creation of a lease is its first renewal.
+type Renewal struct {
+	LeaseID string // the lease
+	// by the database's clock, in microseconds; a different value is a different renewal
+	RenewedAt time.Time
+	TTL       time.Duration // how long the lease lasts from then on
+}
+
+// Bar keeps a free lock from being taken. It comes from HoldAtLeast or LockDelay.
+type Bar struct {
+	Key
+	Fence int64 // of the lock's last acquisition
+}
+
+// Key identifies a lock row.
 type Key struct {
 	Name string // 1 to 255 bytes, compared byte for byte
 	Slot int    // 0 for the exclusive lock
@@ -44,74 +80,82 @@ type Key struct {
 // Request asks for one lock.
 type Request struct {
 	Key
-	LeaseID string // the living lease to hold it under
+	LeaseID string // the live lease to hold the lock under
 	Owner   string // unique to this acquisition
 	Note    string // for people
 
-	HoldAtLeast time.Duration // not free again before now + this, even if released
-	LockDelay   time.Duration // not free before this has passed since its lease ran out; nothing after a release
+	// the lock isn't free again before now + HoldAtLeast, even if released
+	HoldAtLeast time.Duration
+	// after its lease runs out, the lock isn't free for this long; no delay after a release
+	LockDelay time.Duration
 }
 
-// Grant answers a Request.
+// Grant is the result of a [Request].
 type Grant struct {
-	Granted bool  // false: it is another's, or barred
+	Granted bool  // false if another holds the lock or it is barred
 	Fence   int64 // of this acquisition; zero if not granted
 }
 
-// Claim names a lock as its owner knows it.
+// Claim names a lock and the owner that is expected to hold it.
 type Claim struct {
 	Key
 	Owner string // as in the Request that was granted
 }
 
-// Raise asks for a greater fence on a lock that is held.
-type Raise struct {
+// FenceAdvance asks for a greater fence on a lock that is held.
+type FenceAdvance struct {
 	Claim
-	Fence int64 // at least this much from now on
+	Fence int64 // the fence is at least this from now on
 }
 
-// MaxFence is the greatest fence that may be asked for: an engine's integers leave room behind it for those that are to
-// come, each at least one more than the last. As microseconds it is in the year 148108.
+// MaxFence is the greatest fence that may be requested. An engine's integers leave room above it
+// for the fences that follow, each at least one more than the last. As a time in microseconds it
+// lies in the year 148108.
 const MaxFence = 1 << 62
 
-// Check refuses what would leave no room for the fences to come.
-func (r Raise) Check() error {
+// Check returns an error that wraps [ErrInvalid] if the fence is greater than [MaxFence].
+func (r FenceAdvance) Check() error {
 	if r.Fence > MaxFence {
 		return fmt.Errorf("%w: fence %d is greater than %d", ErrInvalid, r.Fence, int64(MaxFence))
 	}
 	return nil
 }
 
-// Orphan names a lock row whose lease is dead, as it was seen.
-type Orphan struct {
+// DeadHolder names a lock row whose lease is dead, as it was read.
+type DeadHolder struct {
 	Key
-	Fence   int64         // of the row
-	LeaseID string        // of the row
-	Overdue time.Duration // how long the lease has been dead, as Burial has it
+	Fence      int64         // of the row
+	LeaseID    string        // of the row
+	ExpiredFor time.Duration // how long the lease has been dead, as in Expiry
 }
 
-// Row is a lock row as Look and List read it. It is a picture of a moment that has passed: good for telling
-// people and for choosing what to try, never for deciding.
+// Row is a lock row as Get and List read it. It describes a moment that has passed. It serves to
+// inform people and to choose what to try, never to decide.
 type Row struct {
 	Key
-	Exists     bool          // false: never taken, or purged; the fields below are zero
+	// false if the lock was never taken or the row was purged; the other fields are zero
+	Exists     bool
 	Fence      int64         // of the last acquisition
-	AcquiredAt time.Time     // last change of hands, by the database's clock
-	FreeIn     time.Duration // not free before this has passed; zero or less: no bar
+	AcquiredAt time.Time     // last acquisition or release, by the database's clock
+	FreeIn     time.Duration // time until the lock is free; zero or less means no bar
+	Bar        time.Duration // if FreeIn > 0, the whole length of the bar or a little more
 	Note       string        // of the last acquisition
 
-	Held      bool          // names a lease; else the fields below are zero
+	Held      bool          // the row names a lease; otherwise the fields below are zero
 	Owner     string        // of the acquisition
-	LeaseID   string        // that it is held under
-	Lease     LeaseState    // what the lease was found to be
-	Holder    string        // empty where the lease is gone
-	Remaining time.Duration // until the lease runs out; zero or less when it has
+	LeaseID   string        // the lease that the lock is held under
+	Lease     LeaseState    // the state in which the lease was found
+	Holder    string        // empty if the lease is gone
+	Remaining time.Duration // until the lease expires; zero or less if it has
+	RenewedAt time.Time     // as in Renewal; zero if the lease is gone
+	TTL       time.Duration // as in Renewal; zero if the lease is gone
 }
 
-// LeaseState is what a lock row's lease was found to be.
+// LeaseState is the state in which a lock row's lease was found.
 type LeaseState int
 
-// A lease that is LeaseExpired can't be renewed any more, and is there until somebody buries it.
+// The states of a lease. A lease in state LeaseExpired can't be renewed any more. Its row remains
+// until ExpireLeases or DeleteExpired.
 const (
 	LeaseGone LeaseState = iota
 	LeaseLive

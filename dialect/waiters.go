@@ -5,58 +5,68 @@ import (
 	"time"
 )
 
-// Waiters are the rows of sqllock_waiters: who waits for which lock, in the order in which they came. They serve order,
-// wake-ups and people; that a lock has one holder never depends on them.
+// Waiters are the rows of sqllock_waiters. They record which request waits for which lock, in order
+// of arrival. They serve ordering, wake-ups and people. That a lock has one holder never depends on
+// them.
 type Waiters interface {
-	// Enqueue puts each waiter at the end of the queue for its key, with a ticket greater than all that are in it. One whose
-	// owner is in it already keeps its ticket: sending it again is harmless.
-	Enqueue(ctx context.Context, waiters []Waiter) ([]Place, error)
+	// Enqueue puts each waiter at the end of the queue for its key, with a ticket greater than all
+	// those in the queue. A waiter whose owner is already in the queue keeps its ticket, so Enqueue
+	// can be repeated.
+	Enqueue(ctx context.Context, waiters []Waiter) ([]QueuePosition, error)
 
-	// Dequeue takes each waiter out of its queue. False: it wasn't in it; where the engine is a Waker, the lock may have been
-	// handed to it then.
+	// Dequeue removes each waiter from its queue. A result of false means that it wasn't in the
+	// queue; if the engine is a [Notifier], the lock may then have been handed to it.
 	Dequeue(ctx context.Context, claims []Claim) ([]bool, error)
 
-	// Queue reads up to limit of those who wait for key, the first first, and only those whose lease hasn't run out. Like
-	// Look it takes no lock and waits for none.
+	// Queue returns up to limit waiters for key, in the order of the queue. It leaves out those
+	// whose lease has expired. Like Get it takes no lock and waits for none.
 	Queue(ctx context.Context, key Key, limit int) ([]Waiting, error)
 
-	// Holding reads up to limit of those who wait, for whatever lock, and hold something meanwhile (Waiter.Holds), in the order
-	// of the tickets beyond after; only those whose lease hasn't run out. Like Look it takes no lock and waits for none.
-	Holding(ctx context.Context, after int64, limit int) ([]Waiting, error)
+	// WaitingHolders returns up to limit waiters, for any lock, that hold something while they wait
+	// (see Waiter.Holds), in the order of their tickets beyond after. It leaves out those whose
+	// lease has expired. Like Get it takes no lock and waits for none.
+	WaitingHolders(ctx context.Context, after int64, limit int) ([]Waiting, error)
 
-	// Pass gives each lock that still names the claim's owner to the next acquisition, of the same key, in one statement and
-	// one commit, with a fence as in Acquire: what Release and Acquire do if nobody comes between. Not granted: it names
-	// another owner, it isn't to be free yet (HoldAtLeast), or somebody is in its queue under another lease than Next's, one
-	// that lives; then nothing was changed. It waits behind a Guard of the lock. Sent again after a lost reply, it is refused, though the row
-	// names Next's owner: Acquire says so.
-	Pass(ctx context.Context, passes []Pass) ([]Grant, error)
+	// Transfer gives each lock that still names the claim's owner to the next acquisition of the
+	// same key, in one statement and one commit, with a fence as in Acquire. The effect is that of
+	// Release and Acquire with nothing in between. It waits behind a Guard of the lock. The lock is
+	// not granted, and nothing is changed, in these cases:
+	//
+	//   - The lock names another owner.
+	//   - It can't be free yet (HoldAtLeast).
+	//   - A waiter is in its queue under a live lease other than Next's.
+	//   - The Transfer was sent before and its reply was lost. The row names Next's owner then, and
+	//     Acquire says so.
+	Transfer(ctx context.Context, transfers []Transfer) ([]Grant, error)
 
-	// PurgeWaiters deletes up to limit waiters whose lease is gone or has run out, skipping rows that others are at, and
-	// answers how many.
+	// PurgeWaiters deletes up to limit waiters whose lease is gone or has expired. It skips rows
+	// that others have locked, and returns how many it has deleted.
 	PurgeWaiters(ctx context.Context, limit int) (int, error)
 }
 
-// Waiter asks for a place in the queue.
+// Waiter is a request that is put into the queue.
 type Waiter struct {
-	Request // what it waits to be granted
+	Request // the request that waits
 
-	// Channel is that of the Wakes which hear when the lock was handed to this waiter. Empty: it polls, and is handed nothing.
+	// Channel is that of the [Listener] which is notified when the lock is handed to this waiter. A
+	// waiter with an empty Channel polls, and is never handed the lock.
 	Channel string
 
-	// Holds is what it holds meanwhile, in the client's own words: kept for Holding, of any length. Empty: nothing.
+	// Holds describes what the waiter holds meanwhile, in the client's own words and of any length.
+	// It is kept for WaitingHolders. It is empty if the waiter holds nothing.
 	Holds string
 }
 
-// Place is that of a waiter in the queue.
-type Place struct {
-	Ticket int64 // grows from one who comes to the next
-	First  bool  // nobody with a living lease was seen before it
+// QueuePosition is the position of a waiter in the queue.
+type QueuePosition struct {
+	Ticket int64 // increases from each waiter to the next
+	First  bool  // no earlier waiter with a live lease was found
 }
 
-// Waiting is somebody in the queue, as he was seen.
+// Waiting is a waiter in the queue, as it was read.
 type Waiting struct {
 	Key
-	Ticket  int64     // as in Place
+	Ticket  int64     // as in QueuePosition
 	Owner   string    // as in the Request
 	LeaseID string    // as in the Request
 	Holder  string    // of the lease, for people
@@ -65,35 +75,42 @@ type Waiting struct {
 	Holds   string    // as in the Waiter
 }
 
-// Pass is a lock that goes from one acquisition to the next one of the same process.
-type Pass struct {
+// Transfer describes a lock that passes from one acquisition to another of the same process.
+type Transfer struct {
 	Claim
 	Next Request // of the same key
 }
 
-// Waker is the power to tell a waiter at once that it has got the lock. Where an engine has it, Release gives a lock that
-// would be free now to the first waiter in its queue whose lease lives, as Pass would, deletes that waiter's row in the same
-// statement, and tells its Wakes. Where that one has no Channel the lock is freed, for those who poll would starve else. Several releases in one call do so too. A message can be lost:
-// the waiter's own look at the row finds its owner there.
-type Waker interface {
-	// OpenWakes opens a connection that is the caller's alone, never one of the application's pool, and makes sure, by trying, that messages
-	// come through. Where they don't, as behind a transaction pooler, the error wraps ErrUnsupported and says why.
-	OpenWakes(ctx context.Context, holder string) (Wakes, error)
+// Notifier is implemented by an engine that can notify a waiter when it has got the lock. On such
+// an engine Release gives a lock that would be free now to the first waiter in its queue whose
+// lease is live, as Transfer would. The same statement deletes that waiter's row and notifies its
+// [Listener]. If that waiter has no Channel, Release frees the lock instead; otherwise pollers
+// would starve. This also applies to several releases in one call.
+//
+// A notification can be lost. The waiter then finds its owner in the lock row when it next reads
+// it.
+type Notifier interface {
+	// OpenListener opens a connection that is the caller's alone, never one of the application's
+	// pool. It makes sure, by trying, that notifications arrive. Where they don't, as behind a
+	// transaction pooler, the error wraps [ErrUnsupported] and gives the reason.
+	OpenListener(ctx context.Context, holder string) (Listener, error)
 }
 
-// Wakes is a connection on which hand-overs are heard of. Only Close is safe while another call is under way.
-type Wakes interface {
-	// Channel is what a Waiter names to be told here.
+// Listener is a connection that receives notifications of hand-overs. Only Close is safe while
+// another call is in progress.
+type Listener interface {
+	// Channel returns the channel that a [Waiter] names to be notified through this Listener.
 	Channel() string
 
-	// Next waits for a hand-over, until ctx ends or the connection fails. After an error, Close.
+	// Next waits for a hand-over until ctx ends or the connection fails. After an error the caller
+	// must Close the Listener.
 	Next(ctx context.Context) (Handover, error)
 
 	// Close ends the connection.
 	Close() error
 }
 
-// Handover tells a waiter that it has the lock.
+// Handover notifies a waiter that it has the lock.
 type Handover struct {
 	Owner string // of the waiter's Request
 	Fence int64  // of the lock row that names it

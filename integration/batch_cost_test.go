@@ -11,18 +11,20 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// batchRows is how many locks the table has, of which a batch names a few.
+// batchRows is how many locks the table has. A batch names a few of them.
 const batchRows = 100_000
 
-// A batch finds its rows by their key, whatever the server believes of the table: that it is as large as it is, or as
-// small as when it was last analyzed. A plan that reads all rows, and perhaps locks them, shows in what the server counts.
+// A batch finds its rows by their key, whatever size the server's statistics give the table: the
+// real one, or the one from before it grew. A plan that reads all rows, and perhaps locks them,
+// shows in the server's counters.
 func TestBatchesReadTheirOwnRows(t *testing.T) {
-	for _, name := range []string{"postgres15", "postgres18", "mysql", "mariadb"} {
+	t.Parallel()
+	for _, name := range servers.OneOfEachKind(t, serverEngines...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBatches(t, servers.Start(t, name).Database(t))
 			b.execute("analyze") // one row
-			b.execute("keep")    // the server doesn't look by itself
+			b.execute("keep")    // the server must not analyze on its own
 			b.fill()
 			b.check("analyzed while it had one row")
 			b.execute("analyze")
@@ -31,7 +33,8 @@ func TestBatchesReadTheirOwnRows(t *testing.T) {
 	}
 }
 
-// batches are statements for many locks, on one connection, whose counters are the session's own.
+// batches runs statements for many locks on one connection, so that the counters are the session's
+// own.
 type batches struct {
 	*testing.T
 	engine  string
@@ -57,12 +60,13 @@ func (b *batches) must(err error) {
 	}
 }
 
-// engineSQL is what the two say differently.
+// engineSQL has the statements that differ between the two engines.
 var engineSQL = map[string]map[string]string{
 	"postgres": {
 		"analyze": "ANALYZE sqllock_locks",
 		"keep":    "ALTER TABLE sqllock_locks SET (autovacuum_enabled = off)",
-		"read": "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'sqllock_locks' UNION ALL " +
+		"read": "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables " +
+			"WHERE relname = 'sqllock_locks' UNION ALL " +
 			"SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'sqllock_locks'",
 	},
 	"mysql": {
@@ -77,19 +81,20 @@ func (b *batches) execute(what string) {
 	rows, err := b.db.QueryContext(b.Context(), engineSQL[b.engine][what])
 	b.must(err)
 	defer rows.Close()
-	for rows.Next() { // what ANALYZE TABLE answers, which has ended then
+	for rows.Next() { // ANALYZE TABLE returns rows, and is done after the last one
 	}
 	b.must(rows.Err())
 }
 
-// fill multiplies the rows.
+// fill multiplies the rows tenfold until there are batchRows of them.
 func (b *batches) fill() {
 	b.Helper()
 	columns := "slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay"
 	digits := strings.Repeat("UNION ALL SELECT 1 ", 8)
 	for n, round := 1, 0; n < batchRows; n, round = 10*n, round+1 {
 		_, err := b.db.ExecContext(b.Context(), fmt.Sprintf("INSERT INTO sqllock_locks (name, %s) "+
-			"SELECT concat(name, '/%d', d), %s FROM sqllock_locks, (SELECT row_number() OVER () AS d FROM (SELECT 1 AS one %s) AS o) AS digits",
+			"SELECT concat(name, '/%d', d), %s FROM sqllock_locks, "+
+			"(SELECT row_number() OVER () AS d FROM (SELECT 1 AS one %s) AS o) AS digits",
 			columns, round, columns, digits))
 		b.must(err)
 	}
@@ -107,7 +112,7 @@ func (b *batches) requests(suffix string, n int) []dialect.Request {
 	return all
 }
 
-// cycle takes locks and lets them go.
+// cycle acquires and releases the requested locks, one batch each.
 func (b *batches) cycle(requests []dialect.Request) {
 	b.Helper()
 	claims := make([]dialect.Claim, len(requests))
@@ -116,22 +121,23 @@ func (b *batches) cycle(requests []dialect.Request) {
 	for i, r := range requests {
 		claims[i] = dialect.Claim{Key: r.Key, Owner: r.Owner}
 		if !grants[i].Granted {
-			b.Fatalf("%q was refused", r.Name)
+			b.Fatalf("the request for %q was not granted", r.Name)
 		}
 	}
 	ours, err := b.dialect.Release(b.Context(), claims)
 	b.must(err)
 	for i, ours := range ours {
 		if !ours {
-			b.Fatalf("%q wasn't ours", claims[i].Name)
+			b.Fatalf("Release of %q found another owner", claims[i].Name)
 		}
 	}
 }
 
-// check counts the rows that batches read: a few for each lock, those of the list itself among them.
+// check counts the rows that batches read. A few for each lock are right; they include the rows of
+// the statement's own list.
 func (b *batches) check(what string) {
 	b.Helper()
-	const size, times = 50, 8 // more often than PostgreSQL makes a plan for each time
+	const size, times = 50, 8 // more times than PostgreSQL makes a custom plan for a prepared statement
 	requests := b.requests("", size)
 	b.cycle(requests)
 	before := b.read()
@@ -145,11 +151,12 @@ func (b *batches) check(what string) {
 	}
 }
 
-// read is how many rows the session has read.
+// read returns how many rows the session has read.
 func (b *batches) read() (sum int) {
 	b.Helper()
 	if b.engine == "postgres" {
-		_, err := b.db.ExecContext(b.Context(), "SELECT pg_sleep(1.1)") // counters are handed over once a second
+		// PostgreSQL publishes the counters once a second.
+		_, err := b.db.ExecContext(b.Context(), "SELECT pg_sleep(1.1)")
 		b.must(err)
 	}
 	rows, err := b.db.QueryContext(b.Context(), engineSQL[b.engine]["read"])

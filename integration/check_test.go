@@ -1,13 +1,16 @@
 package integration
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// In a database that is as it should be everything works, and the check leaves nothing behind.
+// In a healthy database, Check finds nothing bad. It has tried a lock of each kind that the engine
+// has, gives advice with each notice, and leaves nothing behind.
 func TestCheck(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		c := client(t, connect(t, database(t, s)), sqllock.Options{})
@@ -15,12 +18,39 @@ func TestCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var checked []string
 		for _, f := range findings {
 			t.Logf("%-6s  %s: %s %s", f.Verdict, f.What, f.Found, f.Advice)
-			if f.Verdict == sqllock.Bad {
-				t.Errorf("%s is %s", f.What, f.Verdict)
+			checked = append(checked, f.What)
+			if f.Verdict == sqllock.VerdictBad || f.Found == "" || f.Verdict == sqllock.VerdictNotice &&
+				f.Advice == "" {
+				t.Errorf("%s is %s: found %q, advice %q", f.What, f.Verdict, f.Found, f.Advice)
 			}
 		}
-		nothingLeft(t, c, patience)
+		for what, verdict := range tried(s) {
+			i := slices.Index(checked, what)
+			if i < 0 || findings[i].Verdict != verdict ||
+				verdict == sqllock.VerdictGood && !strings.Contains(findings[i].Found, "one gets it") {
+				t.Errorf("no finding %q with verdict %s that shows two competing connections; Check found %q",
+					what, verdict, checked)
+			}
+		}
+		if len(checked) <= len(tried(s)) {
+			t.Errorf("Check found nothing about the server itself: %q", checked)
+		}
+		held, err := heldLocks(t.Context(), c)
+		if err != nil || len(held) > 0 {
+			t.Errorf("Check has left the locks %q, %v", held, err)
+		}
 	})
+}
+
+// tried returns the kinds of locks that Check tries with two competing connections, and the verdict
+// of each on s.
+func tried(s *servers.Server) map[string]sqllock.Verdict {
+	sessions := sqllock.VerdictGood
+	if s.Provider == "embedded" { // it has no session locks, and Check says so
+		sessions = sqllock.VerdictNotice
+	}
+	return map[string]sqllock.Verdict{"lease locks": sqllock.VerdictGood, "session locks": sessions}
 }

@@ -1,21 +1,21 @@
 package integration
 
 import (
+	"context"
 	"database/sql"
 	"sync"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
-	"github.com/sqllock/sqllock/internal/engine"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 )
 
 // TestConformance runs the whole suite on every engine, each contract on a database of its own.
 func TestConformance(t *testing.T) {
-	servers.Each(t, func(t *testing.T, s *servers.Server) {
+	servers.Every(t, func(t *testing.T, s *servers.Server) {
 		dialecttest.Run(t, func(t *testing.T) dialecttest.Harness { return harness(t, s) })
 	})
 }
@@ -25,16 +25,22 @@ func harness(t *testing.T, s *servers.Server) dialecttest.Harness {
 	return harnessThrough(t, s, func(_ *testing.T, url string) string { return url })
 }
 
-// harnessThrough is a harness on databases that are reached in that way.
-func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, url string) string) dialecttest.Harness {
+// harnessThrough returns a harness on databases that are reached by the URL that through returns.
+func harnessThrough(
+	t *testing.T, s *servers.Server, through func(t *testing.T, url string) string,
+) dialecttest.Harness {
 	t.Helper()
-	url := s.Database(t)
-	direct := connect(t, url)
+	past := s.Database(t)
+	direct := connect(t, past)
+	direct.DB.SetMaxIdleConns(20) // each new connection costs a server process on PostgreSQL
 	if err := migrations.Up(t.Context(), direct.DB, direct.Migrations); err != nil {
 		t.Fatal(err)
 	}
-	url = through(t, url)
-	target := connect(t, url)
+	url, target := through(t, past), direct
+	if url != past {
+		target = connect(t, url)
+		target.DB.SetMaxIdleConns(20)
+	}
 	h := dialecttest.Harness{
 		Dialect: target.Dialect,
 		DB:      target.DB,
@@ -52,17 +58,21 @@ func harnessThrough(t *testing.T, s *servers.Server, through func(t *testing.T, 
 		h.Isolation, h.ExclusiveGuards = append(h.Isolation, sql.LevelSnapshot), true
 		warm(t, target)
 	}
+	if url != past {
+		h.Direct = direct.DB
+	}
 	h.Before = func(t *testing.T) { s.Lacking(t) }
 	h.Powers = powers[target.Migrations.Name]
 	if target.Migrations.Name == "sqlserver" {
 		_, err := target.DB.ExecContext(t.Context(), "SELECT COUNT(*) FROM sys.dm_tran_locks")
-		h.Powers.Holders = err == nil // Babelfish doesn't have it
+		h.Powers.Holders = err == nil // Babelfish lacks that view
 	}
 	h.EndSessions = func(t *testing.T) { endSessions(t, target) }
 	return h
 }
 
-// warm makes connections, and has each run everything once. Babelfish takes a second for the first time, on each.
+// warm opens connections and runs every statement once on each. Babelfish takes a second for the
+// first run, on each connection.
 func warm(t *testing.T, target *open.Database) {
 	t.Helper()
 	const connections = 5
@@ -78,23 +88,29 @@ func warm(t *testing.T, target *open.Database) {
 	group.Wait()
 }
 
-// powers are what each engine has beyond leases.
+// powers lists what each engine supports beyond leases.
 var powers = map[string]dialecttest.Powers{
-	"sqlite":    {Tx: true, Check: true},
-	"postgres":  {Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true, Wakes: true},
+	"sqlite": {Tx: true, Check: true},
+	"postgres": {
+		Session: true, SessionShared: true, Holders: true, Tx: true, TxShared: true, Check: true, Notifier: true,
+	},
 	"mysql":     {Session: true, Holders: true, Tx: true, TxShared: true, Check: true},
 	"sqlserver": {Session: true, SessionShared: true, Tx: true, TxShared: true, Check: true},
 }
 
-// enders are queries for the statements that end all connections to the database but the one that asks.
+// enders has a query for each engine. It returns the statements that end all connections to the
+// database except the one that runs the query.
 var enders = map[string]string{
 	"postgres": `SELECT format('SELECT pg_terminate_backend(%s)', pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-	"sqlserver": "SELECT CONCAT('KILL ', session_id) FROM sys.dm_exec_sessions WHERE database_id = DB_ID() AND session_id <> @@SPID",
-	"mysql":     "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+	"sqlserver": `SELECT CONCAT('KILL ', session_id) FROM sys.dm_exec_sessions
+		WHERE database_id = DB_ID() AND session_id <> @@SPID`,
+	"mysql": `SELECT CONCAT('KILL ', id) FROM information_schema.processlist
+		WHERE db = DATABASE() AND id <> CONNECTION_ID()`,
 }
 
-// endSessions ends all connections to the database. One that ends by itself meanwhile is no mistake.
+// endSessions ends all other connections to the database. A connection that ends by itself
+// meanwhile is no failure.
 func endSessions(t *testing.T, target *open.Database) {
 	t.Helper()
 	conn, err := target.DB.Conn(t.Context())
@@ -103,8 +119,9 @@ func endSessions(t *testing.T, target *open.Database) {
 	}
 	defer conn.Close()
 	var statements []string
+	query := enders[target.Migrations.Name]
 	for again := true; again; again = unreadable(err) {
-		statements, err = engine.Query(t.Context(), conn, engine.One[string], enders[target.Migrations.Name])
+		statements, err = column(t.Context(), conn, query)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -112,4 +129,21 @@ func endSessions(t *testing.T, target *open.Database) {
 	for _, statement := range statements {
 		_, _ = conn.ExecContext(t.Context(), statement)
 	}
+}
+
+// column returns the only column that the query selects.
+func column(ctx context.Context, conn *sql.Conn, query string) (texts []string, err error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, rows.Err()
 }

@@ -12,10 +12,12 @@ import (
 
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/once"
 )
 
-// A queue that delivers each message until it is acknowledged, perhaps to several at once, and what the messages have an effect
-// on. The effects have no unique key on purpose: nothing but OnceTx keeps one from being written twice.
+// consumerTables creates a message queue and the tables that handling a message changes. The queue
+// delivers each message until it is acknowledged, perhaps to several consumers at once. The effects
+// have no unique key on purpose: only once.DoTx keeps an effect from being written twice.
 var consumerTables = []string{
 	"CREATE TABLE inbox (message BIGINT NOT NULL PRIMARY KEY, acknowledged BIGINT NOT NULL)",
 	"CREATE TABLE effects (message BIGINT NOT NULL, amount BIGINT NOT NULL)",
@@ -23,19 +25,20 @@ var consumerTables = []string{
 	"INSERT INTO account (balance) VALUES (0)",
 }
 
-// consumerSteps is where a consumer can be killed.
-var consumerSteps = []string{"begun", "claimed", "written", "settled", "committed"}
+// consumerSteps lists the steps at which a consumer can be killed.
+var consumerSteps = []string{"begun", "claimed", "written", "remembered", "committed"}
 
-// consumeArgs delivers a message.
+// consumeArgs delivers a message to a consumer.
 type consumeArgs struct {
 	Message   int64
 	Isolation sql.IsolationLevel
-	Die       string // the step at which to say so, and wait to be killed; empty: none
+	Die       string // at this step, send the event "at" and wait to be killed; none if empty
 }
 
 var _ = handle("consume", (*worker).consume)
 
-// consume handles a message until that has worked, as a consumer does whose queue delivers it again.
+// consume handles a message, and repeats that until it succeeds, as if the queue delivered the
+// message again.
 func (w *worker) consume(ctx context.Context, args consumeArgs) (any, error) {
 	at := func(step string) {
 		if step == args.Die {
@@ -43,12 +46,13 @@ func (w *worker) consume(ctx context.Context, args consumeArgs) (any, error) {
 			select {} // to be killed
 		}
 	}
-	deadline := time.Now().Add(patience / 2)
+	deadline := time.Now().Add(stepTimeout / 2)
 	for {
 		replayed, err := w.handleMessage(ctx, args, at)
 		if err == nil {
 			at("committed")
-			_, err = w.target.DB.ExecContext(ctx, fmt.Sprintf("UPDATE inbox SET acknowledged = 1 WHERE message = %d", args.Message))
+			_, err = w.target.DB.ExecContext(ctx,
+				fmt.Sprintf("UPDATE inbox SET acknowledged = 1 WHERE message = %d", args.Message))
 			return replayed, err
 		}
 		if time.Now().After(deadline) {
@@ -57,6 +61,7 @@ func (w *worker) consume(ctx context.Context, args consumeArgs) (any, error) {
 	}
 }
 
+// handleMessage handles a message in one transaction, and calls at with the name of each step.
 func (w *worker) handleMessage(ctx context.Context, args consumeArgs, at func(step string)) (replayed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
@@ -66,7 +71,8 @@ func (w *worker) handleMessage(ctx context.Context, args consumeArgs, at func(st
 	}
 	defer tx.Rollback()
 	at("begun")
-	out, err := w.locks.OnceTx(ctx, tx, fmt.Sprint("message/", args.Message), func(ctx context.Context, tx *sql.Tx) ([]byte, error) {
+	key := fmt.Sprint("message/", args.Message)
+	out, err := once.DoTx(ctx, w.locks, tx, key, func(ctx context.Context) ([]byte, error) {
 		at("claimed")
 		for _, text := range []string{
 			fmt.Sprintf("INSERT INTO effects (message, amount) VALUES (%d, 1)", args.Message),
@@ -85,11 +91,12 @@ func (w *worker) handleMessage(ctx context.Context, args consumeArgs, at func(st
 	if string(out.Result) != fmt.Sprint(args.Message) {
 		return false, fmt.Errorf("the outcome of message %d is %q", args.Message, out.Result)
 	}
-	at("settled")
+	at("remembered")
 	return out.Replayed, tx.Commit()
 }
 
-// A consumer is killed at every step, and each message delivered again, to several at once: each has its effects once.
+// A consumer is killed at each step. Each message is delivered again, to several consumers at once,
+// and takes effect exactly once.
 func TestConsumerKilled(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
@@ -114,15 +121,15 @@ func TestConsumerKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			if step == "" {
-				if replayed, err := hear[bool](p, "consume", answer, patience); err != nil || replayed {
-					t.Errorf("the last message: replayed %t, %v", replayed, err)
+				if replayed, err := receive[bool](p, "consume", answer, stepTimeout); err != nil || replayed {
+					t.Errorf("the last message, whose consumer was not killed: replayed %t, %v", replayed, err)
 				}
 				continue
 			}
 			select {
 			case <-at:
-			case <-time.After(patience):
-				t.Fatalf("not %q after %s", step, patience)
+			case <-time.After(stepTimeout):
+				t.Fatalf("the consumer has not reached step %q after %s", step, stepTimeout)
 			}
 			p.kill()
 			unacknowledged = append(unacknowledged, message)
@@ -140,15 +147,16 @@ func TestConsumerKilled(t *testing.T) {
 	})
 }
 
-// redeliver delivers each message several times at once: one of those at most does the work.
+// redeliver delivers each message several times at once. At most one of these does the work.
 func redeliver(t *testing.T, p *process, messages []int64, levels []sql.IsolationLevel) {
 	t.Helper()
 	for _, message := range messages {
 		var all sync.WaitGroup
 		for _, level := range append(levels, levels...) {
 			all.Go(func() {
-				if _, err := ask[bool](p, "consume", consumeArgs{Message: message, Isolation: level}, patience); err != nil {
-					t.Errorf("message %d again: %v", message, err)
+				args := consumeArgs{Message: message, Isolation: level}
+				if _, err := ask[bool](p, "consume", args, stepTimeout); err != nil {
+					t.Errorf("message %d, delivered again: %v", message, err)
 				}
 			})
 		}
@@ -156,7 +164,8 @@ func redeliver(t *testing.T, p *process, messages []int64, levels []sql.Isolatio
 	}
 }
 
-// What OnceTx refuses, on the real engines.
+// once.Do and once.DoTx refuse invalid keys and a missing transaction with ErrInvalid, without
+// running the work. The longest key and the largest result are accepted.
 func TestOnceBadInput(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		target := connect(t, database(t, s))
@@ -164,21 +173,21 @@ func TestOnceBadInput(t *testing.T) {
 		ran := false
 		work := func(context.Context, *sqllock.Lock) ([]byte, error) {
 			ran = true
-			return make([]byte, sqllock.MaxResultBytes), nil
+			return make([]byte, once.MaxResultBytes), nil
 		}
 		for _, key := range []string{"", " a", "a\x00", "\xff"} {
-			if _, err := c.Once(t.Context(), key, work); !errors.Is(err, sqllock.ErrInvalid) || ran {
-				t.Errorf("key %q: %v", key, err)
+			if _, err := once.Do(t.Context(), c, key, work); !errors.Is(err, sqllock.ErrInvalid) || ran {
+				t.Errorf("key %q: %v; want ErrInvalid, and ran the work: %t", key, err, ran)
 			}
 		}
-		_, err := c.OnceTx(t.Context(), nil, "key", func(context.Context, *sql.Tx) ([]byte, error) { return nil, nil })
+		_, err := once.DoTx(t.Context(), c, nil, "key", func(context.Context) ([]byte, error) { return nil, nil })
 		if !errors.Is(err, sqllock.ErrInvalid) {
-			t.Errorf("no transaction: %v", err)
+			t.Errorf("OnceTx without a transaction: %v; want ErrInvalid", err)
 		}
 		long := string(slices.Repeat([]byte("ä"), 127)) + "x"
-		for _, replayed := range []bool{false, true} { // as large as it may be
-			out, err := c.Once(t.Context(), long, work, sqllock.KeepOutcome(sqllock.MaxHold))
-			if err != nil || len(out.Result) != sqllock.MaxResultBytes || out.Replayed != replayed {
+		for _, replayed := range []bool{false, true} {
+			out, err := once.Do(t.Context(), c, long, work, once.Keep(sqllock.MaxHold))
+			if err != nil || len(out.Result) != once.MaxResultBytes || out.Replayed != replayed {
 				t.Errorf("the largest result: %d bytes, replayed %t, %v", len(out.Result), out.Replayed, err)
 			}
 		}

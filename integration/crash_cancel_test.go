@@ -11,15 +11,15 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
 const stormTTL = 10 * time.Second
 
-// Callers give up at random moments, hundreds of times at once: nothing is left held while the Client lives on, and
-// neither a goroutine nor a connection when it is closed.
+// Hundreds of callers give up at random moments. No lock stays held while the Client lives on, and
+// neither a goroutine nor a connection is left after it is closed.
 func TestCancelled(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
@@ -31,7 +31,7 @@ func TestCancelled(t *testing.T) {
 			t.Error(problem)
 		}
 		if r.Got < 10 || r.GaveUp < 100 {
-			t.Error("too few got the lock, or gave up, for this to show anything")
+			t.Error("too few callers got the lock, or too few gave up, for this to show anything")
 		}
 	})
 }
@@ -49,7 +49,7 @@ type stormReport struct {
 
 var _ = handle("storm", storm)
 
-// storm is run in a worker without a Client.
+// storm runs in a worker that has no Client of its own.
 func storm(_ *worker, ctx context.Context, args stormArgs) (any, error) {
 	before := goleak.IgnoreCurrent()
 	target, err := open.URL(args.URL)
@@ -81,7 +81,7 @@ func storm(_ *worker, ctx context.Context, args stormArgs) (any, error) {
 		routines.Go(func() {
 			for range args.Calls / args.Routines {
 				name := fmt.Sprintf("storm/%d", rand.IntN(args.Names))
-				got, guarded, err := gust(ctx, target, locks, name, cycle)
+				got, guarded, err := callUntilCanceled(ctx, target, locks, name, cycle)
 				mu.Lock()
 				if err != nil {
 					r.Problems = append(r.Problems, err.Error())
@@ -104,11 +104,14 @@ func storm(_ *worker, ctx context.Context, args stormArgs) (any, error) {
 	return r, nil
 }
 
-// gust is one caller, whose ctx ends soon, wherever it is by then. cycle is how long it takes to acquire and release.
-func gust(ctx context.Context, target *open.Database, locks *sqllock.Client, name string, cycle time.Duration) (got, guarded bool, err error) {
-	limit := 2 * cycle // mostly before it gets the lock
+// callUntilCanceled makes one call whose ctx ends after a short random time, wherever the call is
+// by then. cycle is how long it takes to acquire and release a lock.
+func callUntilCanceled(
+	ctx context.Context, target *open.Database, locks *sqllock.Client, name string, cycle time.Duration,
+) (got, guarded bool, err error) {
+	limit := 2 * cycle // ctx mostly ends before the call gets the lock
 	if rand.IntN(2) == 0 {
-		limit = max(20*cycle, 300*time.Millisecond) // mostly after that
+		limit = max(20*cycle, 300*time.Millisecond) // ctx mostly ends after that
 	}
 	ctx, cancel := context.WithTimeout(ctx, rand.N(limit))
 	defer cancel()
@@ -119,23 +122,23 @@ func gust(ctx context.Context, target *open.Database, locks *sqllock.Client, nam
 	lock, err := take(ctx, name)
 	if err != nil {
 		if held := (*sqllock.HeldError)(nil); ctx.Err() == nil && !errors.As(err, &held) {
-			return false, false, fmt.Errorf("acquire, and ctx had not ended: %w", err)
+			return false, false, fmt.Errorf("acquiring failed although ctx had not ended: %w", err)
 		}
 		if !errors.Is(err, sqllock.ErrNotAcquired) {
-			return false, false, fmt.Errorf("acquire, and it doesn't say so: %w", err)
+			return false, false, fmt.Errorf("acquiring failed with an error that is not ErrNotAcquired: %w", err)
 		}
 		return false, false, nil
 	}
 	if rand.IntN(2) == 0 {
 		guarded = guardUnder(ctx, target, lock)
 	}
-	if err := lock.Release(ctx); err != nil { // which must work though ctx has ended
+	if err := lock.Release(ctx); err != nil { // Release must work even after ctx has ended
 		return true, guarded, fmt.Errorf("release: %w", err)
 	}
 	return true, guarded, nil
 }
 
-// guardUnder does a guarded transaction that may be cut short.
+// guardUnder reports whether a guarded transaction has committed. The end of ctx may cut it short.
 func guardUnder(ctx context.Context, target *open.Database, lock *sqllock.Lock) bool {
 	tx, err := target.DB.BeginTx(ctx, nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect/dialecttest/long"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -38,14 +39,15 @@ func (w *worker) acquireUnder(_ context.Context, args underArgs) (any, error) {
 	return nil, nil
 }
 
-// ring is a circle of processes: each holds its own fork, and waits for the next one's.
+// ring is a circle of processes. Each holds its own fork, and waits for the next process's fork.
 type ring struct {
 	*testing.T
 	workers []*process
-	answers chan answer
+	results chan ringResult
 }
 
-type answer struct {
+// ringResult is the result of one process's wait.
+type ringResult struct {
 	worker int
 	err    *remoteError
 }
@@ -53,21 +55,21 @@ type answer struct {
 func fork(i int) string { return fmt.Sprintf("fork %d", i) }
 
 func newRing(t *testing.T, n int, s setup) *ring {
-	r := &ring{T: t, answers: make(chan answer, n)}
+	r := &ring{T: t, results: make(chan ringResult, n)}
 	for i := range n {
 		s.Holder = fmt.Sprintf("worker %d of %d", i, n)
 		r.workers = append(r.workers, start(t, s, nil))
 		must[acquired](r.workers[i], "acquire", lockArgs{Name: fork(i)})
 	}
 	for i, p := range r.workers {
-		told, err := p.send("acquireUnder", underArgs{Name: fork((i + 1) % n), Under: fork(i)})
+		reply, err := p.send("acquireUnder", underArgs{Name: fork((i + 1) % n), Under: fork(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
 			select {
-			case m := <-told:
-				r.answers <- answer{i, m.Err}
+			case m := <-reply:
+				r.results <- ringResult{i, m.Err}
 			case <-p.gone:
 			}
 		}()
@@ -75,18 +77,20 @@ func newRing(t *testing.T, n int, s setup) *ring {
 	return r
 }
 
-func (r *ring) next(what string) answer {
+// next waits for the next result, which the failure message calls what.
+func (r *ring) next(what string) ringResult {
 	r.Helper()
 	select {
-	case a := <-r.answers:
+	case a := <-r.results:
 		return a
-	case <-time.After(patience):
-		r.Fatalf("waited %s in vain for %s", patience, what)
-		return answer{}
+	case <-time.After(stepTimeout):
+		r.Fatalf("waited %s in vain for %s", stepTimeout, what)
+		return ringResult{}
 	}
 }
 
-// Processes wait for each other in a circle: one of them is told so, soon. When it lets go, or dies, all others go on.
+// Processes wait for each other in a circle. One of them soon gets ErrDeadlock. When that one
+// releases its lock, or dies, all others get theirs.
 func TestDeadlockAcrossProcesses(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		for _, c := range []struct {
@@ -100,17 +104,18 @@ func TestDeadlockAcrossProcesses(t *testing.T) {
 			took := time.Since(began)
 			t.Logf("%d processes: %s after the first began: %v", c.processes, took.Round(time.Millisecond), victim.err)
 			if most := worker.TTL + 8*time.Second; took > most {
-				t.Errorf("it was found after %s, want within %s", took, most)
+				t.Errorf("the deadlock was found after %s, want within %s", took, most)
 			}
 			if victim.err == nil || !victim.err.Is(sqllock.ErrDeadlock) || !victim.err.Is(sqllock.ErrNotAcquired) {
-				t.Fatalf("the first answer is %v; want ErrDeadlock", victim.err)
+				t.Fatalf("the first Acquire to return has returned %v; want ErrDeadlock", victim.err)
 			}
 			r.goOn(victim.worker, c.dies)
 		}
 	})
 }
 
-// goOn lets the victim go: then the one that waits for its fork gets it, and so on.
+// goOn makes the victim release its fork, or kills it. The process that waits for that fork gets it
+// then, and so on around the circle.
 func (r *ring) goOn(victim int, dies bool) {
 	r.Helper()
 	if dies {
@@ -120,25 +125,28 @@ func (r *ring) goOn(victim int, dies bool) {
 	}
 	n := len(r.workers)
 	for i := (victim + n - 1) % n; i != victim; i = (i + n - 1) % n {
-		a := r.next("who waits for the victim")
+		a := r.next(fmt.Sprintf("worker %d, whose fork is free now", i))
 		if a.worker != i || a.err != nil {
-			r.Errorf("worker %d: %v; want worker %d to go on", a.worker, a.err, i)
+			r.Errorf("worker %d returned with error %v; want worker %d to get its fork", a.worker, a.err, i)
 		}
 		must[any](r.workers[i], "release", lockArgs{Name: fork((i + 1) % n)})
 		must[any](r.workers[i], "release", lockArgs{Name: fork(i)})
 	}
 }
 
-// orderArgs asks a worker for work under several locks, taken one by one in the order of their names.
+// orderArgs asks a worker for work under several locks, taken one by one in the order of their
+// names.
 type orderArgs struct {
 	Routines int
 	For      time.Duration
 }
 
-// ordered is what came of it.
+// ordered counts the results of that work.
 type ordered struct {
-	Done, Long, Alarms int64 // Long: that waited for more than a second while something was held
-	Failures           []string
+	Done     int64
+	Long     int64 // waits of more than a second with another lock held
+	Alarms   int64 // calls that failed with ErrDeadlock
+	Failures []string
 }
 
 func (w *worker) inOrder(ctx context.Context, args orderArgs) (any, error) {
@@ -151,7 +159,7 @@ func (w *worker) inOrder(ctx context.Context, args orderArgs) (any, error) {
 		routines.Go(func() {
 			for ctx.Err() == nil {
 				names := []string{fmt.Sprintf("a %d", rand.IntN(12)), "b", "c"}
-				names = slices.Delete(names, 1, 1+rand.IntN(2)) // all end with c, and so wait long for that
+				names = slices.Delete(names, 1, 1+rand.IntN(2)) // all end with c, so the waits for c are long
 				err := w.inside(ctx, names, false, &long)
 				switch {
 				case err == nil:
@@ -171,10 +179,10 @@ func (w *worker) inOrder(ctx context.Context, args orderArgs) (any, error) {
 	return ordered{done.Load(), long.Load(), alarms.Load(), failures}, nil
 }
 
-// inside takes the locks one in the other.
+// inside acquires the locks in order, each while it holds the ones before.
 func (w *worker) inside(ctx context.Context, names []string, holding bool, long *atomic.Int64) error {
 	if len(names) == 0 {
-		select { // what there is to do
+		select { // the work
 		case <-ctx.Done():
 		case <-time.After(120 * time.Millisecond):
 		}
@@ -189,24 +197,25 @@ func (w *worker) inside(ctx context.Context, names []string, holding bool, long 
 	})
 }
 
-// Processes that take locks in one order, and wait long for them while they hold others, hear of no deadlock.
+// Processes that take locks in one order get no ErrDeadlock, even if they wait long for a lock
+// while they hold others.
 func TestNoDeadlockInOrder(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
 		var all []<-chan message
 		var workers []*process
-		limit := lasting(8*time.Second, time.Minute)
+		limit := long.Or(5*time.Second, 20*time.Second)
 		for i := range 3 {
 			p := start(t, setup{URL: url, Holder: fmt.Sprintf("worker %d", i), ReapEvery: -1}, nil)
-			told, err := p.send("inOrder", orderArgs{Routines: 8, For: limit})
+			reply, err := p.send("inOrder", orderArgs{Routines: 8, For: limit})
 			if err != nil {
 				t.Fatal(err)
 			}
-			workers, all = append(workers, p), append(all, told)
+			workers, all = append(workers, p), append(all, reply)
 		}
 		var sum ordered
-		for i, told := range all {
-			o, err := hear[ordered](workers[i], "inOrder", told, limit+patience)
+		for i, reply := range all {
+			o, err := receive[ordered](workers[i], "inOrder", reply, limit+stepTimeout)
 			if err != nil || o.Alarms > 0 || len(o.Failures) > 0 {
 				t.Errorf("worker %d: %v, %+v", i, err, o)
 			}
@@ -214,7 +223,7 @@ func TestNoDeadlockInOrder(t *testing.T) {
 		}
 		t.Logf("%d times done; %d waits of more than a second with a lock held", sum.Done, sum.Long)
 		if sum.Done == 0 || sum.Long == 0 {
-			t.Errorf("done %d times, with %d waits: this has proven nothing", sum.Done, sum.Long)
+			t.Errorf("%d times done, %d long waits: too few for this to prove anything", sum.Done, sum.Long)
 		}
 	})
 }

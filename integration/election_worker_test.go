@@ -2,52 +2,53 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/election"
 )
 
 const electionName = "boss"
 
-// electArgs asks a worker to take part in the election until "stop". Whoever leads writes one line of the ledger after the other.
-type electArgs struct{ Worker int64 }
+// electArgs asks a worker to take part in the election until "stop". While it leads, it writes one
+// line of the ledger after the other.
+type electArgs struct {
+	Worker   int64
+	Priority int
+}
 
-// led is what a worker tells when it begins to lead.
+// led is the value of the event that a worker sends when it begins to lead.
 type led struct{ Worker, Term int64 }
 
 var (
 	_ = handle("elect", (*worker).elect)
 	_ = handle("handOver", (*worker).handOver)
+	_ = handle("handOverTo", (*worker).handOverTo)
 	_ = handle("freezeLeader", (*worker).freezeLeader)
 )
 
-// writing is held by a leader in the middle of a write.
+// writing is locked while a leader is in the middle of a write.
 var writing sync.Mutex
 
 func (w *worker) elect(ctx context.Context, args electArgs) (any, error) {
-	e, err := w.locks.Election(electionName)
+	e, err := election.New(w.locks, electionName,
+		election.Priority(args.Priority), election.OnQueued(func() { w.event("queued", args.Worker) }))
 	if err != nil {
 		return nil, err
 	}
 	n := int64(0)
-	err = e.Run(w.untilStop(ctx), func(ctx context.Context, term *sqllock.Term) error {
+	return nil, e.Run(w.untilStop(ctx), func(ctx context.Context, term *election.Term) error {
 		w.event("leads", led{args.Worker, term.Number()})
-		for pause := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-pause.C {
+		for next := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-next.C {
 			n++
 			w.lead(ctx, term, job{Worker: args.Worker, Job: n, Fence: term.Number()})
 		}
 		return nil
 	})
-	if errors.Is(err, sqllock.ErrNotAcquired) { // told to stop while another leads
-		return nil, nil
-	}
-	return nil, err
 }
 
-// lead does one job of a leader. As in doJob, the guard alone keeps a late writer from doing harm.
-func (w *worker) lead(ctx context.Context, term *sqllock.Term, j job) {
+// lead does one job of a leader. As in doJob, only the guard keeps a late writer from doing harm.
+func (w *worker) lead(ctx context.Context, term *election.Term, j job) {
 	writing.Lock()
 	e := entry{Account: 1, Worker: j.Worker, Job: j.Job, Fence: j.Fence}
 	err := e.write(context.WithoutCancel(ctx), w.target.DB, term)
@@ -57,14 +58,33 @@ func (w *worker) lead(ctx context.Context, term *sqllock.Term, j job) {
 }
 
 func (w *worker) handOver(ctx context.Context, _ struct{}) (any, error) {
-	e, err := w.locks.Election(electionName)
+	e, err := election.New(w.locks, electionName)
 	if err != nil {
 		return nil, err
 	}
 	return nil, e.HandOver(ctx)
 }
 
-// freezeLeader is freeze, and not in the middle of a write: its guard would keep the lock from everybody else.
+// handOverTo hands over to holder, as a deploy does. On a machine that stalls for seconds an
+// attempt may fail, so handOverTo makes up to three.
+func (w *worker) handOverTo(ctx context.Context, holder string) (any, error) {
+	e, err := election.New(w.locks, electionName)
+	if err != nil {
+		return nil, err
+	}
+	for range 3 {
+		trying, cancel := context.WithTimeout(ctx, stepTimeout/4)
+		err = e.HandOverTo(trying, holder)
+		cancel()
+		if err == nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+// freezeLeader is freeze at a moment when no write is under way. Frozen in the middle of a write,
+// its guard would keep the lock from every other process.
 func (w *worker) freezeLeader(ctx context.Context, _ struct{}) (any, error) {
 	writing.Lock()
 	defer writing.Unlock()

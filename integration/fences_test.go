@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// fences checks that those of one name only grow.
+// fences checks that the fences of one name only grow.
 type fences struct {
 	t     *testing.T
 	last  int64
@@ -21,7 +21,7 @@ type fences struct {
 func (f *fences) next(after string, fence int64) {
 	f.t.Helper()
 	if fence <= f.last {
-		f.t.Errorf("fence %d after %s; it was %d after %s", fence, after, f.last, f.after)
+		f.t.Errorf("the fence is %d after %s; want more than the %d after %s", fence, after, f.last, f.after)
 	}
 	f.last, f.after, f.count = fence, after, f.count+1
 }
@@ -34,7 +34,7 @@ func TestFencesGrow(t *testing.T) {
 		c := client(t, target, sqllock.Options{PurgeAfter: time.Microsecond})
 		f := &fences{t: t}
 		f.next("nothing", acquireAndRelease(t, c, "crash"))
-		for range 100 { // faster than the coarsest clock
+		for range 100 { // these are faster than the ticks of the coarsest clock
 			f.next("a release", acquireAndRelease(t, c, "crash"))
 		}
 		for range 2 {
@@ -60,19 +60,19 @@ func TestFencesGrow(t *testing.T) {
 	})
 }
 
-// crash lets a process take the lock and be killed, and answers its fence.
+// crash starts a process that takes the lock, and kills it. It returns the lock's fence.
 func crash(t *testing.T, url string) int64 {
 	t.Helper()
 	p := start(t, setup{URL: url, Holder: "victim", TTL: sqllock.MinTTL * 5, ReapEvery: -1}, nil)
-	fence := must[acquired](p, "acquire", lockArgs{Name: "crash", Limit: patience}).Fence
+	fence := must[acquired](p, "acquire", lockArgs{Name: "crash", Limit: stepTimeout}).Fence
 	p.kill()
 	return fence
 }
 
-// reaped reaps until there was what the test waits for.
+// reaped reaps until enough reports that the test has seen what it waits for.
 func reaped(t *testing.T, c *sqllock.Client, enough func(sqllock.Reaped) bool) {
 	t.Helper()
-	await(t, "the reaper", patience, func() bool {
+	await(t, "the reaper", stepTimeout, func() bool {
 		r, err := c.Reap(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +81,8 @@ func reaped(t *testing.T, c *sqllock.Client, enough func(sqllock.Reaped) bool) {
 	})
 }
 
-// They grow when the database was killed and restarted, whether the lock was free then or held.
+// A name's fences grow when the database is killed and restarted, whether the lock is free or held
+// at that time.
 func TestFencesGrowAcrossRestart(t *testing.T) {
 	eachPrivate(t, func(t *testing.T, engine string) {
 		server := servers.Private(t, engine, servers.Durable())
@@ -101,7 +102,8 @@ func TestFencesGrowAcrossRestart(t *testing.T) {
 	})
 }
 
-// onceOn is the fence that a new process gets. If it doesn't release the lock, it leaves it as a killed one does.
+// onceOn returns the fence that a new process gets. Without release, the process is killed with the
+// lock held.
 func onceOn(t *testing.T, url string, release bool) int64 {
 	t.Helper()
 	if !release {
@@ -109,7 +111,7 @@ func onceOn(t *testing.T, url string, release bool) int64 {
 	}
 	target := connect(t, url)
 	c := client(t, target, sqllock.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
 	defer cancel()
 	lock, err := c.Acquire(ctx, "crash")
 	if err != nil {
@@ -122,8 +124,9 @@ func onceOn(t *testing.T, url string, release bool) int64 {
 	return lock.Fence()
 }
 
-// They grow across a failover to an asynchronous standby that missed the last commits: there the row has an older
-// fence, by more than one acquisition, so that counting on from it would go back.
+// A name's fences grow across a failover to an asynchronous standby that missed the last commits.
+// The row's fence there is older by more than one acquisition, so the next fence must not be
+// counted from it.
 func TestFencesGrowAcrossFailover(t *testing.T) {
 	t.Parallel()
 	primary := servers.Private(t, "postgres15")
@@ -136,7 +139,7 @@ func TestFencesGrowAcrossFailover(t *testing.T) {
 	seen := f.last
 	standby.Detach(t)
 	for range 5 {
-		f.next("the standby has left", onceOn(t, primary.URL, true))
+		f.next("the standby's detachment", onceOn(t, primary.URL, true))
 	}
 	f.next("a release that the standby misses", crash(t, primary.URL))
 	primary.Kill()
@@ -144,11 +147,12 @@ func TestFencesGrowAcrossFailover(t *testing.T) {
 
 	target := connect(t, standby.URL)
 	if row := fenceOf(t, target); row != seen {
-		t.Fatalf("the standby's row has fence %d; it should be %d, and have missed those up to %d", row, seen, f.last)
+		t.Fatalf("the standby's row has fence %d; want %d, without the later ones up to %d", row, seen, f.last)
 	}
 	before := f.last
 	f.next("the failover", onceOn(t, standby.URL, true))
-	t.Logf("the standby had missed 6 acquisitions; the first fence there is greater by %d than the last one before", f.last-before)
+	t.Logf("the standby had missed 6 acquisitions; the first fence there is greater by %d than the last one before",
+		f.last-before)
 }
 
 func fenceOf(t *testing.T, target *open.Database) int64 {

@@ -9,25 +9,27 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/open"
 )
 
-// again asks until the answer isn't that another node was faster.
-func again[T any](t *testing.T, d dialect.Dialect, ask func(context.Context) ([]T, error)) (answer T, conflicts int) {
+// again repeats call until it does not fail because another node was faster. It returns the first
+// result, and how many conflicts there were.
+func again[T any](t *testing.T, d dialect.Dialect, call func(context.Context) ([]T, error)) (result T, conflicts int) {
 	t.Helper()
 	for ; ; conflicts++ {
-		answers, err := ask(t.Context())
+		results, err := call(t.Context())
 		switch {
 		case err == nil:
-			return answers[0], conflicts
-		case d.Classify(err) != dialect.Transient || conflicts > 100:
+			return results[0], conflicts
+		case d.Classify(err) != dialect.ClassTransient || conflicts > 100:
 			t.Errorf("%v (class %s), after %d conflicts", err, d.Classify(err), conflicts)
-			return answer, conflicts
+			return result, conflicts
 		}
 	}
 }
 
-// galeraQueue: waiters on all nodes have tickets of their own, and in the end all nodes see the same queue.
+// galeraQueue enqueues waiters through all nodes. No two of them have the same ticket, and in the
+// end all nodes see the same queue.
 func galeraQueue(t *testing.T, targets []*open.Database) {
 	key := dialect.Key{Name: "a queue"}
 	lease := galeraLease(t, targets[0].Dialect)
@@ -40,10 +42,10 @@ func galeraQueue(t *testing.T, targets []*open.Database) {
 			d := target.Dialect
 			for range each {
 				r := dialect.Request{Key: key, LeaseID: lease, Owner: rand.Text()}
-				place, _ := again(t, target.Dialect, func(ctx context.Context) ([]dialect.Place, error) {
+				position, _ := again(t, target.Dialect, func(ctx context.Context) ([]dialect.QueuePosition, error) {
 					return d.Enqueue(ctx, []dialect.Waiter{{Request: r}})
 				})
-				tickets[i], owners[i] = append(tickets[i], place.Ticket), append(owners[i], r.Owner)
+				tickets[i], owners[i] = append(tickets[i], position.Ticket), append(owners[i], r.Owner)
 			}
 		})
 	}
@@ -52,13 +54,13 @@ func galeraQueue(t *testing.T, targets []*open.Database) {
 	for _, of := range tickets {
 		for i, ticket := range of {
 			if seen[ticket] || i > 0 && ticket <= of[i-1] {
-				t.Errorf("ticket %d, of %d", ticket, of)
+				t.Errorf("ticket %d of one node's %d is a duplicate or out of order", ticket, of)
 			}
 			seen[ticket] = true
 		}
 	}
 	galeraSame(t, targets, key, each*len(targets))
-	for i := range targets { // each node takes out the next one's
+	for i := range targets { // each node dequeues the waiters of the next one
 		group.Go(func() {
 			target := targets[(i+1)%len(targets)]
 			for _, owner := range owners[i] {
@@ -66,7 +68,7 @@ func galeraQueue(t *testing.T, targets []*open.Database) {
 					return target.Dialect.Dequeue(ctx, []dialect.Claim{{Key: key, Owner: owner}})
 				})
 				if !in && n == 0 {
-					t.Error("was not in the queue")
+					t.Error("a waiter was not in the queue")
 				}
 			}
 		})
@@ -75,11 +77,11 @@ func galeraQueue(t *testing.T, targets []*open.Database) {
 	galeraSame(t, targets, key, 0)
 }
 
-// galeraSame waits until all nodes see the same queue, of so many.
+// galeraSame waits until all nodes see the same queue of want waiters.
 func galeraSame(t *testing.T, targets []*open.Database, key dialect.Key, want int) {
 	t.Helper()
 	queues := make([][]dialect.Waiting, len(targets))
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(stepTimeout); ; time.Sleep(10 * time.Millisecond) {
 		same := true
 		for i, target := range targets {
 			queue, err := target.Dialect.Queue(t.Context(), key, 2*want+1)
@@ -98,8 +100,9 @@ func galeraSame(t *testing.T, targets []*open.Database, key dialect.Key, want in
 	}
 }
 
-// galeraPass: of those who pass the same lock on at once, on all nodes, one does.
-func galeraPass(t *testing.T, targets []*open.Database) {
+// galeraTransfer transfers one lock through all nodes at once. Exactly one of the transfers
+// succeeds.
+func galeraTransfer(t *testing.T, targets []*open.Database) {
 	lease := galeraLease(t, targets[0].Dialect)
 	holder := dialect.Request{Key: dialect.Key{Name: "passed on"}, LeaseID: lease, Owner: rand.Text()}
 	grant, _ := again(t, targets[0].Dialect, func(ctx context.Context) ([]dialect.Grant, error) {
@@ -112,10 +115,10 @@ func galeraPass(t *testing.T, targets []*open.Database) {
 		for i, target := range targets {
 			nexts[i] = holder
 			nexts[i].Owner = rand.Text()
-			pass := dialect.Pass{Claim: dialect.Claim{Key: holder.Key, Owner: holder.Owner}, Next: nexts[i]}
+			transfer := dialect.Transfer{Claim: dialect.Claim{Key: holder.Key, Owner: holder.Owner}, Next: nexts[i]}
 			group.Go(func() {
 				grants[i], _ = again(t, target.Dialect, func(ctx context.Context) ([]dialect.Grant, error) {
-					return target.Dialect.Pass(ctx, []dialect.Pass{pass})
+					return target.Dialect.Transfer(ctx, []dialect.Transfer{transfer})
 				})
 			})
 		}
@@ -125,18 +128,18 @@ func galeraPass(t *testing.T, targets []*open.Database) {
 			if g.Granted {
 				granted++
 				if g.Fence <= fence {
-					t.Errorf("round %d: fence %d after %d", round, g.Fence, fence)
+					t.Errorf("round %d: fence %d is not greater than %d", round, g.Fence, fence)
 				}
 				holder, fence = nexts[i], g.Fence
 			}
 		}
 		if granted != 1 {
-			t.Fatalf("round %d: %d nodes passed it on: %+v", round, granted, grants)
+			t.Fatalf("round %d: %d nodes transferred the lock: %+v", round, granted, grants)
 		}
 	}
 }
 
-// galeraLease is a lease that is known everywhere before anything is done under it.
+// galeraLease creates a lease, and returns its id.
 func galeraLease(t *testing.T, d dialect.Dialect) string {
 	t.Helper()
 	lease := dialect.Lease{ID: rand.Text(), Holder: "h", TTL: time.Minute}

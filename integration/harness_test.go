@@ -5,41 +5,37 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// long tells whether the tests that run for a time should run for as long as is promised of them.
-var long = os.Getenv("SQLLOCK_TEST_LONG") != ""
-
-// lasting is how long a test that runs for a time runs.
-func lasting(short, full time.Duration) time.Duration {
-	if long {
-		return full
-	}
-	return short
-}
-
-// serverEngines are the engines that have a server which a test can have for itself: SQLite runs in the processes
-// themselves, and SQL Server isn't run from binaries.
+// serverEngines lists the engines of which a test can have a private server. SQLite runs inside the
+// test's own processes, and SQL Server isn't run from binaries.
 var serverEngines = []string{"postgres15", "postgres18", "mysql", "mariadb"}
 
-// eachPrivate runs f as a parallel subtest for every engine that has a server.
+// allServers lists the engines that have a server at all.
+var allServers = append(slices.Clone(serverEngines), "sqlserver")
+
+// eachPrivate runs f as a parallel subtest for engines of serverEngines, and the test itself in
+// parallel with others.
 func eachPrivate(t *testing.T, f func(t *testing.T, engine string)) {
 	t.Helper()
 	private(t, serverEngines, f)
 }
 
+// private runs f as a parallel subtest for those of the engines that [servers.OneOfEachKind]
+// chooses, and the test itself in parallel with others.
 func private(t *testing.T, engines []string, f func(t *testing.T, engine string)) {
 	t.Helper()
-	for _, engine := range engines {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, engines...) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			f(t, engine)
@@ -47,39 +43,45 @@ func private(t *testing.T, engines []string, f func(t *testing.T, engine string)
 	}
 }
 
-// eachServer runs f as a parallel subtest for every engine that has a server.
+// eachServer is eachPrivate with the servers that all tests share, and also for SQL Server.
 func eachServer(t *testing.T, f func(t *testing.T, s *servers.Server)) {
 	t.Helper()
-	private(t, append(slices.Clone(serverEngines), "sqlserver"), func(t *testing.T, engine string) {
+	private(t, allServers, func(t *testing.T, engine string) {
 		f(t, servers.Start(t, engine))
 	})
 }
 
-// eachEndingSilence runs f for the engines whose server ends a session that it hears nothing of for too long. SQL Server
-// has no setting for that.
+// eachEndingSilence runs f for the engines whose server can end a session that has been idle for
+// too long. SQL Server has no setting for that.
 func eachEndingSilence(t *testing.T, f func(t *testing.T, s *servers.Server)) {
 	t.Helper()
 	eachPrivate(t, func(t *testing.T, engine string) { f(t, servers.Start(t, engine)) })
 }
 
-// ttlFor is that TTL, or a longer one where Babelfish stands in: it has a second's work with each new connection.
+// ttlFor returns ttl, or a longer TTL where Babelfish stands in for SQL Server: Babelfish takes a
+// second for each new connection.
 func ttlFor(t testing.TB, s *servers.Server, ttl time.Duration) time.Duration {
 	t.Helper()
-	if s.StandIn(t) != "" {
+	if s.Substitute(t) != "" {
 		return 15 * time.Second
 	}
 	return ttl
 }
 
-// database is the URL of a database on s with sqllock's tables and an empty ledger.
+// database returns the URL of a new database on s with sqllock's tables and an empty ledger. With
+// SQLite the tests' own transactions wait for each other for up to a minute: on a slow disk the
+// five seconds that are the default aren't enough for eight of them.
 func database(t testing.TB, s *servers.Server) string {
 	t.Helper()
 	url := s.Database(t)
+	if s.Provider == "embedded" {
+		url += "?_busy_timeout=60000"
+	}
 	prepare(t, url)
 	return url
 }
 
-// prepare makes sqllock's tables and an empty ledger.
+// prepare creates sqllock's tables and an empty ledger.
 func prepare(t testing.TB, url string) {
 	t.Helper()
 	target := connect(t, url)
@@ -102,7 +104,7 @@ func connect(t testing.TB, url string) *open.Database {
 				t.Error(err)
 			}
 		}
-		_ = target.DB.Close() // fails where the server was killed
+		_ = target.DB.Close() // fails if the server was killed
 	})
 	return target
 }
@@ -116,7 +118,7 @@ func execute(t testing.TB, target *open.Database, statements ...string) {
 	}
 }
 
-// scan reads one value.
+// scan returns the only value that the query selects.
 func scan[T any](t testing.TB, target *open.Database, query string) (value T) {
 	t.Helper()
 	err := target.DB.QueryRowContext(t.Context(), query).Scan(&value)
@@ -129,10 +131,12 @@ func scan[T any](t testing.TB, target *open.Database, query string) (value T) {
 	return value
 }
 
-// unreadable tells whether that is why MySQL's process list wasn't read: it is in utf8mb3, and another test's statement isn't.
+// unreadable reports whether err means that MySQL could not list its processes: the list is in
+// utf8mb3, and the statement of another test has a character outside of that.
 func unreadable(err error) bool { return number(err) == 3854 }
 
-// client is a Client in the test's own process, closed with the test. It reaps when it is told to.
+// client returns a Client in the test's own process, which is closed with the test. Unless opts say
+// otherwise, it reaps only when Reap is called, and logs nothing.
 func client(t testing.TB, target *open.Database, opts sqllock.Options) *sqllock.Client {
 	t.Helper()
 	if opts.ReapEvery == 0 {
@@ -153,7 +157,8 @@ func client(t testing.TB, target *open.Database, opts sqllock.Options) *sqllock.
 	return c
 }
 
-// await asks until ok, for what nobody tells of by itself.
+// await polls ok until it returns true, for changes that cause no event. It returns how long that
+// took. After within it fails the test.
 func await(t testing.TB, what string, within time.Duration, ok func() bool) time.Duration {
 	t.Helper()
 	started := time.Now()
@@ -166,7 +171,7 @@ func await(t testing.TB, what string, within time.Duration, ok func() bool) time
 	return time.Since(started)
 }
 
-// heldLocks are the names of the locks that somebody holds, or a dead one has left.
+// heldLocks returns the names of the locks that are held, or left by a dead holder.
 func heldLocks(ctx context.Context, c *sqllock.Client) (names []string, err error) {
 	for info, err := range c.Locks(ctx) {
 		if err != nil {
@@ -177,9 +182,9 @@ func heldLocks(ctx context.Context, c *sqllock.Client) (names []string, err erro
 	return names, nil
 }
 
-func mustTry(t testing.TB, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.Lock {
+func mustTry(t testing.TB, c *sqllock.Client, name string, opts ...any) *sqllock.Lock {
 	t.Helper()
-	lock, err := c.TryAcquire(t.Context(), name, opts...)
+	lock, err := locktest.TryAcquire(t.Context(), c, name, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +198,7 @@ func mustBeHeld(t testing.TB, c *sqllock.Client, name string) {
 	}
 }
 
-// mustGuard does a guarded transaction with nothing else in it.
+// mustGuard commits a transaction that contains only a guard.
 func mustGuard(t testing.TB, target *open.Database, lock *sqllock.Lock) {
 	t.Helper()
 	tx, err := target.DB.BeginTx(t.Context(), nil)
@@ -209,7 +214,7 @@ func mustGuard(t testing.TB, target *open.Database, lock *sqllock.Lock) {
 	}
 }
 
-func mustRelease(t testing.TB, lock *sqllock.Lock) {
+func mustRelease(t testing.TB, lock locktest.Held) {
 	t.Helper()
 	if err := lock.Release(t.Context()); err != nil {
 		t.Error(err)

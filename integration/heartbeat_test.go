@@ -8,30 +8,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/dialect/dialecttest/long"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
 const (
 	manyLocks    = 1000
 	manyTTL      = 9 * time.Second
-	manyInterval = manyTTL / 3 // of heartbeats
+	manyInterval = manyTTL / 3 // between heartbeats
 )
 
-// countBeats makes the server count the updates of leases by itself, in a table of the test's.
-var countBeats = map[string][]string{
-	"sqlite": {`CREATE TRIGGER beat AFTER UPDATE ON sqllock_leases BEGIN UPDATE beats SET n = n + 1; END`},
+// countHeartbeats has triggers that make the server count the updates of leases, in the test's own
+// table.
+var countHeartbeats = map[string][]string{
+	"sqlite": {`CREATE TRIGGER heartbeat AFTER UPDATE ON sqllock_leases BEGIN UPDATE heartbeats SET n = n + 1; END`},
 	"postgres": {
-		`CREATE FUNCTION beat() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE beats SET n = n + 1; RETURN NULL; END'`,
-		`CREATE TRIGGER beat AFTER UPDATE ON sqllock_leases FOR EACH STATEMENT EXECUTE FUNCTION beat()`,
+		`CREATE FUNCTION heartbeat() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN UPDATE heartbeats SET n = n + 1; RETURN NULL; END'`,
+		`CREATE TRIGGER heartbeat AFTER UPDATE ON sqllock_leases FOR EACH STATEMENT EXECUTE FUNCTION heartbeat()`,
 	},
-	"mysql": {`CREATE TRIGGER beat AFTER UPDATE ON sqllock_leases FOR EACH ROW UPDATE beats SET n = n + 1`},
+	"mysql": {`CREATE TRIGGER heartbeat AFTER UPDATE ON sqllock_leases FOR EACH ROW UPDATE heartbeats SET n = n + 1`},
 }
 
-// watchBeats is for SQL Server, where a table with a trigger can't be changed by a statement that tells what it did: it
-// looks ten times an interval, and misses only what two statements an interval would be.
-func watchBeats(t *testing.T, target *open.Database) func() int {
+// watchHeartbeats counts heartbeats on SQL Server, where a table with a trigger can't be changed by
+// a statement with an OUTPUT clause. It reads the lease ten times an interval, so it can only miss
+// one of two heartbeats that are closer to each other than that.
+func watchHeartbeats(t *testing.T, target *open.Database) func() int {
 	t.Helper()
 	var n atomic.Int64
 	var last any
@@ -45,7 +49,8 @@ func watchBeats(t *testing.T, target *open.Database) func() int {
 			case <-time.After(manyInterval / 10):
 			}
 			var renewed any
-			err := target.DB.QueryRowContext(t.Context(), "SELECT renewed_at FROM sqllock_leases WHERE holder = 'holder'").Scan(&renewed)
+			err := target.DB.QueryRowContext(t.Context(),
+				"SELECT renewed_at FROM sqllock_leases WHERE holder = 'holder'").Scan(&renewed)
 			if err == nil && renewed != last {
 				last = renewed
 				n.Add(1)
@@ -55,52 +60,53 @@ func watchBeats(t *testing.T, target *open.Database) func() int {
 	return func() int { return int(n.Load()) }
 }
 
-// A process that holds a thousand locks renews one row, by one statement an interval, and loses none of them while
-// others work hard on the same server.
+// A process that holds a thousand locks renews one row, by one statement an interval. It loses none
+// of its locks while other processes keep the same server busy.
 func TestThousandLocks(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		url := database(t, s)
 		target := connect(t, url)
-		execute(t, target, "CREATE TABLE beats (n BIGINT NOT NULL)", "INSERT INTO beats VALUES (0)")
-		execute(t, target, countBeats[target.Dialect.Name()]...)
-		beats := func() int { return scan[int](t, target, "SELECT n FROM beats") }
-		if countBeats[target.Dialect.Name()] == nil {
-			beats = watchBeats(t, target)
+		execute(t, target, "CREATE TABLE heartbeats (n BIGINT NOT NULL)", "INSERT INTO heartbeats VALUES (0)")
+		execute(t, target, countHeartbeats[target.Dialect.Name()]...)
+		heartbeats := func() int { return scan[int](t, target, "SELECT n FROM heartbeats") }
+		if countHeartbeats[target.Dialect.Name()] == nil {
+			heartbeats = watchHeartbeats(t, target)
 		}
 
 		p := start(t, setup{URL: url, Holder: "holder", TTL: manyTTL, ReapEvery: -1}, nil)
 		taken := must[time.Duration](p, "acquireMany", manyLocks)
 		load := startLoad(t, 2, setup{URL: database(t, s), TTL: manyTTL, ReapEvery: -1}, loadRoutines, loadAccounts)
-		load.book.awaitEach(t, 1, load.alive()...)
+		load.check.awaitEach(t, 1, load.alive()...)
 
-		before, began := beats(), time.Now()
-		duration := lasting(20*time.Second, 5*time.Minute)
-		held, err := ask[holding](p, "hold", duration, duration+patience)
+		before, began := heartbeats(), time.Now()
+		duration := long.Or(10*time.Second, time.Minute)
+		held, err := ask[holding](p, "hold", duration, duration+stepTimeout)
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, intervals := beats()-before, time.Since(began).Seconds()/manyInterval.Seconds()
+		n, intervals := heartbeats()-before, time.Since(began).Seconds()/manyInterval.Seconds()
 		load.finish(t)
-		t.Logf("%d locks taken in %s; %d heartbeats in %.1f intervals; %d locks lost; %d jobs done beside it",
-			manyLocks, taken.Round(time.Millisecond), n, intervals, len(held.Lost), load.book.counts[wrote])
+		t.Logf("%d locks taken in %s; %d heartbeats in %.1f intervals; %d locks lost; %d jobs of other processes done",
+			manyLocks, taken.Round(time.Millisecond), n, intervals, len(held.Lost), load.check.counts[wrote])
 		for _, why := range held.Lost {
-			t.Errorf("lost: %s", why)
+			t.Errorf("a lock was lost: %s", why)
 		}
 		if held.Listed != manyLocks {
 			t.Errorf("%d locks are listed as held; want %d", held.Listed, manyLocks)
 		}
-		if most := intervals + 2; float64(n) > most { // one that is cut by the beginning or the end, and one that is tried again
+		// One more may fall on the beginning or the end, and one may be a retry.
+		if most := intervals + 2; float64(n) > most {
 			t.Errorf("%d heartbeats for %d locks in %.1f intervals; want one an interval", n, manyLocks, intervals)
 		}
 		if n == 0 {
-			t.Error("no heartbeat was counted: this has shown nothing")
+			t.Error("no heartbeat was counted, so this test has shown nothing")
 		}
 		released := time.Now()
 		must[any](p, "close", struct{}{})
-		t.Logf("all let go in %s", time.Since(released).Round(time.Millisecond))
+		t.Logf("all released in %s", time.Since(released).Round(time.Millisecond))
 		c := client(t, target, sqllock.Options{})
 		reaped(t, c, func(r sqllock.Reaped) bool { return r.Locks == manyLocks })
-		nothingLeft(t, c, patience)
+		wantNoLocks(t, c, stepTimeout)
 	})
 }
 
@@ -110,7 +116,7 @@ var (
 	_ = handle("close", (*worker).close)
 )
 
-// acquireMany takes n locks and answers how long that took.
+// acquireMany takes n locks, and returns how long that took.
 func (w *worker) acquireMany(ctx context.Context, n int) (any, error) {
 	began := time.Now()
 	names := make(chan string)
@@ -143,13 +149,13 @@ func (w *worker) acquireMany(ctx context.Context, n int) (any, error) {
 	}
 }
 
-// holding is what became of many locks.
+// holding is the state of many locks.
 type holding struct {
-	Listed int      // as held, by the database
-	Lost   []string // as the holder knows it
+	Listed int      // locks that the database lists as held
+	Lost   []string // for each lost lock, the cause that its context gives
 }
 
-// hold waits, and tells of its locks then.
+// hold waits for d, and then returns the state of the worker's locks.
 func (w *worker) hold(ctx context.Context, d time.Duration) (any, error) {
 	time.Sleep(d)
 	var h holding
@@ -164,7 +170,7 @@ func (w *worker) hold(ctx context.Context, d time.Duration) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if info.State == sqllock.Held {
+		if info.State == sqllock.StateHeld {
 			h.Listed++
 		}
 	}

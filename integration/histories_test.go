@@ -14,31 +14,33 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/dialecttest/long"
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// history is what several clients do at random under one name, and the model that it has to fit: porcupine looks for an order
-// of the operations, each at one moment between its call and its return, in which the model allows every one of them
-// (Herlihy and Wing, Linearizability, 1990). Each model's file adds its own, with chronicle.
+// history describes operations that several clients run at random under one name, and the model
+// that they must fit. Porcupine searches for an order of the operations in which the model allows
+// each of them, with each operation at one moment between its call and its return (Herlihy and
+// Wing, Linearizability, 1990). Each model's file adds its history with newHistory.
 type history struct {
 	name  string
 	model porcupine.Model
-	act   func(a *actor) // one thing that an actor does, recorded
-	must  []verb         // without which it has shown nothing
+	act   func(a *historyClient) // runs and records one operation, or several that belong together
+	must  []verb                 // a record without one of these shows too little
 }
 
 var histories []history
 
-// chronicle adds a history to those that are tested. It is for init.
-func chronicle(h history) { histories = append(histories, h) }
+// newHistory adds a history to those that are tested. It is called from init functions.
+func newHistory(h history) { histories = append(histories, h) }
 
 const (
-	historyTTL = time.Second
-	stations   = 4
-	perStation = 2
-	checkLimit = 30 * time.Second
+	historyTTL        = time.Second
+	clientProcesses   = 4
+	clientsPerProcess = 2
+	checkLimit        = 30 * time.Second
 
-	never = math.MaxInt64 // the return of what may happen at any time from its call on
+	never = math.MaxInt64 // the return time of an operation that may take effect at any time after its call
 )
 
 func TestHistories(t *testing.T) {
@@ -47,11 +49,11 @@ func TestHistories(t *testing.T) {
 		for _, h := range histories {
 			t.Run(h.name, func(t *testing.T) {
 				t.Parallel()
-				r := h.run(t, url, lasting(2*time.Second, time.Minute), 2, nil)
+				r := h.run(t, url, long.Or(2*time.Second, 20*time.Second), 2, nil)
 				t.Logf("%d operations: %v", len(r.ops), r.counts)
 				for _, v := range h.must {
 					if r.counts[v] == 0 {
-						t.Errorf("not once %q: this has shown too little", v)
+						t.Errorf("there was no %q, so this test has shown too little", v)
 					}
 				}
 				h.check(t, r)
@@ -60,27 +62,28 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// record is a history as it went.
+// record has the operations of one run of a history. It is safe for concurrent use.
 type record struct {
 	begun time.Time
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	ops    []porcupine.Operation
 	counts map[verb]int
-	due    []int64 // when a station has to crash
+	due    []int64 // the times at which a client process is to crash, in order
 }
 
-// now is the time of the record's operations.
+// now returns the time since the record's begin, in nanoseconds.
 func (r *record) now() int64 { return int64(time.Since(r.begun)) }
 
-func (r *record) add(actor int, call, ret int64, d deed) {
+func (r *record) add(client int, call, ret int64, d historyOp) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ops = append(r.ops, porcupine.Operation{ClientId: actor, Input: d, Call: call, Return: ret})
+	r.ops = append(r.ops, porcupine.Operation{ClientId: client, Input: d, Call: call, Return: ret})
 	r.counts[d.verb]++
 }
 
-// crashes tells the caller, once for each time that one is due, to crash its station.
+// crashes reports whether the caller is to crash its client process. It returns true once for each
+// time in due.
 func (r *record) crashes() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,38 +94,50 @@ func (r *record) crashes() bool {
 	return true
 }
 
-// over tells whether the time is up and all has been done that must be; on a slow machine that takes longer.
+// over reports whether d has passed and each of the verbs in must has happened. A slow machine gets
+// up to stepTimeout for those.
 func (r *record) over(d time.Duration, must []verb) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	missing := slices.ContainsFunc(must, func(v verb) bool { return r.counts[v] == 0 })
-	return r.now() >= int64(d) && (!missing || r.now() >= int64(patience))
+	return r.now() >= int64(d) && (!missing || r.now() >= int64(stepTimeout))
 }
 
-// actor is a goroutine that takes part.
-type actor struct {
+// historyClient is a goroutine that runs operations of a history.
+type historyClient struct {
 	*record
-	id      int
-	name    string // of what all of them want
-	station *station
-	next    *atomic.Int64 // for the ids of what they do
-	rand    *rand.Rand
+	id            int
+	name          string // the name that all clients compete for
+	clientProcess *clientProcess
+	next          *atomic.Int64 // the last id of an acquisition, of all clients
+	rand          *rand.Rand
 }
 
-// run lets all stations act for a time, in which that many crash while they hold something.
-func (h history) run(t *testing.T, url string, d time.Duration, crashes int, lie func(dialect.Dialect) dialect.Dialect) *record {
+// run runs the history with all client processes for at least d. Meanwhile some of them crash while
+// they hold a lock, crashes times in all. fault, unless nil, makes the dialect of each process a
+// broken one.
+func (h history) run(
+	t *testing.T, url string, d time.Duration, crashes int, fault func(dialect.Dialect) dialect.Dialect,
+) *record {
 	t.Helper()
-	r := &record{begun: time.Now(), counts: make(map[verb]int)}
+	r := &record{counts: make(map[verb]int)}
 	for i := range crashes {
 		r.due = append(r.due, int64(d)*int64(2*i+1)/int64(2*crashes+2))
 	}
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for i := range stations {
-		s := newStation(t, url, fmt.Sprint(h.name, " ", i), lie)
-		for j := range perStation {
-			id := i*perStation + j
-			a := &actor{record: r, id: id, name: h.name, station: s, next: &next, rand: rand.New(rand.NewPCG(rand.Uint64(), uint64(id)))}
+	var all []*clientProcess
+	for i := range clientProcesses {
+		all = append(all, newClientProcess(t, url, fmt.Sprint(h.name, " ", i), fault))
+	}
+	r.begun = time.Now()
+	for i, s := range all {
+		for j := range clientsPerProcess {
+			id := i*clientsPerProcess + j
+			a := &historyClient{
+				record: r, id: id, name: h.name, clientProcess: s, next: &next,
+				rand: rand.New(rand.NewPCG(rand.Uint64(), uint64(id))),
+			}
 			group.Go(func() {
 				for !r.over(d, h.must) {
 					h.act(a)
@@ -134,7 +149,8 @@ func (h history) run(t *testing.T, url string, d time.Duration, crashes int, lie
 	return r
 }
 
-// check fails the test unless the model explains the record, and then shows what it can't explain.
+// check fails the test unless the model allows the record. In that case it writes a picture of what
+// the model does not allow.
 func (h history) check(t *testing.T, r *record) {
 	t.Helper()
 	began := time.Now()
@@ -143,13 +159,13 @@ func (h history) check(t *testing.T, r *record) {
 	switch result {
 	case porcupine.Ok:
 	case porcupine.Unknown:
-		t.Errorf("not checked within %s: this has shown nothing", checkLimit)
+		t.Errorf("the check did not end within %s, so this test has shown nothing", checkLimit)
 	case porcupine.Illegal:
-		t.Errorf("no order of what was done fits the model; see %s (kept with go test -artifacts)", h.draw(t, r))
+		t.Errorf("no order of the operations fits the model; see %s (kept with go test -artifacts)", h.draw(t, r))
 	}
 }
 
-// draw writes a picture of an illegal record, and answers where.
+// draw writes a picture of an illegal record, and returns its path.
 func (h history) draw(t *testing.T, r *record) string {
 	t.Helper()
 	_, info := porcupine.CheckOperationsVerbose(h.model, r.ops, checkLimit)

@@ -4,19 +4,21 @@ import (
 	"context"
 
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/election"
 )
 
-// saw is a look at who leads.
+// saw is a call of Leader.
 const saw verb = "saw"
 
-// electionState: the leader has a lock, whose fence is its term.
+// electionState is the state of an election. The leader holds a lock, whose fence is its term.
 type electionState struct {
 	leader lockState
-	ghost  int64 // term of one that gave up campaigning just as it was elected, if that was seen
+	ghost  int64 // the term, if Leader returned it, of a candidate that gave up just as it was elected
 }
 
-// step: who is seen to lead is who does, or a ghost, whose term is also greater than all before.
-func (s electionState) step(d deed) (_ electionState, legal bool) {
+// step allows Leader to return the leader's term, or that of a ghost. A ghost's term is greater
+// than all terms before it.
+func (s electionState) step(d historyOp) (_ electionState, legal bool) {
 	if d.verb != saw {
 		s.leader, legal = s.leader.step(d)
 		return electionState{leader: s.leader}, legal
@@ -35,21 +37,21 @@ func (s electionState) step(d deed) (_ electionState, legal bool) {
 }
 
 func init() {
-	chronicle(history{
+	newHistory(history{
 		name:  "election",
-		model: deeds(electionState.step),
+		model: historyOps(electionState.step),
 		act:   actElection,
 		must:  []verb{took, declined, gave, expired, saw},
 	})
 }
 
-func actElection(a *actor) {
+func actElection(a *historyClient) {
 	if a.rand.IntN(3) == 0 {
-		a.look()
+		a.readLeader()
 		return
 	}
-	a.keep(deed{}, func(ctx context.Context, locks *sqllock.Client) (grip, error) {
-		e, err := locks.Election(a.name)
+	a.keep(historyOp{}, func(ctx context.Context, locks *sqllock.Client) (grip, error) {
+		e, err := election.New(locks, a.name)
 		if err != nil {
 			return grip{}, err
 		}
@@ -61,16 +63,16 @@ func actElection(a *actor) {
 	})
 }
 
-// look asks who leads.
-func (a *actor) look() {
-	e, err := a.station.client().Election(a.name)
+// readLeader calls Leader, and records its result.
+func (a *historyClient) readLeader() {
+	e, err := election.New(a.clientProcess.client(), a.name)
 	if err != nil {
-		a.station.t.Error(err)
+		a.clientProcess.t.Error(err)
 		return
 	}
 	call := a.now()
-	leader, _, err := e.Leader(a.station.t.Context())
-	if err == nil { // else its station has crashed
-		a.add(a.id, call, a.now(), deed{verb: saw, fence: leader.Term})
+	leader, _, err := e.Leader(a.clientProcess.t.Context())
+	if err == nil { // otherwise the client process has crashed
+		a.add(a.id, call, a.now(), historyOp{verb: saw, fence: leader.Term})
 	}
 }

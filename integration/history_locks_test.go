@@ -5,17 +5,18 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// lockState is that of an exclusive lock.
+// lockState is the state of an exclusive lock.
 type lockState struct {
-	holder int64 // 0: free
-	last   int64 // fence
+	holder int64 // the id of the holder's acquisition, or 0 if the lock is free
+	last   int64 // the last fence
 }
 
-// step: a lock is granted when it is free, with a greater fence than ever before, and let go by who has it.
-func (s lockState) step(d deed) (lockState, bool) {
+// step allows a lock to be acquired if it is free, with a greater fence than ever before, and to be
+// released by its holder.
+func (s lockState) step(d historyOp) (lockState, bool) {
 	if d.verb == took {
 		return lockState{d.id, d.fence}, s.holder == 0 && d.fence > s.last
 	}
@@ -23,10 +24,10 @@ func (s lockState) step(d deed) (lockState, bool) {
 }
 
 func init() {
-	chronicle(history{
+	newHistory(history{
 		name:  "lock",
-		model: deeds(lockState.step),
-		act:   func(a *actor) { a.hold(deed{}) },
+		model: historyOps(lockState.step),
+		act:   func(a *historyClient) { a.hold(historyOp{}) },
 		must:  []verb{took, declined, gave, expired},
 	})
 }
@@ -34,10 +35,10 @@ func init() {
 // historyPermits is how many permits the semaphore has.
 const historyPermits = 3
 
-// permitsState: each permit is a lock of its own.
+// permitsState is the state of a semaphore. Each permit is a lock of its own.
 type permitsState [historyPermits]lockState
 
-func (s permitsState) step(d deed) (_ permitsState, legal bool) {
+func (s permitsState) step(d historyOp) (_ permitsState, legal bool) {
 	if d.slot < 0 || d.slot >= len(s) {
 		return s, false
 	}
@@ -46,21 +47,21 @@ func (s permitsState) step(d deed) (_ permitsState, legal bool) {
 }
 
 func init() {
-	chronicle(history{
+	newHistory(history{
 		name:  "permits",
-		model: deeds(permitsState.step),
-		act:   func(a *actor) { a.hold(deed{}, sqllock.Permits(1+a.rand.IntN(historyPermits))) },
+		model: historyOps(permitsState.step),
+		act:   func(a *historyClient) { a.hold(historyOp{}, locktest.Permits(1+a.rand.IntN(historyPermits))) },
 		must:  []verb{took, declined, gave, expired},
 	})
 }
 
-// sharedState is that of a lock with readers and writers.
+// sharedState is the state of an RWLock.
 type sharedState struct {
 	writer  lockState
-	readers string // their ids, in order
+	readers string // the ids of the readers' acquisitions, sorted and separated by spaces
 }
 
-func (s sharedState) step(d deed) (_ sharedState, legal bool) {
+func (s sharedState) step(d historyOp) (_ sharedState, legal bool) {
 	if d.write {
 		s.writer, legal = s.writer.step(d)
 		return s, legal && s.readers == ""
@@ -78,18 +79,18 @@ func (s sharedState) step(d deed) (_ sharedState, legal bool) {
 }
 
 func init() {
-	chronicle(history{
+	newHistory(history{
 		name:  "shared",
-		model: deeds(sharedState.step),
+		model: historyOps(sharedState.step),
 		act:   actShared,
 		must:  []verb{took, declined, gave, expired},
 	})
 }
 
-func actShared(a *actor) {
+func actShared(a *historyClient) {
 	if a.rand.IntN(3) == 0 {
-		a.hold(deed{write: true})
+		a.hold(historyOp{write: true}, locktest.Writer)
 		return
 	}
-	a.hold(deed{}, sqllock.Shared())
+	a.hold(historyOp{}, locktest.Shared)
 }

@@ -10,50 +10,52 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/once"
 )
 
-// What is done with the work for a key: it is taken on, and given back where it fails; or else
+// The verbs of once.Do. A call takes a key's lock to begin the work, and releases it if the work
+// fails. The further verbs are:
 const (
-	settled  verb = "settled"  // its outcome is remembered from now on
-	perhaps  verb = "perhaps"  // it was done, and its outcome may be remembered at any time from then on, or never
-	replayed verb = "replayed" // an outcome is answered that another call settled, or may have
+	remembered verb = "remembered" // the work's outcome is remembered from now on
+	perhaps    verb = "perhaps"    // the work was done; its outcome may be remembered at any later time, or never
+	replayed   verb = "replayed"   // a call returned an outcome that another call remembered, or may have
 )
 
-// onceState is that of the work for one key.
+// onceState is the state of the work for one key.
 type onceState struct {
-	doing  int64 // who is at it; 0: nobody
-	result int64 // that is remembered; 0: none
+	doing  int64 // the call that does the work, or 0
+	result int64 // the remembered result, or 0
 }
 
-// step: work is begun when nobody is at it and nothing is remembered. The first outcome stays, also that of one who was so late
-// that another had begun again.
-func (s onceState) step(d deed) (onceState, bool) {
+// step allows work to begin if no call does it and no outcome is remembered. The first outcome
+// stays, even if its call was so late that another call had begun the work again.
+func (s onceState) step(d historyOp) (onceState, bool) {
 	switch d.verb {
 	case took:
 		return onceState{doing: d.id}, s == onceState{}
 	case gave, expired:
 		return onceState{result: s.result}, s.doing == d.id
-	case perhaps: // never is when it changes nothing any more
+	case perhaps: // if there is an outcome already, this changes nothing, which allows for "never"
 		if s.result == 0 {
 			s.result = d.result
 		}
 		return s, true
-	case settled:
+	case remembered:
 		return onceState{s.doing, d.result}, s.result == 0
 	case replayed:
 		return s, s.result != 0 && s.result == d.result
-	case declined, saw: // nobody says so here
+	case declined, saw: // once.Do records none of these, or they do not reach step
 	}
 	return s, false
 }
 
-// onceModel is that of all keys, each of which is alone.
+// onceModel is the model of all keys. Keys are independent of each other.
 func onceModel() porcupine.Model {
-	m := deeds(onceState.step)
+	m := historyOps(onceState.step)
 	m.Partition = func(all []porcupine.Operation) (parts [][]porcupine.Operation) {
 		of := make(map[int64]int)
 		for _, op := range all {
-			key := op.Input.(deed).key
+			key := op.Input.(historyOp).key
 			i, ok := of[key]
 			if !ok {
 				i, of[key], parts = len(parts), len(parts), append(parts, nil)
@@ -66,50 +68,51 @@ func onceModel() porcupine.Model {
 }
 
 func init() {
-	chronicle(history{
+	newHistory(history{
 		name:  "once",
 		model: onceModel(),
 		act:   actOnce,
-		must:  []verb{took, gave, settled, perhaps, replayed, expired},
+		must:  []verb{took, gave, remembered, perhaps, replayed, expired},
 	})
 }
 
 const (
-	callsPerKey = 8 // about; later there are a few more
-	keysBack    = 6
+	callsPerKey = 8 // new calls for a key, before the next key; old keys get a few more calls
+	keysBack    = 6 // how many keys back such a later call may go
 )
 
 var errHistory = errors.New("the work fails")
 
-// errandOf is one call of Once.
-type errandOf struct {
-	deed
-	fails       bool // the work
+// onceOp is one call of once.Do.
+type onceOp struct {
+	historyOp
+	fails       bool // whether the work fails
 	lock        *sqllock.Lock
-	begun, done int64 // when the work was; 0: it was not
+	begun, done int64 // when the work began and ended, or 0 if this call did not do it
 }
 
-// actOnce wants the work for a key done, of which others have heard at the same time, or before.
-func actOnce(a *actor) {
-	w := &errandOf{deed: deed{id: a.next.Add(1)}, fails: a.rand.IntN(3) == 0}
+// actOnce calls once.Do for a key that other clients use at the same time, or have used before.
+func actOnce(a *historyClient) {
+	w := &onceOp{historyOp: historyOp{id: a.next.Add(1)}, fails: a.rand.IntN(3) == 0}
 	w.key = 1 + keysBack + w.id/callsPerKey
 	if a.rand.IntN(3) == 0 {
 		w.key -= a.rand.Int64N(keysBack)
 	}
-	ctx, cancel := a.soon()
+	ctx, cancel := a.waitContext()
 	defer cancel()
 	call := a.now()
-	out, err := a.station.client().Once(ctx, fmt.Sprint(a.name, "/", w.key),
+	out, err := once.Do(ctx, a.clientProcess.client(), fmt.Sprint(a.name, "/", w.key),
 		func(_ context.Context, lock *sqllock.Lock) ([]byte, error) { return a.work(w, lock) })
-	a.note(w, call, out, err)
+	a.recordCall(w, call, out, err)
 }
 
-// work takes a moment. Where it is time for that its station crashes, so that what it has done isn't written.
-func (a *actor) work(w *errandOf, lock *sqllock.Lock) ([]byte, error) {
+// work takes a moment. If a crash is due, the client process crashes, so that the work's outcome
+// cannot be written.
+func (a *historyClient) work(w *onceOp, lock *sqllock.Lock) ([]byte, error) {
 	w.lock, w.begun = lock, a.now()
-	a.trust(lock.Context(), time.Duration(a.rand.IntN(int(4*time.Millisecond))))
+	a.checkValidity(lock.Context(), time.Duration(a.rand.IntN(int(4*time.Millisecond))))
 	if a.crashes() {
-		a.station.crash()
+		a.clientProcess.crash()
 		w.fails = false
 	}
 	w.done = a.now()
@@ -119,11 +122,12 @@ func (a *actor) work(w *errandOf, lock *sqllock.Lock) ([]byte, error) {
 	return strconv.AppendInt(nil, w.id, 10), nil
 }
 
-// note records what the call began, what it says, and that its lock was lost where it can't be sure.
-func (a *actor) note(w *errandOf, call int64, out sqllock.Outcome, err error) {
+// recordCall records the beginning of the work if this call did it, the result of the call, and the
+// loss of its lock unless the release is certain.
+func (a *historyClient) recordCall(w *onceOp, call int64, out once.Outcome, err error) {
 	ret, ran := a.now(), w.lock != nil
 	add := func(v verb, call, ret int64) {
-		d := w.deed
+		d := w.historyOp
 		d.verb = v
 		a.add(a.id, call, ret, d)
 	}
@@ -136,10 +140,10 @@ func (a *actor) note(w *errandOf, call int64, out sqllock.Outcome, err error) {
 	switch {
 	case err == nil:
 		if w.result, err = strconv.ParseInt(string(out.Result), 10, 64); err != nil {
-			a.station.t.Error(err)
+			a.clientProcess.t.Error(err)
 		}
-		add(map[bool]verb{true: replayed, false: settled}[out.Replayed], since, ret)
-	case ran && err == errHistory: //nolint:errorlint // wrapped it would be another; and nothing else: the lock was released
+		add(map[bool]verb{true: replayed, false: remembered}[out.Replayed], since, ret)
+	case ran && err == errHistory: //nolint:errorlint // unwrapped means that the lock was released without an error
 		add(gave, since, ret)
 	case ran && w.fails:
 		sure = false

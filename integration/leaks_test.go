@@ -11,13 +11,13 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// What is left behind is looked for in a worker, where nothing else runs: in the test's own process the goroutines
-// of all the tests that run at the same time would be found.
+// Leaks are searched for in a worker, which runs nothing else. In the test's own process the search
+// would find the goroutines of all tests that run at the same time.
 
-// cleared fails if db has connections in use, which may take a moment to come back, or, after db was closed, if
-// there is any goroutine that wasn't there before.
+// cleared closes db. It fails if db still has connections in use after a while, or if there is a
+// goroutine after closing db that was not there before.
 func cleared(db *sql.DB, before goleak.Option) error {
-	for deadline := time.Now().Add(patience / 4); db.Stats().InUse > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(stepTimeout / 4); db.Stats().InUse > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d connections are still in use", db.Stats().InUse)
 		}
@@ -26,15 +26,15 @@ func cleared(db *sql.DB, before goleak.Option) error {
 		return err
 	}
 	var err error
-	for deadline := time.Now().Add(patience / 4); time.Now().Before(deadline); {
-		if err = goleak.Find(before); err == nil { // which itself waits for a moment
+	for deadline := time.Now().Add(stepTimeout / 4); time.Now().Before(deadline); {
+		if err = goleak.Find(before); err == nil { // Find itself retries for a moment
 			return nil
 		}
 	}
 	return err
 }
 
-// emptied waits until nobody holds a lock, and answers how long that took.
+// emptied waits until no lock is held, and returns how long that took.
 func emptied(ctx context.Context, c *sqllock.Client, within time.Duration) (time.Duration, error) {
 	for started := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		names, err := heldLocks(ctx, c)

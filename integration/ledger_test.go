@@ -7,49 +7,52 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
 )
 
-// The ledger is an application's own table beside sqllock's. It has no unique key on purpose: nothing but the lock
-// keeps two workers from writing the same line. All its columns are integers, so that statements need no placeholders,
-// which each engine writes in another way.
+// ledgerTable creates the ledger, an application's own table beside those of sqllock. It has no
+// unique key on purpose: only the lock keeps two workers from writing the same line. All its
+// columns are integers, so that statements need no placeholders, which differ between the engines.
 var ledgerTable = []string{
-	`CREATE TABLE ledger (account BIGINT NOT NULL, line BIGINT NOT NULL, worker BIGINT NOT NULL, routine BIGINT NOT NULL,
+	`CREATE TABLE ledger (account BIGINT NOT NULL, line BIGINT NOT NULL,
+		worker BIGINT NOT NULL, routine BIGINT NOT NULL,
 		job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
 	"CREATE INDEX ledger_lines ON ledger (account, line)",
 }
 
-// entry is one line of the ledger: it continues the line that its writer had read.
+// entry is one line of the ledger. It continues the line that its writer has read.
 type entry struct {
 	Account              int64
 	Line                 int64
 	Worker, Routine, Job int64
 	Fence                int64
-	Balance              int64 // that of the line before, and the job's number
+	Balance              int64 // the balance of the line before plus Job
 }
 
-// guard is a lock, a set of them, or a term.
+// guard is a lock, a set of locks, or a term.
 type guard interface {
-	Guard(ctx context.Context, tx *sql.Tx) error
+	Guard(ctx context.Context, tx sqllock.Tx) error
 }
 
-// held is a lock, or a set of them.
+// held is a lock, or a set of locks.
 type held interface {
 	guard
 	Release(ctx context.Context) error
 }
 
-// errUnsure: the commit failed, and so may or may not have happened.
-var errUnsure = errors.New("outcome unknown")
+// errInDoubt means that the commit failed, so that it may or may not have happened.
+var errInDoubt = errors.New("outcome unknown")
 
 const statementLimit = 20 * time.Second
 
-// write does a job: it reads the newest line, and adds the next one in a guarded transaction. Any error but errUnsure
-// means that nothing was written.
+// write does a job: it reads the newest line, and adds the next one in a guarded transaction. Any
+// error except errInDoubt means that nothing was written.
 func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
-	err := db.QueryRowContext(ctx, fmt.Sprintf(
-		"SELECT line, balance FROM ledger WHERE account = %[1]d AND line = (SELECT MAX(line) FROM ledger WHERE account = %[1]d)",
+	err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT line, balance FROM ledger "+
+		"WHERE account = %[1]d AND line = (SELECT MAX(line) FROM ledger WHERE account = %[1]d)",
 		e.Account)).Scan(&e.Line, &e.Balance)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -71,7 +74,7 @@ func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("%w: %w", errUnsure, err)
+		return fmt.Errorf("%w: %w", errInDoubt, err)
 	}
 	return nil
 }

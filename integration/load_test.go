@@ -16,10 +16,10 @@ type loadArgs struct {
 	Worker   int64
 	Routines int64
 	Accounts int64
-	Sets     bool // an account's lock is taken together with others
+	Sets     bool // whether a job takes the account's lock together with others
 }
 
-// job is what a worker tells of each piece of work, after it.
+// job is the value of the event that a worker sends after each piece of work.
 type job struct {
 	Worker, Routine, Job int64
 	Fence                int64
@@ -32,11 +32,11 @@ type jobID struct{ worker, routine, job int64 }
 type outcome string
 
 const (
-	wrote   outcome = "wrote"   // for certain
-	refused outcome = "refused" // the lock was lost; nothing written
-	late    outcome = "late"    // no answer in time, since the process was frozen or the database busy; nothing written
-	failed  outcome = "failed"  // the database did; nothing written
-	unsure  outcome = "unsure"  // the commit's reply was lost
+	wrote   outcome = "wrote"    // written for certain
+	refused outcome = "refused"  // not written, since the lock was lost
+	late    outcome = "late"     // not written: no reply in time, as the process was frozen or the database busy
+	failed  outcome = "failed"   // not written, since the database failed
+	inDoubt outcome = "in doubt" // written or not, since the commit failed
 )
 
 var (
@@ -62,7 +62,8 @@ func (w *worker) load(ctx context.Context, args loadArgs) (any, error) {
 	return nil, nil
 }
 
-// untilStop is ctx until the worker is told to stop, which may be before this.
+// untilStop returns a context that ends with ctx or with the command "stop", even if that came
+// before.
 func (w *worker) untilStop(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	w.mu.Lock()
@@ -74,7 +75,7 @@ func (w *worker) untilStop(ctx context.Context) context.Context {
 	return ctx
 }
 
-// stop ends the loads; they answer when the jobs under way are done.
+// stop ends the loads without waiting for them. They return when the jobs under way are done.
 func (w *worker) stop(context.Context, struct{}) (any, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,7 +86,7 @@ func (w *worker) stop(context.Context, struct{}) (any, error) {
 	return nil, nil
 }
 
-// takeAccount takes the account's lock, and answers with its fence.
+// takeAccount takes the account's lock, and returns its fence.
 func (w *worker) takeAccount(ctx context.Context, account, _ int64) (int64, held, error) {
 	name := fmt.Sprintf("account/%d", account)
 	lock, err := w.locks.TryAcquire(ctx, name)
@@ -99,8 +100,9 @@ func (w *worker) takeAccount(ctx context.Context, account, _ int64) (int64, held
 	return fence, lock, nil
 }
 
-// doJob takes the account's lock, does the job, and says what became of it. Nothing, if the load ended before.
-// It never looks at the lock's context: the guard alone has to keep a late writer from doing harm.
+// doJob takes the account's lock, does the job, and sets j.Outcome. It leaves that empty if the
+// load ended before the lock was acquired. It never checks the lock's context: the guard alone must
+// keep a late writer from doing harm.
 func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs) {
 	take := w.takeAccount
 	if args.Sets {
@@ -121,21 +123,21 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs
 	j.became(ctx, err)
 }
 
-// became takes note of what became of a job. If the database failed, it waits a little.
+// became sets the outcome of a job that ended with err. If the database failed, it waits a little.
 func (j *job) became(ctx context.Context, err error) {
 	switch {
 	case err == nil:
 		j.Outcome = wrote
 		return
-	case errors.Is(err, errUnsure):
-		j.Outcome = unsure
+	case errors.Is(err, errInDoubt):
+		j.Outcome = inDoubt
 	case errors.Is(err, sqllock.ErrLost):
 		j.Outcome = refused
 	case errors.Is(err, context.DeadlineExceeded):
 		j.Outcome = late
 	default:
 		j.Outcome = failed
-		select { // the database is down, or restarting: no use in asking at once
+		select { // the database is down, or restarting, so an immediate retry is no use
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 		}

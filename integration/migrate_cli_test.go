@@ -3,7 +3,9 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,21 +19,46 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// migrateCommand is the real command, as a user runs it.
+// migrateCommand is the real sqllock-migrate, run as a user runs it.
 type migrateCommand struct {
 	path string
 }
 
+// buildMigrate builds the command, once for all tests of the process.
 func buildMigrate(t *testing.T) migrateCommand {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "sqllock-migrate")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../cmd/sqllock-migrate").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	path, err := builtMigrate()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return migrateCommand{path: path}
 }
 
-// run runs the command on a database, and answers what it wrote to both, and its exit code.
+var (
+	builtMigrate = sync.OnceValues(func() (path string, err error) {
+		if migrateDir, err = os.MkdirTemp("", "sqllock-migrate-"); err != nil {
+			return "", err
+		}
+		path = filepath.Join(migrateDir, "sqllock-migrate")
+		build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../cmd/sqllock-migrate")
+		out, err := build.CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return path, err
+	})
+	migrateDir string
+)
+
+// removeMigrate removes what buildMigrate has built.
+func removeMigrate() {
+	if migrateDir != "" {
+		_ = os.RemoveAll(migrateDir)
+	}
+}
+
+// run runs the command on a database. It returns what the command wrote to its standard output and
+// standard error, and its exit code.
 func (c migrateCommand) run(t *testing.T, database string, args ...string) (output string, code int) {
 	t.Helper()
 	cmd := c.command(database, args...)
@@ -52,21 +79,22 @@ func (c migrateCommand) command(database string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// endHanging makes a command that goes on for longer than any should end with its goroutines' stacks, until stop.
+// endHanging makes a command that runs for four minutes, longer than any should, print its
+// goroutines' stacks and exit. stop ends that.
 func endHanging(cmd *exec.Cmd) (stop func() bool) {
 	return time.AfterFunc(4*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }).Stop
 }
 
-// want runs the command and checks its exit code and a piece of what it writes.
+// want runs the command, and checks its exit code and that its output contains says.
 func (c migrateCommand) want(t *testing.T, database string, code int, says, line string) {
 	t.Helper()
 	output, got := c.run(t, database, strings.Fields(line)...)
 	if got != code || !strings.Contains(output, says) {
-		t.Errorf("%s answers %d: %s\nwant %d, %q", line, got, output, code, says)
+		t.Errorf("%s ends with exit code %d: %s\nwant %d, and output that contains %q", line, got, output, code, says)
 	}
 }
 
-// folder writes migrations.
+// folder writes files to a new directory, and returns its path.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,7 +106,8 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// sleep is a statement that takes so many seconds; what the test does meanwhile takes less.
+// sleepStatement returns a statement that takes so many seconds. What the test does meanwhile must
+// take less.
 func sleepStatement(engine, seconds string) string {
 	if strings.HasPrefix(engine, "postgres") {
 		return "SELECT pg_sleep(" + seconds + ");"
@@ -92,19 +121,19 @@ func TestMigrateCLIOwnTables(t *testing.T) {
 		db := s.Database(t)
 		var group sync.WaitGroup
 		for range 4 {
-			group.Go(func() { c.want(t, db, 0, "", "up -lock-timeout 60") })
+			group.Go(func() { c.want(t, db, 0, "", "own up -lock-timeout 60") })
 		}
 		group.Wait()
-		c.want(t, db, 0, "4\n", "version")
-		c.want(t, db, 0, "4        outcomes  applied", "status")
-		c.want(t, db, 0, "4/d outcomes", "down 1")
-		c.want(t, db, 0, "3        waiters   applied\n4        outcomes  pending", "status")
-		c.want(t, db, 0, "4/u outcomes", "goto 4")
-		c.want(t, db, 0, "1/d leases", "down -all")
-		c.want(t, db, 1, "no migration", "version")
-		c.want(t, db, 0, "4/u outcomes", "up")
-		c.want(t, db, 0, "", "drop -f")
-		c.want(t, db, 1, "no migration", "version")
+		c.want(t, db, 0, "6\n", "own version")
+		c.want(t, db, 0, "6        compatible  applied", "own status")
+		c.want(t, db, 0, "6/d compatible", "own down 1")
+		c.want(t, db, 0, "5        schema      applied\n6        compatible  pending", "own status")
+		c.want(t, db, 0, "6/u compatible", "own goto 6")
+		c.want(t, db, 0, "1/d leases", "own down -all")
+		c.want(t, db, 1, "no migration", "own version")
+		c.want(t, db, 0, "6/u compatible", "own up")
+		c.want(t, db, 0, "", "own drop -f")
+		c.want(t, db, 1, "no migration", "own version")
 	})
 }
 
@@ -120,8 +149,9 @@ func TestMigrateCLISource(t *testing.T) {
 		path := "-path " + dir + " "
 		c.want(t, db, 0, "1/u two", path+"up 1")
 		output, code := c.run(t, db, strings.Fields(path+"--json up")...)
-		if code != 1 || !strings.Contains(output, "error: 2_bad.up.sql:3") || !strings.Contains(output, "CREATE TABEL bad") {
-			t.Errorf("a syntax error answers %d: %s", code, output)
+		if code != 1 || !strings.Contains(output, "error: 2_bad.up.sql:3") ||
+			!strings.Contains(output, "CREATE TABEL bad") {
+			t.Errorf("a file with a syntax error ends with exit code %d: %s", code, output)
 		}
 		var result struct {
 			Version int
@@ -129,34 +159,44 @@ func TestMigrateCLISource(t *testing.T) {
 			Error   struct{ Kind string }
 		}
 		_, text, _ := strings.Cut(output, "\n{")
-		if err := json.Unmarshal([]byte("{"+text), &result); err != nil || result.Version != 2 || !result.Dirty || result.Error.Kind != "statement" {
-			t.Errorf("%v: %+v", err, result)
+		dirty := !newMigrateBench(t, db).Migrations.Transactional
+		version := 1
+		if dirty {
+			version = 2
 		}
-		c.want(t, db, 3, "dirty at version 2", path+"up")
-		c.want(t, db, 0, "2 (dirty)", path+"version")
-		c.want(t, db, 0, "", path+"force 1")
-		own := "4/u outcomes"
+		err := json.Unmarshal([]byte("{"+text), &result)
+		if err != nil || result.Version != version || result.Dirty != dirty || result.Error.Kind != "statement" {
+			t.Errorf("--json wrote %+v, %v; want version %d, dirty %t, kind statement", result, err, version, dirty)
+		}
+		if dirty {
+			c.want(t, db, 3, "dirty at version 2", path+"up")
+			c.want(t, db, 0, "2 (dirty)", path+"version")
+			c.want(t, db, 0, "", path+"force 1")
+		}
+		own := "6/u compatible"
 		if s.Engine == "sqlite" {
-			own = "no change" // the lock is a lease, which needs them
+			own = "no change" // the migration lock is a lease there, so the first run has created sqllock's tables
 		}
-		c.want(t, db, 0, own, "up") // sqllock's own beside them
+		c.want(t, db, 0, own, "own up") // sqllock's own tables beside the application's
 		c.want(t, db, 0, "1/d two", path+"down 1")
 		mine := withParameter(db, "x-migrations-table=mine")
 		c.want(t, mine, 0, "1/u two", path+"up 1")
 		c.want(t, mine, 0, "1\n", path+"version")
 		c.want(t, db, 1, "no migration", path+"version")
-		c.want(t, db, 0, "4\n", "version")
-		c.want(t, mine, 2, "golang-migrate", "version")
+		c.want(t, db, 0, "6\n", "own version")
+		c.want(t, mine, 2, "golang-migrate", "own version")
 		c.want(t, db, 0, "", path+"drop -f")
-		c.want(t, db, 1, "no migration", "version")
+		c.want(t, db, 1, "no migration", "own version")
 	})
 }
 
-// While one process migrates for long, Ctrl-C stops another that waits; the lock timeout is honoured, which
-// golang-migrate doesn't do; and Ctrl-C lets the first finish what it has begun and no more.
+// While one process is in a long migration, another waits for no longer than its lock timeout,
+// which golang-migrate ignores. Ctrl-C lets the first finish the migration that it has begun, and
+// no other.
 func TestMigrateCLIInterrupted(t *testing.T) {
+	t.Parallel()
 	c := buildMigrate(t)
-	for _, engine := range []string{"postgres15", "postgres18", "mysql", "mariadb"} {
+	for _, engine := range servers.OneOfEachKind(t, serverEngines...) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			b := newMigrateBench(t, servers.Start(t, engine).Database(t))
@@ -164,10 +204,9 @@ func TestMigrateCLIInterrupted(t *testing.T) {
 				"1_quick.up.sql": "CREATE TABLE quick (n INTEGER);",
 				"2_slow.up.sql":  sleepStatement(engine, "6"),
 				"3_never.up.sql": "CREATE TABLE never (n INTEGER);",
-			}) + " "
+			}) + " --stop-timeout 1m "
 			first := startMigrate(t, c.command(b.url, strings.Fields(path+"up")...))
-			first.hear("1/u quick")
-			b.waitForDirty(2)
+			first.collect("applying 2_slow …")
 
 			begun := time.Now()
 			c.want(t, b.url, 5, "held the migration lock for 1s", path+"-lock-timeout 1 up")
@@ -175,9 +214,9 @@ func TestMigrateCLIInterrupted(t *testing.T) {
 				t.Errorf("with -lock-timeout 1 it took %v", took)
 			}
 			first.interrupt()
-			first.hear("stopping after the migration that is under way")
-			first.hear("2/u slow")
-			first.hear("error: stopped at version 2, cleanly, with 1 more to apply")
+			first.collect("stopping after the migration that is under way")
+			first.collect("2/u slow")
+			first.collect("error: stopped at version 2, cleanly, with 1 more to apply")
 			first.end(130)
 			c.want(t, b.url, 0, "2\n", path+"version")
 			c.want(t, b.url, 0, "3/u never", path+"up")
@@ -185,7 +224,7 @@ func TestMigrateCLIInterrupted(t *testing.T) {
 	}
 }
 
-// migrateProcess is a command under way.
+// migrateProcess is a running command.
 type migrateProcess struct {
 	*exec.Cmd
 	t     *testing.T
@@ -205,23 +244,23 @@ func startMigrate(t *testing.T, cmd *exec.Cmd) *migrateProcess {
 	t.Cleanup(func() {
 		stop()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // an error where end has waited
+		_ = cmd.Wait() // fails if end has already waited
 	})
 	return &migrateProcess{Cmd: cmd, t: t, lines: bufio.NewReader(stderr)}
 }
 
-// hear waits for a line that begins so.
-func (p *migrateProcess) hear(beginning string) {
+// collect reads lines of the standard error until one begins with beginning.
+func (p *migrateProcess) collect(beginning string) {
 	p.t.Helper()
-	var heard string
+	var read string
 	for {
 		line, err := p.lines.ReadString('\n')
-		heard += line
+		read += line
 		if strings.HasPrefix(line, beginning) {
 			return
 		}
 		if err != nil {
-			p.t.Fatalf("no line begins with %q:\n%s", beginning, heard)
+			p.t.Fatalf("no line begins with %q:\n%s", beginning, read)
 		}
 	}
 }
@@ -238,19 +277,21 @@ func (p *migrateProcess) end(code int) {
 	p.t.Helper()
 	_, _ = io.Copy(io.Discard, p.lines)
 	if err := p.Wait(); p.ProcessState.ExitCode() != code {
-		p.t.Errorf("ended with %v, want exit code %d", err, code)
+		p.t.Errorf("the command ended with %v, want exit code %d", err, code)
 	}
 }
 
-// A server that doesn't answer at all, and one that isn't there: neither hangs, and neither shows the password.
+// The command fails in time, and does not show the password, if the server is frozen or there is
+// none.
 func TestMigrateCLIUnreachable(t *testing.T) {
+	t.Parallel()
 	c := buildMigrate(t)
 	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/db", "mysql://u:hunter2@127.0.0.1:1/db"} {
-		for _, line := range []string{"up", "-path . up", "version --json", "-path . status"} {
+		for _, line := range []string{"own up", "-path . up", "own version --json", "-path . status"} {
 			dir := folder(t, map[string]string{"1_a.up.sql": "SELECT 1"})
 			output, code := c.run(t, url, strings.Fields(strings.Replace(line, "-path .", "-path "+dir, 1))...)
 			if code != 4 || !strings.Contains(output, "connection refused") || strings.Contains(output, "hunter2") {
-				t.Errorf("%s, %s: %d, %s", url, line, code, output)
+				t.Errorf("%s on %s: exit code %d: %s", line, url, code, output)
 			}
 		}
 	}
@@ -258,10 +299,12 @@ func TestMigrateCLIUnreachable(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			server := servers.Private(t, engine)
-			stopped := withParameter(server.URL, map[string]string{"postgres15": "connect_timeout=2", "mysql": "timeout=2s&readTimeout=2s"}[engine])
+			stopped := withParameter(server.URL, map[string]string{
+				"postgres15": "connect_timeout=2", "mysql": "timeout=2s&readTimeout=2s",
+			}[engine])
 			server.Stop()
 			defer server.Cont()
-			c.want(t, stopped, 4, "can't connect", "up")
+			c.want(t, stopped, 4, "can't connect", "own up")
 		})
 	}
 }

@@ -17,30 +17,33 @@ import (
 
 	golangmigrate "github.com/golang-migrate/migrate/v4/database"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/dialect/dialecttest/long"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// steps is an application whose migrations leave a trace each time they are applied: a row in a table without a key.
+// steps returns n migrations that leave a trace each time they are applied: a row in a table
+// without a key.
 func steps(n int) map[string]string {
-	files := map[string]string{"1_book.up.sql": "CREATE TABLE book (step INTEGER);"}
+	files := map[string]string{"1_traces.up.sql": "CREATE TABLE traces (step INTEGER);"}
 	for i := 2; i <= n; i++ {
-		files[fmt.Sprintf("%d_step.up.sql", i)] = fmt.Sprintf("INSERT INTO book (step) VALUES (%d);", i)
+		files[fmt.Sprintf("%d_step.up.sql", i)] = fmt.Sprintf("INSERT INTO traces (step) VALUES (%d);", i)
 	}
 	return files
 }
 
-// crowd starts n commands at the same moment: each waits for its stdin to end, in a shell that then becomes the command.
-func (c migrateCommand) crowd(t *testing.T, n int, database string, args ...string) []*crowded {
+// concurrent starts n commands at the same moment. Each is a shell that waits for the end of its
+// standard input, and then becomes the command.
+func (c migrateCommand) concurrent(t *testing.T, n int, database string, args ...string) []*concurrentRun {
 	t.Helper()
-	var all []*crowded
+	var all []*concurrentRun
 	for range n {
 		cmd := exec.Command("/bin/sh", append([]string{"-c", `read -r _; exec "$0" "$@"`, c.path}, args...)...)
 		cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL="+database)
-		one := &crowded{Cmd: cmd}
+		one := &concurrentRun{Cmd: cmd}
 		cmd.Stdout, cmd.Stderr = &one.out, &one.out
 		gate, err := cmd.StdinPipe()
 		if err != nil {
@@ -63,14 +66,15 @@ func (c migrateCommand) crowd(t *testing.T, n int, database string, args ...stri
 	return all
 }
 
-type crowded struct {
+type concurrentRun struct {
 	*exec.Cmd
 	gate io.Closer
 	out  bytes.Buffer
 }
 
-// migratedOnce starts 20 processes at the same moment, rounds times on a database of its own each: none fails, and every
-// migration is applied exactly once.
+// migratedOnce starts 20 processes at the same moment, in each of the rounds on another database.
+// It checks that none fails, and that every migration is applied exactly once. database returns the
+// URL for the processes, and one for the check that goes to the server directly.
 func migratedOnce(t *testing.T, c migrateCommand, rounds int, database func() (url, direct string), args ...string) {
 	const processes, last = 20, 8
 	dir := folder(t, steps(last))
@@ -79,7 +83,8 @@ func migratedOnce(t *testing.T, c migrateCommand, rounds int, database func() (u
 		db, direct := database()
 		begun := time.Now()
 		applied := map[string]int{}
-		for _, one := range c.crowd(t, processes, db, append([]string{"--source", dir, "--lock-timeout", "2m", "up"}, args...)...) {
+		args := append([]string{"--source", dir, "--lock-timeout", "2m", "up"}, args...)
+		for _, one := range c.concurrent(t, processes, db, args...) {
 			if err := one.Wait(); err != nil {
 				t.Errorf("%v: %s", err, one.out.String())
 			}
@@ -91,8 +96,10 @@ func migratedOnce(t *testing.T, c migrateCommand, rounds int, database func() (u
 		}
 		slowest = max(slowest, time.Since(begun))
 		target := connect(t, direct)
-		if rows, steps := scan[int](t, target, "SELECT count(*) FROM book"), scan[int](t, target, "SELECT count(DISTINCT step) FROM book"); rows != last-1 || steps != last-1 {
-			t.Errorf("%d rows of %d steps in the book, want %d of each", rows, steps, last-1)
+		rows := scan[int](t, target, "SELECT count(*) FROM traces")
+		steps := scan[int](t, target, "SELECT count(DISTINCT step) FROM traces")
+		if rows != last-1 || steps != last-1 {
+			t.Errorf("the table has %d rows of %d steps, want %d of each", rows, steps, last-1)
 		}
 		for step, n := range applied {
 			if n != 1 {
@@ -106,13 +113,8 @@ func migratedOnce(t *testing.T, c migrateCommand, rounds int, database func() (u
 	t.Logf("%d rounds of %d processes: the slowest took %v", rounds, processes, slowest.Round(time.Millisecond))
 }
 
-// rounds is how often, so that the short version is short.
-func rounds() int {
-	if long {
-		return 20
-	}
-	return 2
-}
+// rounds is how often migratedOnce repeats its check.
+var rounds = long.Or(1, 5)
 
 func databases(t *testing.T, s *servers.Server) func() (url, direct string) {
 	return func() (string, string) {
@@ -121,47 +123,50 @@ func databases(t *testing.T, s *servers.Server) func() (url, direct string) {
 	}
 }
 
-// Twenty processes that all migrate when they start, on every engine and with each kind of lock that it has.
+// Twenty processes start to migrate at the same moment, with the engine's default kind of lock.
 func TestMigrateLockTwenty(t *testing.T) {
 	c := buildMigrate(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		migratedOnce(t, c, rounds(), databases(t, s))
+		migratedOnce(t, c, rounds, databases(t, s))
 	})
 }
 
+// Twenty processes start to migrate at the same moment, with a lease as the lock.
 func TestMigrateLockTwentyLease(t *testing.T) {
 	c := buildMigrate(t)
-	eachServer(t, func(t *testing.T, s *servers.Server) {
-		migratedOnce(t, c, rounds(), databases(t, s), "--lock=lease")
+	private(t, allServers, func(t *testing.T, engine string) {
+		migratedOnce(t, c, rounds, databases(t, servers.Start(t, engine)), "--lock=lease")
 	})
 }
 
-// Behind a pooler in transaction mode auto finds out that it must be a lease.
+// Behind a pooler in transaction mode, --lock auto chooses a lease.
 func TestMigrateLockPgBouncer(t *testing.T) {
+	t.Parallel()
 	c := buildMigrate(t)
 	server := servers.Start(t, "postgres15")
-	through := func(db string, settings ...string) string {
-		// That statements aren't prepared is the command's own choice.
-		return strings.Replace(servers.PgBouncer(t, db, settings...).URL, "default_query_exec_mode=exec&", "", 1)
-	}
-	migratedOnce(t, c, rounds(), func() (string, string) {
+	through := func(db string, settings ...string) string { return servers.PgBouncer(t, db, settings...).URL }
+	migratedOnce(t, c, rounds, func() (string, string) {
 		db := server.Database(t)
 		return through(db, "default_pool_size=4"), db
 	})
 	db := server.Database(t)
 	c.want(t, through(db), 0, "taking a lease", "--verbose --source "+folder(t, steps(2))+" up")
-	if n := scan[int](t, connect(t, db), "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()"); n != 0 {
-		t.Errorf("%d advisory locks stayed with the pooler's connections", n)
+	if n := scan[int](t, connect(t, db), `SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+		WHERE locktype = 'advisory' AND datname = current_database()`); n != 0 {
+		t.Errorf("%d advisory locks are left on the pooler's connections", n)
 	}
-	b := newMigrateBench(t, db) // past the pooler
+	b := newMigrateBench(t, db) // without the pooler
 	session, err := lock.Take(t.Context(), b.Dialect, &lock.Options{Kind: lock.Session, Name: lockName(b)})
 	b.must(err)
-	c.want(t, through(db), 0, "nobody holds the migration lock as a lease\nwhether a session holds it can't be found out from here: ", "unlock")
+	c.want(t, through(db), 0, "nobody holds the migration lock as a lease\n"+
+		"whether a session holds it can't be found out from here: ", "unlock")
 	b.must(session.Release(t.Context()))
 }
 
-// On Galera, where GET_LOCK is a node's own, processes that migrate through different nodes exclude each other.
+// On Galera, where GET_LOCK is local to one node, processes that migrate through different nodes
+// exclude each other.
 func TestMigrateLockGalera(t *testing.T) {
+	t.Parallel()
 	nodes := servers.Cluster(t)
 	c := buildMigrate(t)
 	dir := folder(t, steps(8))
@@ -171,13 +176,14 @@ func TestMigrateLockGalera(t *testing.T) {
 	}
 	group.Wait()
 	c.want(t, nodes[1].URL, 0, "taking a lease", "--verbose --source "+dir+" up")
-	target := connect(t, withParameter(nodes[0].URL, "wsrep_sync_wait=1")) // reads wait for what other nodes have committed
-	if n := scan[int](t, target, "SELECT count(*) FROM book"); n != 7 {
-		t.Errorf("%d rows in the book, want 7", n)
+	// With this setting, reads wait until the node has applied the other nodes' commits.
+	target := connect(t, withParameter(nodes[0].URL, "wsrep_sync_wait=1"))
+	if n := scan[int](t, target, "SELECT count(*) FROM traces"); n != 7 {
+		t.Errorf("the table has %d rows, want 7", n)
 	}
 }
 
-// blocking is a migration that doesn't end before the test says so.
+// blocking returns a migration that does not end before the test calls goOn.
 func blocking(b *migrateBench) (statement string, goOn func()) {
 	b.Helper()
 	lock, unlock := []string{"LOCK TABLES gate WRITE"}, "UNLOCK TABLES"
@@ -205,7 +211,8 @@ func blocking(b *migrateBench) (statement string, goOn func()) {
 	return "INSERT INTO gate (n) VALUES (1);", goOn
 }
 
-// migrating is a process that has applied the first of two migrations and is in the middle of the second.
+// migrating starts a process, and returns when it has applied the first of two migrations and is in
+// the middle of the second. That one ends after goOn.
 func migrating(b *migrateBench, c migrateCommand, flags string) (holder *migrateProcess, path string, goOn func()) {
 	b.Helper()
 	statement, goOn := blocking(b)
@@ -213,13 +220,14 @@ func migrating(b *migrateBench, c migrateCommand, flags string) (holder *migrate
 		"1_quick.up.sql": "CREATE TABLE quick (n INTEGER);", "2_slow.up.sql": statement,
 	}) + " " + flags + " "
 	holder = startMigrate(b.T, c.command(b.url, strings.Fields(path+"up")...))
-	holder.hear("1/u quick")
-	b.waitForDirty(2)
+	holder.collect("applying 2_slow …")
+	b.waitForBlocked(2)
 	return holder, path, goOn
 }
 
-// The holder is killed in the middle of a migration. A session lock is free at once, a lease after its TTL; the version is
-// dirty, and the next one says so and doesn't hang.
+// The holder is killed in the middle of a migration. A session lock is free at once, a lease after
+// its TTL. If DDL can be rolled back, the next process applies that migration. Otherwise the
+// version is dirty, and the next process says so.
 func TestMigrateLockHolderKilled(t *testing.T) {
 	c := buildMigrate(t)
 	eachServer(t, func(t *testing.T, s *servers.Server) {
@@ -230,53 +238,63 @@ func TestMigrateLockHolderKilled(t *testing.T) {
 			b := newMigrateBench(t, s.Database(t))
 			first, path, goOn := migrating(b, c, "--lock-ttl 3s --lock "+test.kind)
 			next := startMigrate(t, c.command(b.url, strings.Fields(path+"--lock-timeout 1m up")...))
-			next.hear("waiting: another process is migrating this database")
+			next.collect("waiting: another process is migrating this database")
 			if err := first.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			killed := time.Now()
-			// The server notices that the client of a statement is gone only after the statement, and until then keeps
-			// golang-migrate's own lock.
+			// The server notices only after the statement that its client is gone. Until then it
+			// keeps golang-migrate's own lock.
 			goOn()
-			next.hear("error: the database is dirty at version 2")
-			took := time.Since(killed)
-			next.end(3)
-			if took < test.least || took > test.most {
-				t.Errorf("%s: the next one had the lock %v after kill -9, want between %v and %v", test.kind, took, test.least, test.most)
+			code := 3
+			if b.Migrations.Transactional { // that version was never committed
+				next.collect("2/u slow")
+				code = 0
+			} else {
+				next.collect("error: the database is dirty at version 2")
 			}
-			t.Logf("%s: the next one had the lock %v after kill -9", test.kind, took.Round(time.Millisecond))
+			took := time.Since(killed)
+			next.end(code)
+			if took < test.least || took > test.most {
+				t.Errorf("%s: the next process had the lock %v after kill -9, want between %v and %v",
+					test.kind, took, test.least, test.most)
+			}
+			t.Logf("%s: the next process had the lock %v after kill -9", test.kind, took.Round(time.Millisecond))
 		}
 	})
 }
 
-// While another process migrates: the lock timeout is kept to the second, and Ctrl-C stops the waiting and leaves nothing
-// behind. Both say who migrates.
+// While another process migrates, a run gives up within a second after its lock timeout. Ctrl-C
+// ends the wait and leaves nothing behind. The error after a timeout names the process that
+// migrates.
 func TestMigrateLockGivesUp(t *testing.T) {
 	c := buildMigrate(t)
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		for _, kind := range []string{"session", "lease"} {
 			b := newMigrateBench(t, s.Database(t))
 			holder, path, goOn := migrating(b, c, "--lock "+kind)
-			who := fmt.Sprintf("sqllock-migrate@%s[%d]", hostname(t), holder.Process.Pid)
+			holderName := fmt.Sprintf("sqllock-migrate@%s[%d]", hostname(t), holder.Process.Pid)
 			if s.Engine == "mariadb" && kind == "session" {
-				who = "connection " // MariaDB doesn't show what a connection calls itself
+				holderName = "connection " // MariaDB doesn't show the name that a connection gives itself
 			}
 			timeout := 2 * time.Second
-			if s.StandIn(t) != "" { // Babelfish has a second's work with each new connection
+			if s.Substitute(t) != "" { // Babelfish takes a second for each new connection
 				timeout = 8 * time.Second
 				if kind == "session" {
-					who = "a process that the database doesn't name"
+					holderName = "a process that the database doesn't name"
 				}
 			}
 			connections := func() int { return scan[int](t, b.Database, connectionsQuery(s.Engine)) }
 			before := connections()
 
-			stall := watchStalls(t)
+			stall := watchOutage(t)
 			begun := time.Now()
-			output, code := c.run(t, b.url, strings.Fields(fmt.Sprintf("%s--lock-timeout %v up", path, timeout.Seconds()))...)
+			line := fmt.Sprintf("%s--lock-timeout %v up", path, timeout.Seconds())
+			output, code := c.run(t, b.url, strings.Fields(line)...)
 			took, late := time.Since(begun), stall()
-			if code != 5 || !strings.Contains(output, fmt.Sprintf("held the migration lock for %v: ", timeout)) || !strings.Contains(output, who) {
-				t.Errorf("%s: exit code %d: %s\nwant 5, and %s", kind, code, output, who)
+			says := fmt.Sprintf("held the migration lock for %v: ", timeout)
+			if code != 5 || !strings.Contains(output, says) || !strings.Contains(output, holderName) {
+				t.Errorf("%s: exit code %d: %s\nwant 5, and output that contains %q", kind, code, output, holderName)
 			}
 			if took < timeout || took > timeout+time.Second+2*late {
 				t.Errorf("%s: a lock timeout of %v took %v; timers were %v late at most", kind, timeout, took, late)
@@ -284,18 +302,18 @@ func TestMigrateLockGivesUp(t *testing.T) {
 			t.Logf("%s: a lock timeout of %v took %v", kind, timeout, took.Round(time.Millisecond))
 
 			waiter := startMigrate(t, c.command(b.url, strings.Fields(path+"--lock-timeout 5m up")...))
-			waiter.hear("waiting: another process is migrating this database")
+			waiter.collect("waiting: another process is migrating this database")
 			waiter.interrupt()
-			waiter.hear("error: stopped before anything was changed")
+			waiter.collect("error: stopped before anything was changed")
 			waiter.end(130)
-			await(t, "the waiter's connections to end", patience, func() bool { return connections() <= before })
+			await(t, "the waiter's connections to end", stepTimeout, func() bool { return connections() <= before })
 			if kind == "lease" {
 				if n := scan[int](t, b.Database, "SELECT count(*) FROM sqllock_leases"); n != 1 {
-					t.Errorf("%d leases, want the holder's alone", n)
+					t.Errorf("there are %d leases, want only the holder's", n)
 				}
 			}
 			goOn()
-			holder.hear("2/u slow")
+			holder.collect("2/u slow")
 			holder.end(0)
 			c.want(t, b.url, 0, "no change", path+"up")
 			c.want(t, b.url, 0, "nobody holds the migration lock", "unlock")
@@ -317,15 +335,18 @@ func connectionsQuery(engine string) string {
 		return "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
 	}
 	if engine == "sqlserver" {
-		return "SELECT COUNT(session_id) FROM sys.dm_exec_sessions WHERE database_id = DB_ID()" // Babelfish has rows of nobody, too
+		// Babelfish also has rows without a session, which COUNT(session_id) skips.
+		return "SELECT COUNT(session_id) FROM sys.dm_exec_sessions WHERE database_id = DB_ID()"
 	}
 	return "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE()"
 }
 
-// Who waits for the lock keeps CREATE INDEX CONCURRENTLY from nothing: it goes through while ten wait.
+// Processes that wait for the lock do not block CREATE INDEX CONCURRENTLY: it completes while ten
+// wait.
 func TestMigrateLockIndexConcurrently(t *testing.T) {
+	t.Parallel()
 	c := buildMigrate(t)
-	for _, engine := range []string{"postgres15", "postgres18"} {
+	for _, engine := range servers.OneOfEachKind(t, "postgres15", "postgres18") {
 		for _, kind := range []string{"session", "lease"} {
 			t.Run(engine+"/"+kind, func(t *testing.T) {
 				t.Parallel()
@@ -335,29 +356,31 @@ func TestMigrateLockIndexConcurrently(t *testing.T) {
 					"2_index.up.sql": "CREATE INDEX CONCURRENTLY big_n ON big (n);",
 				}) + " --lock-timeout 5m --lock " + kind + " "
 				c.want(t, b.url, 0, "1/u table", path+"up 1")
-				writer, err := b.DB.BeginTx(t.Context(), nil) // for which the index waits, until all ten wait
+				writer, err := b.DB.BeginTx(t.Context(), nil) // blocks the index until all ten processes wait
 				b.must(err)
 				defer writer.Rollback()
 				_, err = writer.ExecContext(t.Context(), "INSERT INTO big (n) VALUES (0)")
 				b.must(err)
 
 				holder := startMigrate(t, c.command(b.url, strings.Fields(path+"up")...))
-				b.waitFor("SELECT 1 FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'waiting for writers%'")
+				b.waitFor("SELECT 1 FROM pg_stat_progress_create_index " +
+					"WHERE datname = current_database() AND phase LIKE 'waiting for writers%'")
 				var waiters []*migrateProcess
 				for range 10 {
 					waiters = append(waiters, startMigrate(t, c.command(b.url, strings.Fields(path+"up")...)))
 				}
 				for _, waiter := range waiters {
-					waiter.hear("waiting: another process is migrating this database")
+					waiter.collect("waiting: another process is migrating this database")
 				}
 				begun := time.Now()
 				b.must(writer.Commit())
-				defer time.AfterFunc(patience, func() { _ = holder.Process.Kill() }).Stop() // and so fail
-				holder.hear("2/u index")
+				// A hanging holder is killed, so that the test fails.
+				defer time.AfterFunc(stepTimeout, func() { _ = holder.Process.Kill() }).Stop()
+				holder.collect("2/u index")
 				t.Logf("with ten waiters the index took %v", time.Since(begun).Round(time.Millisecond))
 				holder.end(0)
 				for _, waiter := range waiters {
-					waiter.hear("no change")
+					waiter.collect("no change")
 					waiter.end(0)
 				}
 				if !scan[bool](t, b.Database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_n'::regclass") {
@@ -368,8 +391,8 @@ func TestMigrateLockIndexConcurrently(t *testing.T) {
 	}
 }
 
-// A lease is shown, and broken after asking; its holder stops before its next migration, and says so. A session is shown,
-// and how to end it.
+// unlock shows a lease, and breaks it after a confirmation. The lease's holder stops before its
+// next migration, and says so. Of a session, unlock shows the holder and how to end it.
 func TestMigrateUnlock(t *testing.T) {
 	c := buildMigrate(t)
 	eachServer(t, func(t *testing.T, s *servers.Server) {
@@ -379,16 +402,20 @@ func TestMigrateUnlock(t *testing.T) {
 			"1_slow.up.sql": statement, "2_next.up.sql": "CREATE TABLE next (n INTEGER);",
 		}) + " "
 		holder := startMigrate(t, c.command(b.url, strings.Fields(path+"--lock lease up")...))
-		b.waitForDirty(1)
-		who := fmt.Sprintf("a lease, is held by sqllock-migrate@%s[%d]", hostname(t), holder.Process.Pid)
-		c.want(t, b.url, 1, who, "unlock") // nobody answers
-		c.want(t, b.url, 0, who, "unlock --force")
+		holder.collect("applying 1_slow …")
+		b.waitForBlocked(1)
+		holderName := fmt.Sprintf("a lease, is held by sqllock-migrate@%s[%d]", hostname(t), holder.Process.Pid)
+		c.want(t, b.url, 1, holderName, "unlock") // there is no terminal for the confirmation
+		c.want(t, b.url, 0, holderName, "unlock --force")
 		c.want(t, b.url, 0, "nobody holds", "unlock --force")
 		goOn()
-		holder.hear("error: stopped at version 1, cleanly, with 1 more to apply, because the migration lock was lost")
+		holder.collect("error: stopped at version 1, cleanly, with 1 more to apply, " +
+			"because the migration lock was lost")
 		holder.end(6)
 
-		session, err := lock.Take(t.Context(), b.Dialect, &lock.Options{Kind: lock.Session, Name: lockName(b), Holder: "somebody else"})
+		session, err := lock.Take(t.Context(), b.Dialect, &lock.Options{
+			Kind: lock.Session, Name: lockName(b), Holder: "somebody else",
+		})
 		b.must(err)
 		c.want(t, b.url, 5, "the migration lock, a session, is held by ", "unlock --force")
 		c.want(t, b.url, 5, b.Migrations.EndSession, "unlock")
@@ -397,7 +424,7 @@ func TestMigrateUnlock(t *testing.T) {
 	})
 }
 
-// To an account that may do next to nothing, nobody holds the lock only if nobody does.
+// Even with an account that has hardly any rights, unlock reports the lock as free only if it is.
 func TestMigrateUnlockWithoutRights(t *testing.T) {
 	c := buildMigrate(t)
 	const unlock = "unlock --lock-timeout 2m"
@@ -405,7 +432,7 @@ func TestMigrateUnlockWithoutRights(t *testing.T) {
 		b := newMigrateBench(t, s.Database(t))
 		stranger := withoutRights(b)
 		free, code := "nobody holds the migration lock\n", 0
-		if b.Dialect.Name() == "mysql" { // which doesn't say whether there are the tables for leases
+		if b.Dialect.Name() == "mysql" { // it hides from this user whether the tables of leases exist
 			free, code = "this user needs SELECT", 1
 		}
 		c.want(t, stranger, code, free, unlock)
@@ -419,8 +446,9 @@ func TestMigrateUnlockWithoutRights(t *testing.T) {
 		_, see, _ := strings.Cut(b.Migrations.SeeSession, "permission ")
 		see, _, _ = strings.Cut(see, " (")
 		hidden := strings.Contains(output, `"hidden": true`)
-		if got != 5 || strings.Contains(output, "nobody") || hidden != (s.Engine == "sqlserver") || hidden && !strings.Contains(output, see) {
-			t.Errorf("a session: unlock answers %d: %s", got, output)
+		if got != 5 || strings.Contains(output, "nobody") ||
+			hidden != (s.Engine == "sqlserver") || hidden && !strings.Contains(output, see) {
+			t.Errorf("unlock, of a lock that a session holds, ends with exit code %d: %s", got, output)
 		}
 		b.must(session.Release(t.Context()))
 		c.want(t, stranger, code, free, unlock)
@@ -428,14 +456,15 @@ func TestMigrateUnlockWithoutRights(t *testing.T) {
 		b.must(migrations.Up(t.Context(), b.DB, b.Migrations))
 		lease, err := lock.Take(t.Context(), b.Dialect, &lock.Options{Kind: lock.Lease, Name: lockName(b)})
 		b.must(err)
-		if output, code := c.run(t, stranger, strings.Fields(unlock+" --force")...); code == 0 || strings.Contains(output, "nobody") {
-			t.Errorf("a lease in tables that may not be read: unlock answers %d: %s", code, output)
+		output, code = c.run(t, stranger, strings.Fields(unlock+" --force")...)
+		if code == 0 || strings.Contains(output, "nobody") {
+			t.Errorf("unlock, of a lease in tables that it may not read, ends with exit code %d: %s", code, output)
 		}
 		b.must(lease.Release(t.Context()))
 	})
 }
 
-// withoutRights makes an account that may connect to the database, and answers the URL for it.
+// withoutRights creates an account that may only connect to the database, and returns its URL.
 func withoutRights(b *migrateBench) string {
 	b.Helper()
 	const password = "Sqllock-12345"
@@ -445,17 +474,21 @@ func withoutRights(b *migrateBench) string {
 	if b.Dialect.Name() == "sqlserver" {
 		schema = u.Query().Get("database")
 	}
-	name := "stranger_" + schema[max(0, len(schema)-20):] // MySQL has names of up to 32 characters
-	made, dropped := []string{"CREATE ROLE " + name + " LOGIN PASSWORD '" + password + "'"}, []string{"DROP ROLE " + name}
+	name := "stranger_" + schema[max(0, len(schema)-20):] // MySQL allows names of up to 32 characters
+	made := []string{"CREATE ROLE " + name + " LOGIN PASSWORD '" + password + "'"}
+	dropped := []string{"DROP ROLE " + name}
 	switch b.Dialect.Name() {
 	case "mysql":
 		made = []string{
 			"CREATE USER " + name + " IDENTIFIED BY '" + password + "'",
-			"GRANT CREATE TEMPORARY TABLES ON `" + schema + "`.* TO " + name, // without any it may not even connect
+			"GRANT CREATE TEMPORARY TABLES ON `" + schema + "`.* TO " + name, // without any right it may not connect
 		}
 		dropped = []string{"DROP USER " + name}
 	case "sqlserver":
-		made = []string{"CREATE LOGIN " + name + " WITH PASSWORD = '" + password + "'", "CREATE USER " + name + " FOR LOGIN " + name}
+		made = []string{
+			"CREATE LOGIN " + name + " WITH PASSWORD = '" + password + "'",
+			"CREATE USER " + name + " FOR LOGIN " + name,
+		}
 		dropped = []string{"DROP USER " + name, "DROP LOGIN " + name}
 	}
 	execute(b.T, b.Database, made...)
@@ -469,7 +502,7 @@ func withoutRights(b *migrateBench) string {
 	return u.String()
 }
 
-// lockName is the lock of the version table that golang-migrate uses.
+// lockName returns the name of the migration lock for the version table that golang-migrate uses.
 func lockName(b *migrateBench) string {
 	switch b.Dialect.Name() {
 	case "postgres":
@@ -480,14 +513,12 @@ func lockName(b *migrateBench) string {
 	return "migrations of schema_migrations"
 }
 
-// A fleet half of which still runs golang-migrate: each waits for the other.
+// sqllock-migrate and golang-migrate wait for each other, so that a fleet may run both.
 func TestMigrateLockBesideGolangMigrate(t *testing.T) {
 	c := buildMigrate(t)
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		b := newMigrateBench(t, s.Database(t))
-		migrateURL, err := b.Migrations.MigrateURL(b.url)
-		b.must(err)
-		theirs, err := golangmigrate.Open(migrateURL)
+		theirs, err := golangmigrate.Open(golangMigrateURL(b.url))
 		b.must(err)
 		b.must(theirs.Lock())
 		path := "-path " + folder(t, steps(3)) + " --lock session "
@@ -498,13 +529,13 @@ func TestMigrateLockBesideGolangMigrate(t *testing.T) {
 		holder, _, goOn := migrating(newMigrateBench(t, s.Database(t)), c, "--lock session")
 		_ = holder
 		goOn()
-		holder.hear("2/u slow")
+		holder.collect("2/u slow")
 		holder.end(0)
 		b.must(theirs.Close())
 	})
 }
 
-// Programs that migrate when they start, on their own pools.
+// Programs that call Run at the same time, each on its own pool, apply each migration once.
 func TestMigrateRun(t *testing.T) {
 	eachToMigrate(t, func(b *migrateBench) {
 		source := fstest.MapFS{}
@@ -513,40 +544,21 @@ func TestMigrateRun(t *testing.T) {
 		}
 		b.atOnce(10, func(one *open.Database) ([]migrations.Step, error) {
 			return migrations.Run(b.Context(), one.DB, one.Migrations, source, &migrations.Options{
-				LockTimeout: patience, Dialect: one.Dialect,
+				LockTimeout: stepTimeout, Dialect: one.Dialect,
 			})
 		})
-		if n := scan[int](b, b.Database, "SELECT count(*) FROM book"); n != 4 {
-			b.Errorf("%d rows in the book, want 4", n)
+		if n := scan[int](b, b.Database, "SELECT count(*) FROM traces"); n != 4 {
+			b.Errorf("the table has %d rows, want 4", n)
 		}
-		// What `migrate` and the command read is the same table.
+		// The command reads the same version table.
 		c := buildMigrate(b.T)
 		c.want(b.T, b.url, 0, "no change", "-path "+folder(b.T, steps(5))+" up")
 		c.want(b.T, b.url, 0, "5\n", "-path "+folder(b.T, steps(5))+" version")
 	})
 }
 
-// On MySQL a pool that takes one statement at a time is refused before anything is changed.
-func TestMigrateRunSeveralStatements(t *testing.T) {
-	source := fstest.MapFS{"1_two.up.sql": {Data: []byte("CREATE TABLE a (n INTEGER);\nCREATE TABLE b (n INTEGER);")}}
-	eachToMigrate(t, func(b *migrateBench) {
-		_, err := migrations.Run(b.Context(), b.DB, b.Migrations, source, nil)
-		if b.Dialect.Name() != "mysql" {
-			b.must(err)
-			return
-		}
-		if err == nil || !strings.Contains(err.Error(), "multiStatements=true") {
-			b.Errorf("one statement at a time: %v", err)
-		}
-		u, err := url.Parse(b.url)
-		b.must(err)
-		several := newMigrateBench(b.T, withParameter(u.String(), "multiStatements=true"))
-		_, err = migrations.Run(b.Context(), several.DB, several.Migrations, source, nil)
-		b.must(err)
-	})
-}
-
-// The lock is lost in the middle of a migration: that one is finished and recorded, and no other is begun.
+// The lock is lost in the middle of a migration. That migration is finished and recorded, and no
+// other is begun.
 func TestMigrateRunLosesTheLock(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		for _, kind := range []lock.Kind{lock.Session, lock.Lease} {
@@ -567,17 +579,17 @@ func TestMigrateRunLosesTheLock(t *testing.T) {
 			_, err = m.Up(t.Context(), migrations.All)
 			lost, ok := errors.AsType[*migrations.LockLostError](err)
 			if !ok || !errors.Is(err, sqllock.ErrLost) || lost.Version != 2 || lost.Remaining != 1 {
-				t.Errorf("%s: %v", kind, err)
+				t.Errorf("%s: %v; want ErrLost at version 2, with 1 migration left", kind, err)
 			}
 			done, err := m.Up(t.Context(), migrations.All)
 			if err != nil || len(done) != 1 {
-				t.Errorf("%s: then %v, %v", kind, done, err)
+				t.Errorf("%s: the next run applied %v, %v; want 1 migration", kind, done, err)
 			}
 		}
 	})
 }
 
-// loseLock ends what keeps the lock.
+// loseLock ends the lease or the session that holds the lock.
 func loseLock(b *migrateBench, kind lock.Kind) {
 	b.Helper()
 	if kind == lock.Lease {
@@ -586,10 +598,10 @@ func loseLock(b *migrateBench, kind lock.Kind) {
 	} else {
 		terminate(b)
 	}
-	time.Sleep(time.Second) // its TTL: the heartbeat finds out within a third of it
+	time.Sleep(time.Second) // a TTL; the heartbeat finds out within a third of it
 }
 
-// terminate does what `unlock` says of sessions.
+// terminate ends the session that holds the lock, as the output of unlock advises.
 func terminate(b *migrateBench) {
 	b.Helper()
 	if b.Dialect.Name() == "postgres" {
@@ -601,26 +613,30 @@ func terminate(b *migrateBench) {
 	}
 	query := `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND command = 'Sleep'
 		AND id NOT IN (CONNECTION_ID()) ORDER BY id DESC LIMIT 1`
-	if b.Dialect.Name() == "sqlserver" { // the one that says who has it
-		query = "SELECT session_id FROM sys.dm_exec_sessions WHERE database_id = DB_ID() AND SUBSTRING(context_info, 1, 1) > 0x00"
+	if b.Dialect.Name() == "sqlserver" { // the session that has stored the holder's name in its context_info
+		query = "SELECT session_id FROM sys.dm_exec_sessions " +
+			"WHERE database_id = DB_ID() AND SUBSTRING(context_info, 1, 1) > 0x00"
 	}
 	id := scan[int](b, b.Database, query)
 	_, err := b.DB.ExecContext(b.Context(), fmt.Sprintf("KILL %d", id))
 	b.must(err)
 }
 
-// And the servers see no error in all that.
+// Twenty processes that migrate at the same moment cause no error in the server's log.
 func TestMigrateLockMakesNoNoise(t *testing.T) {
+	t.Parallel()
 	c := buildMigrate(t)
 	for _, kind := range []string{"session", "lease"} {
-		eachPrivate(t, func(t *testing.T, engine string) {
-			server := servers.Private(t, engine)
-			b := newMigrateBench(t, server.URL)
-			before := logLength(t, server)
-			migratedOnce(t, c, 1, func() (string, string) { return server.URL, server.URL }, "--lock", kind)
-			for _, line := range noisy(t, server, b.Database, before) {
-				t.Errorf("%s: in the server's log: %s", kind, line)
-			}
+		t.Run(kind, func(t *testing.T) {
+			eachPrivate(t, func(t *testing.T, engine string) {
+				server := servers.Private(t, engine)
+				b := newMigrateBench(t, server.URL)
+				before := logLength(t, server)
+				migratedOnce(t, c, 1, func() (string, string) { return server.URL, server.URL }, "--lock", kind)
+				for _, line := range noisy(t, server, b.Database, before) {
+					t.Errorf("%s: in the server's log: %s", kind, line)
+				}
+			})
 		})
 	}
 }

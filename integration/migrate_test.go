@@ -13,13 +13,13 @@ import (
 
 	golangmigrate "github.com/golang-migrate/migrate/v4/database"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// migrateBench is an empty database, and a pool on it.
+// migrateBench is an initially empty database, and a pool on it.
 type migrateBench struct {
 	*testing.T
 	url string
@@ -85,14 +85,14 @@ func TestMigrateUpDownUp(t *testing.T) {
 			b.wantVersion(b.Migrations.Latest(), false)
 			server, err := b.Dialect.Probe(b.Context())
 			if err != nil || server.Schema != b.Migrations.Latest() || server.Dirty || !server.Versioned {
-				b.Errorf("the dialect finds %+v, %v", server, err)
+				b.Errorf("Probe returned %+v, %v", server, err)
 			}
 			b.must(migrations.Down(b.Context(), b.DB, b.Migrations))
 			b.must(migrations.Down(b.Context(), b.DB, b.Migrations))
 			b.wantVersion(0, false)
 		}
 		if stats := b.DB.Stats(); stats.InUse != 0 {
-			b.Errorf("%d connections weren't given back", stats.InUse)
+			b.Errorf("%d connections were not returned to the pool", stats.InUse)
 		}
 		b.DB.SetMaxOpenConns(1)
 		b.must(migrations.Up(b.Context(), b.DB, b.Migrations))
@@ -101,12 +101,14 @@ func TestMigrateUpDownUp(t *testing.T) {
 	})
 }
 
-// Processes that all migrate when they start: one does, the others wait.
+// Of several processes that migrate at the same time, one applies each migration while the others
+// wait.
 func TestMigrateAtOnce(t *testing.T) {
 	eachToMigrate(t, migrateAtOnce)
 }
 
-// And the server sees no error: one of its own, since in the log of a shared one stand other tests' errors.
+// Processes that migrate at the same time cause no error in the server's log. The server is
+// private, since the log of a shared one has errors of other tests.
 func TestMigrateAtOnceMakesNoNoise(t *testing.T) {
 	eachPrivate(t, func(t *testing.T, engine string) {
 		server := servers.Private(t, engine)
@@ -121,7 +123,7 @@ func TestMigrateAtOnceMakesNoNoise(t *testing.T) {
 
 func migrateAtOnce(b *migrateBench) {
 	b.atOnce(12, func(one *open.Database) ([]migrations.Step, error) {
-		m, err := migrations.New(one.DB, one.Migrations, &migrations.Options{LockTimeout: patience})
+		m, err := migrations.New(one.DB, one.Migrations, &migrations.Options{LockTimeout: stepTimeout})
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +132,8 @@ func migrateAtOnce(b *migrateBench) {
 	b.wantVersion(b.Migrations.Latest(), false)
 }
 
-// atOnce lets n migrate at once, each on a pool of its own: none fails, and no migration is applied twice.
+// atOnce calls migrate n times at once, each on a pool of its own. It checks that no call fails,
+// and that no migration is applied twice.
 func (b *migrateBench) atOnce(n int, migrate func(one *open.Database) ([]migrations.Step, error)) {
 	b.Helper()
 	var applied sync.Map
@@ -152,20 +155,21 @@ func (b *migrateBench) atOnce(n int, migrate func(one *open.Database) ([]migrati
 	group.Wait()
 }
 
-// A migration that the server refuses leaves nothing behind where DDL can be rolled back, and a dirty version, which
-// can be repaired as the message says, where it can't.
+// If DDL can be rolled back, a migration that the server refuses leaves nothing behind. Otherwise
+// it leaves a dirty version, which can be repaired as the message says.
 func TestMigrateRefused(t *testing.T) {
 	eachToMigrate(t, func(b *migrateBench) {
 		_, err := b.DB.ExecContext(b.Context(), "CREATE TABLE sqllock_locks (n INTEGER)")
 		b.must(err)
 		err = migrations.Up(b.Context(), b.DB, b.Migrations)
 		var refused *migrations.StatementError
-		if !errors.As(err, &refused) || refused.File != "0002_locks.up.sql" || refused.Dirty == b.Migrations.Transactional {
+		if !errors.As(err, &refused) || refused.File != "0002_locks.up.sql" ||
+			refused.Dirty == b.Migrations.Transactional {
 			b.Fatalf("with a table in the way: %v", err)
 		}
 		for _, says := range []string{"0002_locks.up.sql", "exists", "CREATE TABLE sqllock_locks", "migrate again"} {
 			if !strings.Contains(err.Error(), says) {
-				b.Errorf("%v\ndoesn't say %q", err, says)
+				b.Errorf("the error\n%v\ndoes not contain %q", err, says)
 			}
 		}
 		_, err = b.DB.ExecContext(b.Context(), "DROP TABLE sqllock_locks")
@@ -173,14 +177,16 @@ func TestMigrateRefused(t *testing.T) {
 		if b.Migrations.Transactional {
 			b.wantVersion(uint(max(refused.Version, 0)), false)
 			if (refused.Version == 1) == refused.All {
-				b.Errorf("%+v", refused) // some servers, Babelfish among them, roll the whole transaction back after that
+				// Some servers, Babelfish among them, roll the whole transaction back after such an
+				// error.
+				b.Errorf("the version and All disagree: %+v", refused)
 			}
 		} else {
 			b.wantVersion(2, true)
 			err = migrations.Up(b.Context(), b.DB, b.Migrations)
 			var dirty *migrations.DirtyError
 			if !errors.As(err, &dirty) || dirty.Version != 2 {
-				b.Fatalf("dirty: %v", err)
+				b.Fatalf("Up of a dirty database: %v; want a *DirtyError for version 2", err)
 			}
 			b.must(b.migrator(nil).Force(b.Context(), 1))
 		}
@@ -189,7 +195,7 @@ func TestMigrateRefused(t *testing.T) {
 	})
 }
 
-// Whoever holds the lock, sqllock or golang-migrate, the others wait, for as long as they want to.
+// While one migrator holds the lock, others wait until their lock timeout passes or their ctx ends.
 func TestMigrateWaits(t *testing.T) {
 	eachToMigrate(t, func(b *migrateBench) {
 		applied, goOn := make(chan struct{}), make(chan struct{})
@@ -209,13 +215,14 @@ func TestMigrateWaits(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(b.Context())
 		waiting := sync.OnceFunc(cancel)
-		told := func(*sqllock.HeldError) { waiting() }
-		timer := time.AfterFunc(200*time.Millisecond, waiting) // SQLite waits without telling
+		timer := time.AfterFunc(200*time.Millisecond, waiting) // on SQLite, Waiting is not called
 		defer timer.Stop()
-		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: patience, Waiting: told})
+		m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{
+			LockTimeout: stepTimeout, Waiting: func(*sqllock.HeldError) { waiting() },
+		})
 		b.must(err)
 		if _, err := m.Up(ctx, migrations.All); !errors.Is(err, context.Canceled) {
-			b.Errorf("cancelled while waiting: %v", err)
+			b.Errorf("Up, canceled while it waited: %v", err)
 		}
 		close(goOn)
 		b.must(<-done)
@@ -223,7 +230,8 @@ func TestMigrateWaits(t *testing.T) {
 	})
 }
 
-// wantLocked tries to migrate while somebody else does.
+// wantLocked checks that a run gives up after its lock timeout while another migrator holds the
+// lock.
 func (b *migrateBench) wantLocked() {
 	b.Helper()
 	m, err := migrations.New(b.open().DB, b.Migrations, &migrations.Options{LockTimeout: 300 * time.Millisecond})
@@ -232,18 +240,34 @@ func (b *migrateBench) wantLocked() {
 	_, err = m.Up(b.Context(), migrations.All)
 	var timeout *migrations.LockTimeoutError
 	if took := time.Since(begun); !errors.As(err, &timeout) || took > 20*time.Second {
-		b.Errorf("with a lock timeout of 300ms, after %v: %v", took, err)
+		b.Errorf("Up, with a lock timeout of 300ms, returned after %v: %v", took, err)
 	}
 }
 
+// golangMigrateURL returns a test server's URL in the form that golang-migrate's own drivers take.
+func golangMigrateURL(url string, parameters ...string) string {
+	for _, parameter := range parameters {
+		url = withParameter(url, parameter)
+	}
+	scheme, rest, _ := strings.Cut(url, "://")
+	switch scheme {
+	case "postgres", "postgresql":
+		return "pgx5://" + rest
+	case "mysql", "mariadb":
+		user, address, _ := strings.Cut(rest, "@")
+		host, database, _ := strings.Cut(address, "/")
+		return "mysql://" + user + "@tcp(" + host + ")/" + database
+	}
+	return url
+}
+
 func TestMigrateWaitsForGolangMigrate(t *testing.T) {
-	for _, engine := range []string{"postgres15", "postgres18", "mysql", "mariadb", "sqlserver"} {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, allServers...) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			b := newMigrateBench(t, servers.Start(t, engine).Database(t))
-			url, err := b.Migrations.MigrateURL(withParameter(b.url, "x-migrations-table="+migrations.Table))
-			b.must(err)
-			driver, err := golangmigrate.Open(url)
+			driver, err := golangmigrate.Open(golangMigrateURL(b.url, "x-migrations-table="+migrations.Table))
 			b.must(err)
 			b.must(driver.Lock())
 			b.wantLocked()
@@ -254,24 +278,25 @@ func TestMigrateWaitsForGolangMigrate(t *testing.T) {
 	}
 }
 
-// ctx ends between two migrations: the first is kept, and the next run goes on from there.
+// ctx ends between two migrations. The first is kept, and the next run continues from there.
 func TestMigrateStops(t *testing.T) {
 	eachToMigrate(t, func(b *migrateBench) {
 		ctx, cancel := context.WithCancel(b.Context())
 		m := b.migrator(&migrations.Options{Progress: func(migrations.Step) { cancel() }})
 		var stopped *migrations.StoppedError
 		if _, err := m.Up(ctx, migrations.All); !errors.As(err, &stopped) || stopped.Version != 1 {
-			b.Errorf("stopped: %v", err)
+			b.Errorf("Up, canceled after the first migration: %v; want a *StoppedError at version 1", err)
 		}
 		b.wantVersion(1, false)
 		b.must(migrations.Up(b.Context(), b.DB, b.Migrations))
 	})
 }
 
-// The server dies in the middle of a run. Where DDL can be rolled back, that leaves what was there before, and no
-// dirty version.
+// The server is killed in the middle of a run. If DDL can be rolled back, the database is as it was
+// before the run, and not dirty.
 func TestMigrateServerKilled(t *testing.T) {
-	for _, engine := range []string{"postgres15", "postgres18"} {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "postgres15", "postgres18") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			server := servers.Private(t, engine)
@@ -286,7 +311,7 @@ func TestMigrateServerKilled(t *testing.T) {
 			b.waitFor("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
 			server.Kill()
 			if err := <-done; err == nil {
-				t.Error("the server was killed, and nobody noticed")
+				t.Error("Up succeeded although the server was killed")
 			}
 			server.Restart()
 			b.wantVersion(0, false)
@@ -296,33 +321,46 @@ func TestMigrateServerKilled(t *testing.T) {
 	}
 }
 
-// waitForDirty waits until a migration is under way in the application's tables.
+// waitForBlocked waits until the application's migration to version is running and waits for the
+// table gate, as described at blocking.
+func (b *migrateBench) waitForBlocked(version int) {
+	b.Helper()
+	switch b.Dialect.Name() { // with transactional DDL the version is not visible yet
+	case "postgres":
+		b.waitFor("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'gate'::regclass")
+	case "mysql":
+		b.waitForDirty(version)
+	}
+}
+
+// waitForDirty waits until a migration is recorded as begun.
 func (b *migrateBench) waitForDirty(version int) {
 	b.Helper()
 	dirty := "dirty"
-	if b.Dialect.Name() == "sqlserver" { // which has no booleans
+	if b.Dialect.Name() == "sqlserver" { // it has no booleans
 		dirty = "dirty = 1"
 	}
 	b.waitFor(fmt.Sprintf("SELECT version FROM schema_migrations WHERE version = %d AND %s", version, dirty))
 }
 
-// waitFor waits until a query answers a row.
+// waitFor waits until a query returns a row. The row must have one integer.
 func (b *migrateBench) waitFor(query string) {
 	b.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(stepTimeout); ; time.Sleep(10 * time.Millisecond) {
 		var n int
 		err := b.DB.QueryRowContext(b.Context(), query).Scan(&n)
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.Fatalf("%s: %v after %v", query, err, patience)
+			b.Fatalf("%s: still %v after %v", query, err, stepTimeout)
 		}
 	}
 }
 
 func TestMigrateReadOnly(t *testing.T) {
-	for _, engine := range []string{"postgres15", "postgres18"} {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "postgres15", "postgres18") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			b := newMigrateBench(t, servers.Start(t, engine).Database(t))
@@ -331,10 +369,11 @@ func TestMigrateReadOnly(t *testing.T) {
 			readOnly := newMigrateBench(t, b.url)
 			readOnly.wantVersion(b.Migrations.Latest(), false)
 			if err := migrations.Up(b.Context(), readOnly.DB, b.Migrations); err != nil {
-				t.Errorf("nothing to do: %v", err)
+				t.Errorf("Up with nothing to do: %v", err)
 			}
-			if err := migrations.Down(b.Context(), readOnly.DB, b.Migrations); err == nil || !strings.Contains(err.Error(), "read-only") {
-				t.Errorf("down: %v", err)
+			err := migrations.Down(b.Context(), readOnly.DB, b.Migrations)
+			if err == nil || !strings.Contains(err.Error(), "read-only") {
+				t.Errorf("Down in a read-only session: %v", err)
 			}
 			b.wantVersion(b.Migrations.Latest(), false)
 		})
@@ -342,7 +381,8 @@ func TestMigrateReadOnly(t *testing.T) {
 }
 
 func TestMigrateUnreachable(t *testing.T) {
-	for _, engine := range []string{"postgres15", "mysql", "mariadb"} {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "postgres15", "mysql", "mariadb") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			b := newMigrateBench(t, servers.Start(t, engine).Database(t))
@@ -350,7 +390,8 @@ func TestMigrateUnreachable(t *testing.T) {
 			b.must(err)
 			var connect *migrations.ConnectError
 			for _, wrong := range []string{
-				strings.Replace(b.url, u.Host, "127.0.0.1:1", 1), strings.Replace(b.url, u.Path, "/no_such_database", 1),
+				strings.Replace(b.url, u.Host, "127.0.0.1:1", 1),
+				strings.Replace(b.url, u.Path, "/no_such_database", 1),
 			} {
 				bad, err := open.URL(wrong)
 				b.must(err)

@@ -11,10 +11,11 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/mysql"
-	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/dialect/mysql/mysqldsn"
 )
 
-// myWire counts what the driver sends: each command with one write, for whose answer it waits.
+// myWire counts the driver's commands. The driver sends each with one write, and waits for its
+// result.
 type myWire struct {
 	net.Conn
 	writes *atomic.Int64
@@ -25,12 +26,12 @@ func (w myWire) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// counted is a pool of one connection whose commands are counted.
+// counted returns a pool of one connection, and the count of its commands.
 func (my *myBench) counted() (*sql.DB, *atomic.Int64) {
 	my.Helper()
-	dsn, err := dburl.MySQL(my.url)
+	u, err := mysqldsn.Cut(my.url)
 	my.must(err)
-	config, err := driver.ParseDSN(dsn)
+	config, err := u.Config()
 	my.must(err)
 	var count atomic.Int64
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -45,8 +46,8 @@ func (my *myBench) counted() (*sql.DB, *atomic.Int64) {
 	return db, &count
 }
 
-// Every operation of the hot path is one statement in one round trip, which commits by itself. What was asked of the
-// server is counted by the driver's writes and by the server.
+// Every operation of the hot path is one statement in one round trip, which commits by itself. Both
+// the driver's writes and the server's counters are checked.
 func TestMySQLOneRoundTripOneCommit(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		db, writes := my.counted()
@@ -55,9 +56,9 @@ func TestMySQLOneRoundTripOneCommit(t *testing.T) {
 		acquire := func() error { _, err := d.Acquire(ctx, []dialect.Request{r}); return err }
 		release := func() error { _, err := d.Release(ctx, []dialect.Claim{myClaim(r)}); return err }
 		renew := func() error { _, err := d.RenewLeases(ctx, []string{r.LeaseID}); return err }
-		look := func() error { _, err := d.Look(ctx, []dialect.Key{r.Key}); return err }
+		get := func() error { _, err := d.Get(ctx, []dialect.Key{r.Key}); return err }
 		const times = 10
-		pairs := []func() error{acquire, release} // a release of what isn't held would commit nothing
+		pairs := []func() error{acquire, release} // a release without an acquire would commit nothing
 		calls := []struct {
 			what       string
 			calls      []func() error
@@ -66,9 +67,9 @@ func TestMySQLOneRoundTripOneCommit(t *testing.T) {
 		}{
 			{"acquire and release", pairs, 2, true},
 			{"renew", []func() error{renew}, 1, true},
-			{"look at a free row", []func() error{look}, 1, false},
+			{"get of a free row", []func() error{get}, 1, false},
 		}
-		for _, c := range calls { // a connection's first time: the row is made, the statements are prepared
+		for _, c := range calls { // the first calls insert the row and prepare the statements
 			for range 2 {
 				for _, call := range c.calls {
 					my.must(call())
@@ -86,15 +87,17 @@ func TestMySQLOneRoundTripOneCommit(t *testing.T) {
 			want := times * c.statements
 			if roundTrips != want || after.executed-before.executed != want || after.prepared != before.prepared ||
 				c.writing && after.commits-before.commits != want {
-				t.Errorf("%d × %s: %d round trips; the server's count went from %+v to %+v", times, c.what, roundTrips, before, after)
+				t.Errorf("%d × %s: %d round trips, want %d; the server's counters went from %+v to %+v",
+					times, c.what, roundTrips, want, before, after)
 			}
 		}
 	})
 }
 
-// Several locks together are one statement that commits. MySQL doesn't say what it has changed, and is asked once more.
+// A batch of several locks is one statement that commits. MySQL doesn't return which rows it has
+// changed, so that takes one more statement.
 func TestMySQLBatchesAreFewRoundTrips(t *testing.T) {
-	roundTrips := map[string]int64{"mysql": 4, "mariadb": 2} // of an acquire and a release
+	roundTrips := map[string]int64{"mysql": 4, "mariadb": 2} // for an acquire and a release
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		db, writes := my.counted()
 		d := mysql.New(db)
@@ -111,21 +114,22 @@ func TestMySQLBatchesAreFewRoundTrips(t *testing.T) {
 			my.must(err)
 			for i := range requests {
 				if !grants[i].Granted || !ours[i] {
-					t.Errorf("%d: %+v, %t", i, grants[i], ours[i])
+					t.Errorf("request %d: granted %+v, released %t", i, grants[i], ours[i])
 				}
 			}
 		}
-		cycle() // the rows are made, the statements are prepared
+		cycle() // inserts the rows and prepares the statements
 		before, sent := my.status(db), writes.Load()
 		cycle()
 		n, after := writes.Load()-sent, my.status(db)
-		if want := roundTrips[my.engine]; n != want || after.executed-before.executed != want || after.prepared != before.prepared {
-			t.Errorf("%d round trips, want %d; the server's count went from %+v to %+v", n, want, before, after)
+		executed, want := after.executed-before.executed, roundTrips[my.engine]
+		if n != want || executed != want || after.prepared != before.prepared {
+			t.Errorf("%d round trips, want %d; the server's counters went from %+v to %+v", n, want, before, after)
 		}
 	})
 }
 
-// myStatus is the session's own count.
+// myStatus has the session's own counters.
 type myStatus struct{ prepared, executed, commits int64 }
 
 func (my *myBench) status(db *sql.DB) (s myStatus) {
@@ -138,7 +142,8 @@ func (my *myBench) status(db *sql.DB) (s myStatus) {
 	return s
 }
 
-// A guard costs the caller's transaction one statement, and one round trip where the DSN says interpolateParams.
+// A guard costs the caller's transaction one statement. With interpolateParams in the DSN that is
+// one round trip.
 func TestMySQLGuardIsOneStatement(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		my.url += "?interpolateParams=true"
@@ -149,10 +154,10 @@ func TestMySQLGuardIsOneStatement(t *testing.T) {
 		tx, err := db.BeginTx(t.Context(), nil)
 		my.must(err)
 		before := writes.Load()
-		guarded, err := d.Guard(t.Context(), tx, []dialect.Claim{myClaim(r)})
+		guarded, err := d.Guard(t.Context(), dialect.SQL(tx), []dialect.Claim{myClaim(r)})
 		my.must(err)
 		if n := writes.Load() - before; n != 1 || !guarded[0] {
-			t.Errorf("%d round trips, guarded %t", n, guarded[0])
+			t.Errorf("Guard took %d round trips and returned %t; want 1 and true", n, guarded[0])
 		}
 		my.must(tx.Rollback())
 	})

@@ -10,10 +10,11 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/mysql"
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/open"
 )
 
-// What writes to a queue is one statement that commits; what reads it, one more that doesn't.
+// An operation writes to a queue with one statement, which commits. Reading the queue is one more
+// statement, which doesn't commit.
 func TestMySQLQueueIsFewRoundTrips(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		db, writes := my.counted()
@@ -32,18 +33,18 @@ func TestMySQLQueueIsFewRoundTrips(t *testing.T) {
 			}, 2},
 			{"queue", func() error { _, err := d.Queue(ctx, r.Key, 10); return err }, 1},
 			{"dequeue", func() error { _, err := d.Dequeue(ctx, []dialect.Claim{myClaim(r)}); return err }, 1},
-			{"pass", func() error {
+			{"transfer", func() error {
 				next = r
 				next.Owner += "+"
-				grants, err := d.Pass(ctx, []dialect.Pass{{Claim: myClaim(r), Next: next}})
+				grants, err := d.Transfer(ctx, []dialect.Transfer{{Claim: myClaim(r), Next: next}})
 				if err == nil && !grants[0].Granted {
-					return errors.New("refused")
+					return errors.New("not transferred")
 				}
 				r = next
 				return err
 			}, 2},
 		}
-		for range 2 { // the statements are prepared
+		for range 2 { // prepares the statements
 			for _, c := range calls {
 				my.must(c.call())
 			}
@@ -52,15 +53,18 @@ func TestMySQLQueueIsFewRoundTrips(t *testing.T) {
 			before, sent := my.status(db), writes.Load()
 			my.must(c.call())
 			n, after := writes.Load()-sent, my.status(db)
-			if n != c.statements || after.executed-before.executed != c.statements || after.prepared != before.prepared {
-				t.Errorf("%s: %d round trips; the server's count went from %+v to %+v", c.what, n, before, after)
+			executed := after.executed - before.executed
+			if n != c.statements || executed != c.statements || after.prepared != before.prepared {
+				t.Errorf("%s: %d round trips, want %d; the server's counters went from %+v to %+v",
+					c.what, n, c.statements, before, after)
 			}
 		}
 	})
 }
 
-// A crowd at one queue deadlocks with nobody, on every level of isolation: what waits for a row has locked none.
-func TestMySQLQueueCrowd(t *testing.T) {
+// Many waiters in one queue never deadlock, at any isolation level, since a statement that waits
+// for a row has locked none.
+func TestMySQLQueueContention(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		lease := my.lease(time.Minute)
 		variable := map[string]string{"mysql": "transaction_isolation", "mariadb": "tx_isolation"}[my.engine]
@@ -81,10 +85,11 @@ func TestMySQLQueueCrowd(t *testing.T) {
 	})
 }
 
-// queueUp waits for a lock, gives up, purges waiters whose lease was never there, and passes on a lock of its own.
+// queueUp enqueues a waiter, transfers a lock of its own, purges waiters whose lease never existed,
+// and dequeues the waiter.
 func (my *myBench) queueUp(d *mysql.Dialect, lease string) error {
 	ctx := my.Context()
-	r := dialect.Request{Key: dialect.Key{Name: "crowd"}, LeaseID: lease, Owner: rand.Text()}
+	r := dialect.Request{Key: dialect.Key{Name: "queue"}, LeaseID: lease, Owner: rand.Text()}
 	dead, own := r, r
 	dead.LeaseID, dead.Owner = rand.Text(), rand.Text()
 	own.Name, own.Owner = "own "+rand.Text(), rand.Text()
@@ -97,9 +102,9 @@ func (my *myBench) queueUp(d *mysql.Dialect, lease string) error {
 	if _, err := d.Acquire(ctx, []dialect.Request{own}); err != nil {
 		return err
 	}
-	grants, err := d.Pass(ctx, []dialect.Pass{{Claim: myClaim(own), Next: next}})
+	grants, err := d.Transfer(ctx, []dialect.Transfer{{Claim: myClaim(own), Next: next}})
 	if err == nil && !grants[0].Granted {
-		err = errors.New("not passed on")
+		err = errors.New("not transferred")
 	}
 	if err != nil {
 		return err
@@ -109,63 +114,64 @@ func (my *myBench) queueUp(d *mysql.Dialect, lease string) error {
 	}
 	in, err := d.Dequeue(ctx, []dialect.Claim{myClaim(r), myClaim(dead), myClaim(next), myClaim(own)})
 	if err == nil && (!in[0] || !in[2] || in[3]) {
-		err = fmt.Errorf("in the queue: %t", in)
+		err = fmt.Errorf("Dequeue returned %t; want true for the first and third, and false for the fourth", in)
 	}
 	return err
 }
 
-// A pass that waits behind a guard keeps nobody else waiting, neither who queues up nor his heartbeat; and what the lock is
-// then held at least counts from when it was given.
-func TestMySQLPassBehindAGuard(t *testing.T) {
+// A transfer that waits for a guard blocks neither a new waiter nor any heartbeat. HoldAtLeast
+// counts from the moment of the grant, not from the beginning of the wait.
+func TestMySQLTransferBehindAGuard(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		ctx, r := t.Context(), my.request("guarded")
 		my.acquire(my.d, r)
-		my.release(r) // the row is there, and the statements are prepared
+		my.release(r) // now the row exists, and the statements are prepared
 		my.acquire(my.d, r)
 		tx, err := my.db.BeginTx(ctx, nil)
 		my.must(err)
 		defer tx.Rollback()
-		_, err = my.d.Guard(ctx, tx, []dialect.Claim{myClaim(r)})
+		_, err = my.d.Guard(ctx, dialect.SQL(tx), []dialect.Claim{myClaim(r)})
 		my.must(err)
 		next := my.request(r.Name)
 		next.HoldAtLeast = time.Minute
-		passed := make(chan error, 1)
+		transferred := make(chan error, 1)
 		go func() {
-			grants, err := my.d.Pass(ctx, []dialect.Pass{{Claim: myClaim(r), Next: next}})
+			grants, err := my.d.Transfer(ctx, []dialect.Transfer{{Claim: myClaim(r), Next: next}})
 			if err == nil && !grants[0].Granted {
-				err = errors.New("not passed on")
+				err = errors.New("not transferred")
 			}
-			passed <- err
+			transferred <- err
 		}()
-		for deadline := time.Now().Add(patience); !my.waitsForRow() && time.Now().Before(deadline); {
-			time.Sleep(200 * time.Millisecond) // asked more often than ten times a second, the server answers as before
+		for deadline := time.Now().Add(stepTimeout); !my.waitsForRow() && time.Now().Before(deadline); {
+			time.Sleep(200 * time.Millisecond) // the server refreshes this table at most ten times a second
 		}
 		begun := time.Now()
 		waiter := my.request(r.Name)
-		places, err := my.d.Enqueue(ctx, []dialect.Waiter{{Request: waiter}})
+		positions, err := my.d.Enqueue(ctx, []dialect.Waiter{{Request: waiter}})
 		my.must(err)
 		alive, err := my.d.RenewLeases(ctx, []string{waiter.LeaseID, next.LeaseID, r.LeaseID})
 		my.must(err)
-		if took := time.Since(begun); took > patience/2 || !places[0].First || !alive[0] || !alive[1] || !alive[2] {
-			t.Errorf("%+v, heartbeats %t, in %s", places, alive, took)
+		took := time.Since(begun)
+		if took > stepTimeout/2 || !positions[0].First || !alive[0] || !alive[1] || !alive[2] {
+			t.Errorf("position %+v, heartbeats %t, in %s", positions, alive, took)
 		}
 		select {
-		case err := <-passed:
-			t.Fatalf("it didn't wait: %v", err)
-		case <-time.After(300 * time.Millisecond): // of which nothing may be missing below
+		case err := <-transferred:
+			t.Fatalf("the transfer didn't wait for the guard: %v", err)
+		case <-time.After(300 * time.Millisecond): // must not be missing from HoldAtLeast below
 		}
 		released := time.Now()
 		my.must(tx.Commit())
-		my.must(<-passed)
-		rows, err := my.d.Look(ctx, []dialect.Key{r.Key})
+		my.must(<-transferred)
+		rows, err := my.d.Get(ctx, []dialect.Key{r.Key})
 		my.must(err)
 		if held := rows[0].FreeIn + time.Since(released); rows[0].Owner != next.Owner || held < time.Minute {
-			t.Errorf("held for %s: %+v", held, rows[0])
+			t.Errorf("the lock is held for at least %s from the grant on, want a minute: %+v", held, rows[0])
 		}
 	})
 }
 
-// waitsForRow tells whether a statement on this database waits for a row.
+// waitsForRow reports whether a statement on this database waits for a row lock.
 func (my *myBench) waitsForRow() bool {
 	my.Helper()
 	return scan[int](my.T, &open.Database{DB: my.db}, "SELECT COUNT(*) FROM information_schema.innodb_trx AS t "+

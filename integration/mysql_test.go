@@ -17,7 +17,9 @@ import (
 
 // eachMySQL runs f on a fresh, migrated database of MySQL and of MariaDB.
 func eachMySQL(t *testing.T, f func(t *testing.T, my *myBench)) {
-	for _, engine := range []string{"mysql", "mariadb"} {
+	t.Helper()
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "mysql", "mariadb") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			f(t, newMyBench(t, engine, database(t, servers.Start(t, engine))))
@@ -25,7 +27,7 @@ func eachMySQL(t *testing.T, f func(t *testing.T, my *myBench)) {
 	}
 }
 
-// myBench is a dialect on a migrated database, and the means to look behind it.
+// myBench is a dialect on a migrated database, with helpers to inspect what it does there.
 type myBench struct {
 	*testing.T
 	engine, url string
@@ -41,7 +43,7 @@ func newMyBench(t *testing.T, engine, url string) *myBench {
 	return my
 }
 
-// dialect is one with sessions, for a pool with the same parameters.
+// dialect returns a dialect that supports sessions, on a pool opened with the same parameters.
 func (my *myBench) dialect(db *sql.DB, parameters ...string) *mysql.Dialect {
 	my.Helper()
 	connector, err := mysql.Connector(my.with(parameters...))
@@ -49,7 +51,7 @@ func (my *myBench) dialect(db *sql.DB, parameters ...string) *mysql.Dialect {
 	return mysql.New(db, mysql.WithConnector(connector))
 }
 
-// open opens another pool, with more parameters in its URL.
+// open opens another pool, with additional parameters in its URL.
 func (my *myBench) open(parameters ...string) *sql.DB {
 	my.Helper()
 	db, err := mysql.Open(my.with(parameters...))
@@ -58,7 +60,8 @@ func (my *myBench) open(parameters ...string) *sql.DB {
 	return db
 }
 
-// with adds parameters to the URL. The level of isolation has a name of its own on MariaDB.
+// with adds parameters to the URL. The parameter of the isolation level has another name on
+// MariaDB.
 func (my *myBench) with(parameters ...string) string {
 	url := my.url
 	for i, parameter := range parameters {
@@ -120,67 +123,73 @@ func (my *myBench) release(r dialect.Request) {
 	released, err := my.d.Release(my.Context(), []dialect.Claim{myClaim(r)})
 	my.must(err)
 	if !released[0] {
-		my.Fatalf("the release of %q was refused", r.Name)
+		my.Fatalf("Release of %q found another owner", r.Name)
 	}
 }
 
 func (my *myBench) guard(tx *sql.Tx, r dialect.Request) {
 	my.Helper()
-	guarded, err := my.d.Guard(my.Context(), tx, []dialect.Claim{myClaim(r)})
+	guarded, err := my.d.Guard(my.Context(), dialect.SQL(tx), []dialect.Claim{myClaim(r)})
 	my.must(err)
 	if !guarded[0] {
-		my.Fatal("Guard refused its owner")
+		my.Fatal("Guard refused the lock's owner")
 	}
 }
 
 func myClaim(r dialect.Request) dialect.Claim { return dialect.Claim{Key: r.Key, Owner: r.Owner} }
 
-// number is the server's error number, 0 if err isn't the server's.
+// number returns the error's number if it comes from the server, and 0 otherwise.
 func number(err error) uint16 {
-	if answer, ok := errors.AsType[*driver.MySQLError](err); ok {
-		return answer.Number
+	if server, ok := errors.AsType[*driver.MySQLError](err); ok {
+		return server.Number
 	}
 	return 0
 }
 
 var myLevels = map[string]sql.IsolationLevel{
-	"READ-COMMITTED": sql.LevelReadCommitted, "REPEATABLE-READ": sql.LevelRepeatableRead, "SERIALIZABLE": sql.LevelSerializable,
+	"READ-COMMITTED":  sql.LevelReadCommitted,
+	"REPEATABLE-READ": sql.LevelRepeatableRead,
+	"SERIALIZABLE":    sql.LevelSerializable,
 }
 
-// Whatever the isolation of the transaction that guards and of the session that asks: nobody waits for a guard but
-// the release.
+// Only a release waits for a guard, at every isolation level of the guarded transaction and of the
+// other session.
 func TestMySQLNobodyWaitsForAGuard(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		for name := range myLevels {
 			d := mysql.New(my.open("transaction_isolation='"+name+"'", "innodb_lock_wait_timeout=5"))
 			for _, level := range myLevels {
-				held, other, dead := my.request("b"+rand.Text()), my.request("a"+rand.Text()), my.lease(time.Microsecond)
-				orphan := held
-				orphan.Name, orphan.LeaseID, orphan.Owner = "c"+rand.Text(), dead, rand.Text()
+				held, other := my.request("b"+rand.Text()), my.request("a"+rand.Text())
+				dead := my.lease(time.Microsecond)
+				deadHolder := held
+				deadHolder.Name, deadHolder.LeaseID, deadHolder.Owner = "c"+rand.Text(), dead, rand.Text()
 				my.acquire(d, held)
-				fence := my.acquire(d, orphan).Fence
+				fence := my.acquire(d, deadHolder).Fence
 				tx := my.begin(level)
 				my.guard(tx, held)
-				my.guard(tx, orphan)
+				my.guard(tx, deadHolder)
 				start := time.Now()
 				for range 3 {
 					again := held
 					again.Owner = rand.Text()
 					if my.acquire(d, again).Granted {
-						t.Error("granted beside a guard")
+						t.Error("a held lock was granted while a transaction guards it")
 					}
 				}
-				if !my.acquire(d, other).Granted { // a name that sorts between guarded ones, new
-					t.Error("a new name was refused")
+				if !my.acquire(d, other).Granted { // a new name, in a gap beside the guarded ones
+					t.Error("a lock of a new name was not granted")
 				}
-				freed, err := d.Free(t.Context(), []dialect.Orphan{{Key: orphan.Key, Fence: fence, LeaseID: dead}})
+				freed, err := d.Free(t.Context(), []dialect.DeadHolder{
+					{Key: deadHolder.Key, Fence: fence, LeaseID: dead},
+				})
 				my.must(err)
 				_, err = d.Purge(t.Context(), 0, 100)
 				my.must(err)
-				burials, err := d.BuryLeases(t.Context(), []string{dead})
+				expiries, err := d.ExpireLeases(t.Context(), []string{dead})
 				my.must(err)
-				if took := time.Since(start); took > time.Second || freed[0] || !burials[0].Dead {
-					t.Errorf("%s beside a guard under %s: %s, freed %t, %+v", name, level, took, freed[0], burials[0])
+				if took := time.Since(start); took > time.Second || freed[0] || !expiries[0].Dead {
+					t.Errorf("a session under %s, beside a guard under %s: took %s, freed %t, expiry %+v",
+						name, level, took, freed[0], expiries[0])
 				}
 				my.must(tx.Commit())
 			}
@@ -188,11 +197,13 @@ func TestMySQLNobodyWaitsForAGuard(t *testing.T) {
 	})
 }
 
-// Beside somebody who is just changing the row, an acquire tells what came of it, and not that the row was locked:
-// whoever sends a request again, since its reply was lost, must not be told no while the first is still at work.
+// While another transaction is changing the row, Acquire waits for its end and returns the result.
+// It must not report the lock as held because the row is locked: a caller that repeats a request,
+// since its reply was lost, must not get a refusal while the first request is still in flight.
 func TestMySQLAcquireBesideAnother(t *testing.T) {
 	const take = "UPDATE sqllock_locks SET lease_id = ?, owner = ?, fence = fence + 1 WHERE name = ?"
-	const insert = "INSERT INTO sqllock_locks (name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay) " +
+	const insert = "INSERT INTO sqllock_locks " +
+		"(name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay) " +
 		"VALUES (?, 0, 1, ?, ?, '', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 0)"
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		for _, existed := range []bool{true, false} {
@@ -221,18 +232,19 @@ func TestMySQLAcquireBesideAnother(t *testing.T) {
 				} else {
 					my.exec(tx, insert, r.Name, r.LeaseID, owner)
 				}
-				answer := make(chan dialect.Grant, 1)
+				result := make(chan dialect.Grant, 1)
 				go func() {
 					grants, err := my.d.Acquire(t.Context(), []dialect.Request{r})
 					if err != nil {
 						t.Error(err)
 						grants = make([]dialect.Grant, 1)
 					}
-					answer <- grants[0]
+					result <- grants[0]
 				}()
 				select {
-				case got := <-answer:
-					t.Errorf("%s, row there before: %t: answered %+v before the other's end", c.what, existed, got)
+				case got := <-result:
+					t.Errorf("%s, row existed %t: Acquire returned %+v before the other transaction ended",
+						c.what, existed, got)
 					continue
 				case <-time.After(100 * time.Millisecond):
 				}
@@ -241,34 +253,35 @@ func TestMySQLAcquireBesideAnother(t *testing.T) {
 					end = tx.Commit
 				}
 				my.must(end())
-				if got := <-answer; got.Granted != c.want {
-					t.Errorf("%s, row there before: %t: %+v, want granted %t", c.what, existed, got, c.want)
+				if got := <-result; got.Granted != c.want {
+					t.Errorf("%s, row existed %t: Acquire returned %+v, want granted %t", c.what, existed, got, c.want)
 				}
 			}
 		}
 	})
 }
 
-// A heartbeat that was sent in time and is still at work decides before a burial does; and one that was held up
-// longer takes nothing back of what a later one gave.
+// ExpireLeases waits for a heartbeat that was sent in time and is still in flight, and returns what
+// that has decided. A heartbeat that was delayed for longer doesn't shorten a lease that a later
+// heartbeat has renewed.
 func TestMySQLLateHeartbeats(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		for _, commit := range []bool{true, false} {
 			id := my.lease(time.Microsecond)
 			tx := my.begin(0)
 			my.exec(tx, "UPDATE sqllock_leases SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR WHERE id = ?", id)
-			answer := make(chan dialect.Burial, 1)
+			result := make(chan dialect.Expiry, 1)
 			go func() {
-				burials, err := my.d.BuryLeases(t.Context(), []string{id})
+				expiries, err := my.d.ExpireLeases(t.Context(), []string{id})
 				if err != nil {
 					t.Error(err)
-					burials = make([]dialect.Burial, 1)
+					expiries = make([]dialect.Expiry, 1)
 				}
-				answer <- burials[0]
+				result <- expiries[0]
 			}()
 			select {
-			case got := <-answer:
-				t.Fatalf("buried beside a heartbeat: %+v", got)
+			case got := <-result:
+				t.Fatalf("ExpireLeases returned %+v before the heartbeat ended", got)
 			case <-time.After(100 * time.Millisecond):
 			}
 			end := tx.Rollback
@@ -276,19 +289,20 @@ func TestMySQLLateHeartbeats(t *testing.T) {
 				end = tx.Commit
 			}
 			my.must(end())
-			if got := <-answer; got.Dead == commit || commit && got.Remaining < time.Hour-time.Minute {
-				t.Errorf("heartbeat committed %t: %+v", commit, got)
+			if got := <-result; got.Dead == commit || commit && got.Remaining < time.Hour-time.Minute {
+				t.Errorf("ExpireLeases, after a heartbeat that committed %t, returned %+v", commit, got)
 			}
 		}
 		id := my.lease(time.Minute)
+		// The row looks as if the next heartbeat had been delayed for an hour.
 		my.exec(my.db, "UPDATE sqllock_leases SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR, "+
-			"renewed_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR WHERE id = ?", id) // as if this one's clock stood still for an hour
+			"renewed_at = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR WHERE id = ?", id)
 		renewed, err := my.d.RenewLeases(t.Context(), []string{id})
 		my.must(err)
-		burials, err := my.d.BuryLeases(t.Context(), []string{id})
+		expiries, err := my.d.ExpireLeases(t.Context(), []string{id})
 		my.must(err)
-		if !renewed[0] || burials[0].Remaining < time.Hour-time.Minute {
-			t.Errorf("renewed %t, then %+v", renewed[0], burials[0])
+		if !renewed[0] || expiries[0].Remaining < time.Hour-time.Minute {
+			t.Errorf("renewed %t, then %+v; want an hour to remain", renewed[0], expiries[0])
 		}
 	})
 }

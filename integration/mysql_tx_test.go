@@ -15,18 +15,19 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
+// lockTx tries the lock in tx, without waiting, and checks the result.
 func (my *myBench) lockTx(tx *sql.Tx, lock dialect.ServerLock, want bool) {
 	my.Helper()
 	started := time.Now()
-	got, err := my.d.LockTx(my.Context(), tx, lock, false)
+	got, err := my.d.LockTx(my.Context(), dialect.SQL(tx), lock, false)
 	my.must(err)
 	if took := time.Since(started); got != want || took > 5*time.Second {
-		my.Fatalf("answered %t after %s, want %t at once", got, took, want)
+		my.Fatalf("LockTx returned %t after %s, want %t at once", got, took, want)
 	}
 }
 
-// A transaction lock is one statement when its row is known, and leaves the transaction's snapshot to what is read
-// later.
+// A transaction lock is one statement if its row is known. It does not fix the transaction's
+// snapshot; the first read after it does.
 func TestMySQLTxLockIsOneStatement(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		pool, pooled := my.counted()
@@ -38,30 +39,34 @@ func TestMySQLTxLockIsOneStatement(t *testing.T) {
 			tx, err := db.BeginTx(t.Context(), nil)
 			my.must(err)
 			before, beforePool := writes.Load(), pooled.Load()
-			got, err := d.LockTx(t.Context(), tx, lock, false)
+			got, err := d.LockTx(t.Context(), dialect.SQL(tx), lock, false)
 			my.must(err)
 			own, others := writes.Load()-before, pooled.Load()-beforePool
 			if !got || own != want.own || want.pool >= 0 && others != want.pool {
-				t.Errorf("round %d: granted %t, %d round trips in the transaction, %d on the pool", round, got, own, others)
+				t.Errorf("round %d: granted %t, %d round trips in the transaction, %d on the pool; want %d and %d",
+					round, got, own, others, want.own, want.pool)
 			}
 			t.Logf("round %d: %d round trips in the transaction, %d on the pool", round, own, others)
-			my.exec(my.db, "INSERT INTO sqllock_leases VALUES (?, 'h', 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))", rand.Text())
+			my.exec(my.db, "INSERT INTO sqllock_leases "+
+				"VALUES (?, 'h', 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))", rand.Text())
 			var n int
 			my.must(tx.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sqllock_leases").Scan(&n))
 			if n != round+1 {
-				t.Errorf("the transaction sees %d rows of %d: its snapshot is older than what it read first", n, round+1)
+				t.Errorf("the transaction sees %d rows of %d: its snapshot is older than its first read", n, round+1)
 			}
 			my.must(tx.Rollback())
 		}
 	})
 }
 
-// To be refused keeps nobody else waiting: no gap stays locked in which others make rows.
+// A refused transaction lock blocks no other caller: it leaves no gap locked into which others
+// insert rows.
 func TestMySQLTxLockRefusedLocksNoGap(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		for name, level := range myLevels {
 			for _, shared := range []bool{false, true} {
-				// A name each time: for a moment, who gave up waiting may get the lock when a's transaction ends.
+				// Each round has its own name: a waiter that has given up may still get the lock
+				// for a moment when a's transaction ends.
 				lock := dialect.ServerLock{Name: fmt.Sprint("m", name, shared)}
 				a, b := my.begin(0), my.begin(level)
 				my.lockTx(a, lock, true)
@@ -69,71 +74,78 @@ func TestMySQLTxLockRefusedLocksNoGap(t *testing.T) {
 				refused.Shared = shared
 				my.lockTx(b, refused, false)
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-				if got, err := my.d.LockTx(ctx, b, refused, true); got || !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("%t, %v", got, err)
+				got, err := my.d.LockTx(ctx, dialect.SQL(b), refused, true)
+				if got || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("LockTx of a held lock returned %t, %v; want DeadlineExceeded", got, err)
 				}
 				cancel()
 				started := time.Now()
 				for _, other := range []string{lock.Name + "0", lock.Name + "z", "a", "z"} {
 					r := my.request(other + rand.Text())
 					if !my.acquire(my.d, r).Granted {
-						t.Errorf("%s was refused", r.Name)
+						t.Errorf("%s was not granted", r.Name)
 					}
 				}
 				if took := time.Since(started); took > 3*time.Second {
-					t.Errorf("%s, shared %t: rows beside a refused lock took %s", name, shared, took)
+					t.Errorf("%s, shared %t: new rows beside a refused lock took %s", name, shared, took)
 				}
 				my.must(a.Commit())
-				b.Rollback() // fails where the connection went with the ctx
+				b.Rollback() // fails if the end of ctx has closed the connection
 			}
 		}
 	})
 }
 
-// Where a time-out rolls back the whole transaction, a refusal is none, and a wait is none either.
+// On a server on which a lock timeout rolls back the whole transaction, neither a refusal nor a
+// long wait causes such a timeout.
 func TestMySQLTxLockWhereTimeoutsRollBack(t *testing.T) {
-	for _, engine := range []string{"mysql", "mariadb"} {
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "mysql", "mariadb") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			server := servers.Private(t, engine, servers.Args("--innodb-rollback-on-timeout=ON", "--innodb-lock-wait-timeout=1"))
+			server := servers.Private(t, engine,
+				servers.Args("--innodb-rollback-on-timeout=ON", "--innodb-lock-wait-timeout=1"))
 			prepare(t, server.URL)
 			my := newMyBench(t, engine, server.URL)
 			lock := dialect.ServerLock{Name: "n"}
 			a, b := my.begin(0), my.begin(0)
 			my.lockTx(a, lock, true)
-			my.exec(b, "INSERT INTO sqllock_leases VALUES ('own', 'h', 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))")
+			my.exec(b, "INSERT INTO sqllock_leases "+
+				"VALUES ('own', 'h', 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))")
 			my.lockTx(b, lock, false)
-			answer := make(chan error, 1)
+			result := make(chan error, 1)
 			go func() {
-				got, err := my.d.LockTx(t.Context(), b, lock, true)
+				got, err := my.d.LockTx(t.Context(), dialect.SQL(b), lock, true)
 				if err == nil && !got {
 					err = errors.New("not granted")
 				}
-				answer <- err
+				result <- err
 			}()
 			select {
-			case err := <-answer:
-				t.Errorf("it waited for less than innodb_lock_wait_timeout: %v", err)
-			case <-time.After(2500 * time.Millisecond): // longer than that
+			case err := <-result:
+				t.Errorf("LockTx returned while the lock was held: %v", err)
+			case <-time.After(2500 * time.Millisecond): // longer than innodb_lock_wait_timeout
 				my.must(a.Commit())
-				my.must(<-answer)
+				my.must(<-result)
 			}
 			my.must(b.Commit())
 			var n int
-			my.must(my.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sqllock_leases WHERE id = 'own'").Scan(&n))
+			row := my.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sqllock_leases WHERE id = 'own'")
+			my.must(row.Scan(&n))
 			if n != 1 {
 				t.Error("a refusal, or a wait, has rolled the transaction back")
 			}
 			findings, err := my.d.Check(t.Context())
 			my.must(err)
 			if text := fmt.Sprint(findings); !strings.Contains(text, "innodb_rollback_on_timeout") {
-				t.Errorf("the check doesn't tell: %s", text)
+				t.Errorf("Check does not report innodb_rollback_on_timeout: %s", text)
 			}
 		})
 	}
 }
 
-// Who gives up doesn't stay in the server's line, and what his transaction had locked is free soon.
+// A caller that gives up does not keep waiting in the server, and the locks of its transaction are
+// free soon.
 func TestMySQLTxLockGivenUp(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		lock, own := dialect.ServerLock{Name: "n"}, dialect.ServerLock{Name: "own"}
@@ -141,18 +153,18 @@ func TestMySQLTxLockGivenUp(t *testing.T) {
 		my.lockTx(a, lock, true)
 		my.lockTx(b, own, true)
 		ctx, cancel := context.WithCancel(t.Context())
-		answer := make(chan error, 1)
-		go func() { _, err := my.d.LockTx(ctx, b, lock, true); answer <- err }()
-		time.Sleep(200 * time.Millisecond) // until it waits; earlier will do as well
+		result := make(chan error, 1)
+		go func() { _, err := my.d.LockTx(ctx, dialect.SQL(b), lock, true); result <- err }()
+		time.Sleep(200 * time.Millisecond) // so that it waits by now; the test holds even if it doesn't
 		cancel()
-		if err := <-answer; !errors.Is(err, context.Canceled) {
-			t.Error(err)
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("LockTx, canceled while it waited: %v", err)
 		}
 		b.Rollback()
-		took := await(t, "the other lock is free", patience, func() bool {
+		took := await(t, "the other lock to be free", stepTimeout, func() bool {
 			tx := my.begin(0)
 			defer tx.Rollback()
-			got, err := my.d.LockTx(t.Context(), tx, own, false)
+			got, err := my.d.LockTx(t.Context(), dialect.SQL(tx), own, false)
 			return err == nil && got
 		})
 		if took > 3*time.Second {
@@ -161,14 +173,15 @@ func TestMySQLTxLockGivenUp(t *testing.T) {
 	})
 }
 
-// The rows of transaction locks are not locks to anybody, and purged when they are old: never under their holder.
+// The rows of transaction locks are not listed as locks. They are purged when they are old, but
+// never while the lock is held.
 func TestMySQLTxLockRows(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		lock := dialect.ServerLock{Name: "n"}
 		purged := func(want int) {
 			t.Helper()
 			if n, err := my.d.Purge(t.Context(), 0, 100); err != nil || n != want {
-				t.Errorf("purged %d, %v; want %d", n, err, want)
+				t.Errorf("Purge returned %d, %v; want %d", n, err, want)
 			}
 		}
 		tx := my.begin(0)
@@ -176,22 +189,24 @@ func TestMySQLTxLockRows(t *testing.T) {
 		rows, err := my.d.List(t.Context(), dialect.Key{}, false, 10)
 		my.must(err)
 		if len(rows) != 0 {
-			t.Errorf("listed: %+v", rows)
+			t.Errorf("List returned the row of a transaction lock: %+v", rows)
 		}
 		purged(0)
 		my.must(tx.Commit())
-		purged(0) // too new: others know that it is there
+		purged(0) // the row is too new: others rely on it
 		my.exec(my.db, "UPDATE sqllock_locks SET free_at = UTC_TIMESTAMP(6) - INTERVAL 2 DAY WHERE slot = -1")
 		tx = my.begin(0)
 		my.lockTx(tx, lock, true)
-		purged(0) // it is held
+		purged(0) // the lock is held
 		my.must(tx.Commit())
 		purged(1)
 
-		// This dialect believes that it is there. It is told once, and not left to believe.
+		// This dialect still expects the row. It fails once with a transient error, and inserts the
+		// row the next time.
 		tx = my.begin(0)
-		if got, err := my.d.LockTx(t.Context(), tx, lock, false); got || err == nil || my.d.Classify(err) != dialect.Transient {
-			t.Errorf("%t, %v", got, err)
+		got, err := my.d.LockTx(t.Context(), dialect.SQL(tx), lock, false)
+		if got || err == nil || my.d.Classify(err) != dialect.ClassTransient {
+			t.Errorf("LockTx of a purged row returned %t, %v; want a transient error", got, err)
 		}
 		my.must(tx.Rollback())
 		tx = my.begin(0)
@@ -199,7 +214,7 @@ func TestMySQLTxLockRows(t *testing.T) {
 		my.lockTx(my.begin(0), lock, false)
 		my.must(tx.Commit())
 
-		// One that knows nothing finds an old row, and keeps it.
+		// A new dialect finds an old row, and keeps it from being purged.
 		my.exec(my.db, "UPDATE sqllock_locks SET free_at = UTC_TIMESTAMP(6) - INTERVAL 2 DAY WHERE slot = -1")
 		my.d = mysql.New(my.db)
 		tx = my.begin(0)
@@ -209,7 +224,7 @@ func TestMySQLTxLockRows(t *testing.T) {
 	})
 }
 
-// A caller who holds the pool's last connection isn't left waiting for another for ever.
+// A caller that holds the pool's last connection does not wait for another one forever.
 func TestMySQLTxLockOnAnExhaustedPool(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		my.db.SetMaxOpenConns(2)
@@ -217,50 +232,54 @@ func TestMySQLTxLockOnAnExhaustedPool(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		for _, tx := range []*sql.Tx{a, b} {
-			if got, err := my.d.LockTx(ctx, tx, dialect.ServerLock{Name: "n"}, true); got || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%t, %v", got, err)
+			got, err := my.d.LockTx(ctx, dialect.SQL(tx), dialect.ServerLock{Name: "n"}, true)
+			if got || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("LockTx on an exhausted pool returned %t, %v; want DeadlineExceeded", got, err)
 			}
 		}
-		must := time.Now()
-		got, err := my.d.LockTx(t.Context(), a, dialect.ServerLock{Name: "n"}, false)
-		if got || err == nil || !strings.Contains(err.Error(), "SetMaxOpenConns") || my.d.Classify(err) != dialect.Transient {
-			t.Errorf("%t, %v after %s", got, err, time.Since(must))
+		started := time.Now()
+		got, err := my.d.LockTx(t.Context(), dialect.SQL(a), dialect.ServerLock{Name: "n"}, false)
+		if got || err == nil || !strings.Contains(err.Error(), "SetMaxOpenConns") ||
+			my.d.Classify(err) != dialect.ClassTransient {
+			t.Errorf("LockTx returned %t, %v after %s; want a transient error about SetMaxOpenConns",
+				got, err, time.Since(started))
 		}
 		my.must(b.Rollback())
 		my.lockTx(a, dialect.ServerLock{Name: "n"}, true)
 	})
 }
 
-// Two who want the same new lock at the same time: one has it, and the other is told so.
+// Of several transactions that try the same new lock at the same time, exactly one gets it.
 func TestMySQLTxLockNewAtOnce(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, my *myBench) {
 		for range 20 {
 			lock, start := dialect.ServerLock{Name: rand.Text()}, make(chan struct{})
-			answers := make(chan bool, 4)
-			for range cap(answers) {
+			results := make(chan bool, 4)
+			for range cap(results) {
 				d, tx := mysql.New(my.db), my.begin(0)
-				if _, err := d.LockTx(t.Context(), tx, dialect.ServerLock{Name: "warm" + rand.Text()}, false); err != nil {
-					t.Fatal(err)
-				}
+				warm := dialect.ServerLock{Name: "warm" + rand.Text()}
+				_, err := d.LockTx(t.Context(), dialect.SQL(tx), warm, false)
+				my.must(err)
 				go func() {
 					<-start
-					got, err := d.LockTx(t.Context(), tx, lock, false)
+					got, err := d.LockTx(t.Context(), dialect.SQL(tx), lock, false)
 					if err != nil {
 						t.Error(err)
 					}
-					answers <- got
+					results <- got
 				}()
 			}
 			started := time.Now()
 			close(start)
 			granted := 0
-			for range cap(answers) {
-				if <-answers {
+			for range cap(results) {
+				if <-results {
 					granted++
 				}
 			}
 			if granted != 1 || time.Since(started) > 3*time.Second {
-				t.Errorf("granted to %d, after %s", granted, time.Since(started))
+				t.Errorf("the lock was granted to %d transactions after %s, want 1 at once",
+					granted, time.Since(started))
 			}
 		}
 	})
@@ -271,9 +290,9 @@ func TestMySQLTxLockReadOnlyTransaction(t *testing.T) {
 		tx, err := my.db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
 		my.must(err)
 		defer tx.Rollback()
-		got, err := my.d.LockTx(t.Context(), tx, dialect.ServerLock{Name: "n"}, false)
+		got, err := my.d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: "n"}, false)
 		if got || err == nil || !strings.Contains(err.Error(), "READ ONLY") {
-			t.Errorf("%t, %v", got, err)
+			t.Errorf("LockTx in a READ ONLY transaction returned %t, %v; want an error that says so", got, err)
 		}
 	})
 }

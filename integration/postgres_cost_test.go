@@ -15,18 +15,19 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/postgres"
+	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// wire counts what goes over a connection.
+// wire counts messages on a connection.
 type wire struct {
 	mu sync.Mutex
 	wireCount
 }
 
 type wireCount struct {
-	roundTrips   int // requests that ask for an answer
-	statements   int // that were executed
-	transactions int // that had ended by the end of a round trip
+	roundTrips   int // requests that ask for a reply
+	statements   int // executed statements
+	transactions int // transactions that had ended by the end of a round trip
 }
 
 func (w *wire) Write(trace []byte) (int, error) {
@@ -46,7 +47,7 @@ func (w *wire) Write(trace []byte) (int, error) {
 	return len(trace), nil
 }
 
-// during counts while f runs.
+// during returns the counts of what f sends.
 func (w *wire) during(f func()) wireCount {
 	w.mu.Lock()
 	before := w.wireCount
@@ -61,7 +62,7 @@ func (w *wire) during(f func()) wireCount {
 	}
 }
 
-// traced is a pool of one connection whose messages are counted.
+// traced returns a pool of one connection whose messages are counted.
 func (pg *pgBench) traced() (*sql.DB, *wire) {
 	pg.Helper()
 	config, err := pgx.ParseConfig(pg.url)
@@ -78,7 +79,8 @@ func (pg *pgBench) traced() (*sql.DB, *wire) {
 	return db, w
 }
 
-// Each operation of the hot path is one statement in one round trip, and a transaction by itself: one commit.
+// TestPostgresOneRoundTripOneCommit checks that each operation of the hot path is one statement in
+// one round trip and a transaction of its own, which is one commit.
 func TestPostgresOneRoundTripOneCommit(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		db, w := pg.traced()
@@ -100,8 +102,8 @@ func TestPostgresOneRoundTripOneCommit(t *testing.T) {
 				released, err := d.Release(ctx, []dialect.Claim{pgClaim(r)})
 				return err == nil && released[0], err
 			}},
-			{"look at a free row", func() (bool, error) {
-				rows, err := d.Look(ctx, []dialect.Key{r.Key})
+			{"get a free row", func() (bool, error) {
+				rows, err := d.Get(ctx, []dialect.Key{r.Key})
 				return err == nil && !rows[0].Held, err
 			}},
 		}
@@ -112,7 +114,7 @@ func TestPostgresOneRoundTripOneCommit(t *testing.T) {
 						t.Fatalf("%s: %t, %v", step.what, ok, err)
 					}
 				})
-				// In the first round the driver prepares each statement, once a connection.
+				// In the first round the driver prepares each statement, once per connection.
 				if want := (wireCount{1, 1, 1}); round > 0 && count != want {
 					t.Errorf("%s: %+v, want %+v", step.what, count, want)
 				}
@@ -121,11 +123,14 @@ func TestPostgresOneRoundTripOneCommit(t *testing.T) {
 	})
 }
 
-// Acquire, release and heartbeat rewrite the row on its page and leave every index alone.
+// TestPostgresHeapOnlyUpdates checks that Acquire, Release and heartbeats rewrite the row on its
+// page and leave every index alone. The server runs without autovacuum: its ANALYZE holds a
+// snapshot, and until that ends no old version of a row makes room on its page.
 func TestPostgresHeapOnlyUpdates(t *testing.T) {
-	eachPostgres(t, func(t *testing.T, pg *pgBench) {
+	private(t, []string{"postgres15", "postgres18"}, func(t *testing.T, engine string) {
+		pg := newPGBench(t, servers.Private(t, engine, servers.Args("-c", "autovacuum=off")).URL)
 		db := pg.open("")
-		db.SetMaxOpenConns(1) // one server process, whose statistics can be asked for
+		db.SetMaxOpenConns(1) // one server process, so that its statistics can be queried
 		d, ctx := postgres.New(db), t.Context()
 		const names, rounds = 200, 10
 		lease := pg.lease(time.Minute)
@@ -149,8 +154,8 @@ func TestPostgresHeapOnlyUpdates(t *testing.T) {
 		pg.exec(db, "SELECT pg_stat_force_next_flush()")
 		for table, want := range map[string]int{"sqllock_locks": names * (2*rounds - 1), "sqllock_leases": rounds} {
 			var updates, hot int
-			pg.must(db.QueryRowContext(ctx, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1", table).
-				Scan(&updates, &hot))
+			const query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1"
+			pg.must(db.QueryRowContext(ctx, query, table).Scan(&updates, &hot))
 			t.Logf("%s: %d of %d updates heap-only", table, hot, updates)
 			if updates != want || float64(hot) < 0.98*float64(updates) {
 				t.Errorf("%s: %d updates, want %d; %d of them heap-only, want nearly all", table, updates, want, hot)

@@ -16,7 +16,8 @@ import (
 	"github.com/sqllock/sqllock/dialect/postgres"
 )
 
-// wrapped hides pgx, as drivers that trace do; some hand out what they wrap.
+// wrapped hides pgx, as tracing drivers do. Some of those give access to the connection that they
+// wrap, see transparent.
 type wrapped struct{ driver.Connector }
 
 func (w wrapped) Connect(ctx context.Context) (driver.Conn, error) {
@@ -39,7 +40,8 @@ type handsOut struct{ driver.Conn }
 
 func (h handsOut) Raw() driver.Conn { return h.Conn }
 
-// Session locks connect as the pool does where that can be seen, else as they are told to.
+// TestPostgresSessionConnector checks that session locks connect like the pool if its connector is
+// visible, and otherwise with the connector that they were given.
 func TestPostgresSessionConnector(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		config, err := pgx.ParseConfig(pg.url)
@@ -51,7 +53,7 @@ func TestPostgresSessionConnector(t *testing.T) {
 
 		d := postgres.New(hidden)
 		if _, err := d.OpenSession(t.Context(), dialect.SessionOptions{}); !errors.Is(err, dialect.ErrUnsupported) ||
-			!strings.Contains(err.Error(), "WithConnector") || d.Classify(err) != dialect.Permanent {
+			!strings.Contains(err.Error(), "WithConnector") || d.Classify(err) != dialect.ClassPermanent {
 			t.Errorf("a driver that isn't pgx: %v (class %s)", err, d.Classify(err))
 		}
 		lock := sessionLocks("lock/", 1)
@@ -73,8 +75,9 @@ func TestPostgresSessionConnector(t *testing.T) {
 	})
 }
 
-// The application's transactions have every connection of the pool: Probe has seen how it connects, and where it
-// couldn't, OpenSession waits no longer than its ctx lasts.
+// TestPostgresSessionBesideABusyPool lets the application's transactions use every connection of
+// the pool. A session can still be opened if Probe has seen how the pool connects. Otherwise
+// OpenSession waits no longer than its ctx lasts.
 func TestPostgresSessionBesideABusyPool(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		db := pg.open("")

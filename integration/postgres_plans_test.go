@@ -6,11 +6,12 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// PostgreSQL plans a prepared statement five times, and then once and for all where it believes that to be as good. What is
-// asked again and again must come to that: to plan it takes longer than to carry it out.
+// TestPostgresPlansOnce checks that the statements of the hot path get a generic plan. PostgreSQL
+// plans a prepared statement five times, and then once and for all if it believes that plan to be
+// as good. Planning these statements takes longer than executing them.
 func TestPostgresPlansOnce(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
-		pg.db.SetMaxOpenConns(1) // a connection has its plans for itself
+		pg.db.SetMaxOpenConns(1) // each connection has its own plans
 		for range 20 {
 			for _, n := range []int{1, 2} {
 				var requests []dialect.Request
@@ -19,11 +20,11 @@ func TestPostgresPlansOnce(t *testing.T) {
 				for range n {
 					r := pg.request("n")
 					r.Slot = len(requests)
-					requests, claims, keys = append(requests, r), append(claims, dialect.Claim{Key: r.Key, Owner: r.Owner}), append(keys, r.Key)
+					requests, claims, keys = append(requests, r), append(claims, pgClaim(r)), append(keys, r.Key)
 				}
 				grants, err := pg.d.Acquire(t.Context(), requests)
 				pg.must(err)
-				_, err = pg.d.Look(t.Context(), keys)
+				_, err = pg.d.Get(t.Context(), keys)
 				pg.must(err)
 				ours, err := pg.d.Release(t.Context(), claims)
 				pg.must(err)
@@ -32,7 +33,8 @@ func TestPostgresPlansOnce(t *testing.T) {
 				}
 			}
 		}
-		rows, err := pg.db.QueryContext(t.Context(), `SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements
+		rows, err := pg.db.QueryContext(t.Context(), `SELECT statement, generic_plans, custom_plans
+			FROM pg_prepared_statements
 			WHERE statement LIKE '%sqllock_locks%' AND generic_plans + custom_plans >= 20`)
 		pg.must(err)
 		defer rows.Close()
@@ -42,12 +44,12 @@ func TestPostgresPlansOnce(t *testing.T) {
 			var once, again int
 			pg.must(rows.Scan(&text, &once, &again))
 			if again > 5 {
-				t.Errorf("planned %d times, and used as it was %d times: %s", again, once, text)
+				t.Errorf("planned %d times, and executed %d times with a generic plan: %s", again, once, text)
 			}
 		}
 		pg.must(rows.Err())
-		if statements != 5 { // two for one, two for many, and the look
-			t.Errorf("%d statements were looked at", statements)
+		if statements != 5 { // acquire and release, each for one and for many, and get
+			t.Errorf("found %d prepared statements; want 5", statements)
 		}
 	})
 }

@@ -22,11 +22,12 @@ func sessionLocks(prefix string, n int) []dialect.ServerLock {
 	return locks
 }
 
-// A thousand locks of one session, in one statement, which takes each of them exactly once: what was taken twice would
-// be held after one unlock.
+// TestPostgresSessionThousand takes a thousand locks of one session in one statement, which takes
+// each of them exactly once. A lock that was taken twice would still be held after one unlock.
 func TestPostgresSessionThousand(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
-		a, b := openPG(t, pg.d, dialect.SessionOptions{Holder: "a"}), openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
+		a := openPG(t, pg.d, dialect.SessionOptions{Holder: "a"})
+		b := openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
 		locks := sessionLocks("lock/", 1000)
 		for i := range locks {
 			locks[i].Shared = i%3 == 0
@@ -43,7 +44,7 @@ func TestPostgresSessionThousand(t *testing.T) {
 		started = time.Now()
 		ours, err := a.Unlock(t.Context(), locks)
 		pg.must(err)
-		t.Logf("1000 session locks: %s to take, %s to let go", took, time.Since(started))
+		t.Logf("1000 session locks: %s to take, %s to release", took, time.Since(started))
 		for i := range locks {
 			if !ours[i] {
 				t.Fatalf("%s wasn't held", locks[i].Name)
@@ -58,18 +59,21 @@ func TestPostgresSessionThousand(t *testing.T) {
 	})
 }
 
-// Who holds a lock is told by the name that he gave, and can be found in the server.
+// TestPostgresSessionHolder checks that HeldBy returns the name that the holder gave, by which its
+// connection can be found in the server.
 func TestPostgresSessionHolder(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		holder := "app-1 " + strings.Repeat("x", 56) + "äöü" // 63 bytes end within the ä
-		a, b := openPG(t, pg.d, dialect.SessionOptions{Holder: holder}), openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
+		a := openPG(t, pg.d, dialect.SessionOptions{Holder: holder})
+		b := openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
 		locks := sessionLocks("lock/", 3)
 		tryPG(t, a, locks[1:])
 		seen, err := b.HeldBy(t.Context(), locks)
 		pg.must(err)
 		var pid, age int64
-		pg.must(pg.db.QueryRowContext(t.Context(), `SELECT pid, (extract(epoch FROM clock_timestamp() - backend_start) * 1000)::bigint
-			FROM pg_stat_activity WHERE application_name = $1`, holder[:62]).Scan(&pid, &age))
+		const query = `SELECT pid, (extract(epoch FROM clock_timestamp() - backend_start) * 1000)::bigint
+			FROM pg_stat_activity WHERE application_name = $1`
+		pg.must(pg.db.QueryRowContext(t.Context(), query, holder[:62]).Scan(&pid, &age))
 		want := fmt.Sprintf("%s (pid %d, 127.0.0.1)", holder[:62], pid)
 		if seen[0] != (dialect.SessionHolder{}) || seen[1].Holder != want || seen[2] != seen[1] {
 			t.Errorf("held by %+v, want %q", seen, want)
@@ -80,7 +84,8 @@ func TestPostgresSessionHolder(t *testing.T) {
 	})
 }
 
-// Whom the server hears nothing of loses his session, and his locks with it, by the server's own clock.
+// TestPostgresSessionIdle checks that a client that is silent for too long loses its session, and
+// its locks with it, by the server's own clock.
 func TestPostgresSessionIdle(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		a := openPG(t, pg.d, dialect.SessionOptions{Holder: "a", Idle: 300 * time.Millisecond})
@@ -99,6 +104,7 @@ func TestPostgresSessionIdle(t *testing.T) {
 }
 
 func TestPostgresSessionRefusesAStandby(t *testing.T) {
+	t.Parallel()
 	primary := servers.Private(t, "postgres15")
 	newPGBench(t, primary.URL)
 	standby := primary.Standby(t)
@@ -117,27 +123,31 @@ func TestPostgresSessionRefusesAStandby(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, what := range []string{"writes", "sessions"} {
-		if f := finding(t, findings, what); f.Verdict != dialect.Bad || !strings.Contains(f.Found, "standby") {
+		if f := finding(t, findings, what); f.Verdict != dialect.VerdictBad || !strings.Contains(f.Found, "standby") {
 			t.Errorf("Check found %+v", f)
 		}
 	}
 }
 
-// Look-alikes have had advisory locks that lock nothing: functions of ours stand in for them here.
+// TestPostgresSessionRefusesStubs checks that advisory locks that lock nothing are refused.
+// Products that are compatible with PostgreSQL have had such locks. Functions of the test stand in
+// for them here.
 func TestPostgresSessionRefusesStubs(t *testing.T) {
+	t.Parallel()
 	for name, function := range map[string]string{
-		"only pretends":        "pg_try_advisory_lock(bigint) RETURNS boolean RETURN true",
-		"nobody has":           "pg_try_advisory_lock(bigint) RETURNS boolean RETURN false",
-		"couldn't be let go":   "pg_advisory_unlock(bigint) RETURNS boolean RETURN false",
-		"has no advisory lock": "pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE SQLSTATE '0A000'; END$$",
+		"only pretends":      "pg_try_advisory_lock(bigint) RETURNS boolean RETURN true",
+		"nobody has":         "pg_try_advisory_lock(bigint) RETURNS boolean RETURN false",
+		"couldn't be let go": "pg_advisory_unlock(bigint) RETURNS boolean RETURN false",
+		"has no advisory lock": "pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE plpgsql AS " +
+			"$$BEGIN RAISE SQLSTATE '0A000'; END$$",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			eachPostgres(t, func(t *testing.T, pg *pgBench) {
 				pg.exec(pg.db, "CREATE FUNCTION public."+function)
 				d := postgres.New(pg.open("search_path=public,pg_catalog"))
-				if name == "only pretends" { // the transaction's lock does too
-					pg.exec(pg.db, "CREATE FUNCTION public.pg_try_advisory_xact_lock(bigint) RETURNS boolean RETURN true")
+				if name == "only pretends" { // the transaction lock only pretends too
+					pg.exec(pg.db,
+						"CREATE FUNCTION public.pg_try_advisory_xact_lock(bigint) RETURNS boolean RETURN true")
 				}
 				_, err := d.OpenSession(t.Context(), dialect.SessionOptions{})
 				if !errors.Is(err, dialect.ErrUnsupported) || !strings.Contains(err.Error(), name) {
@@ -148,11 +158,14 @@ func TestPostgresSessionRefusesStubs(t *testing.T) {
 	}
 }
 
-// A server that is frozen keeps nobody: a ping ends with its ctx, and Close doesn't wait.
+// TestPostgresSessionSilentServer checks that a frozen server blocks no caller: a ping ends with
+// its ctx, and Close doesn't wait.
 func TestPostgresSessionSilentServer(t *testing.T) {
+	t.Parallel()
 	server := servers.Private(t, "postgres15")
 	pg := newPGBench(t, server.URL)
-	a, b := openPG(t, pg.d, dialect.SessionOptions{Holder: "a"}), openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
+	a := openPG(t, pg.d, dialect.SessionOptions{Holder: "a"})
+	b := openPG(t, pg.d, dialect.SessionOptions{Holder: "b"})
 	locks := sessionLocks("lock/", 2)
 	tryPG(t, a, locks[:1])
 	tryPG(t, b, locks[1:])
@@ -167,7 +180,7 @@ func TestPostgresSessionSilentServer(t *testing.T) {
 	limited, done := context.WithTimeout(t.Context(), 10*time.Second)
 	defer done()
 	go func() { called <- b.Ping(limited) }()
-	time.Sleep(50 * time.Millisecond) // until it is under way, which nobody tells
+	time.Sleep(50 * time.Millisecond) // until the ping is in flight, for which there is no event
 	for _, s := range []dialect.Session{a, b} {
 		s.Close()
 	}
@@ -175,14 +188,16 @@ func TestPostgresSessionSilentServer(t *testing.T) {
 		t.Error("Ping worked on a frozen server")
 	}
 	if took := time.Since(started); took > 3*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("the pings and Close took %s", took)
 	}
 	server.Cont()
 	pg.awaitFree(openPG(t, pg.d, dialect.SessionOptions{}), locks)
 }
 
-// Ten waiters poll for a lock: CREATE INDEX CONCURRENTLY goes through beside them, and the server's log stays silent.
+// TestPostgresSessionWaitersAreQuiet lets ten waiters poll for a lock: CREATE INDEX CONCURRENTLY
+// succeeds beside them, and the server logs nothing.
 func TestPostgresSessionWaitersAreQuiet(t *testing.T) {
+	t.Parallel()
 	server := servers.Private(t, "postgres15")
 	pg := newPGBench(t, server.URL)
 	target := connect(t, server.URL)
@@ -197,7 +212,7 @@ func TestPostgresSessionWaitersAreQuiet(t *testing.T) {
 		group.Go(func() {
 			for ctx.Err() == nil {
 				if got, err := s.TryLock(t.Context(), lock); err != nil || got[0] {
-					t.Errorf("TryLock answered %t, %v", got, err)
+					t.Errorf("TryLock returned %t, %v", got, err)
 					return
 				}
 			}

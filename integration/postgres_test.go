@@ -17,9 +17,12 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// eachPostgres runs f on a fresh, migrated database of every PostgreSQL that is tested.
+// eachPostgres runs f, as a parallel subtest, on a new migrated database of each chosen PostgreSQL
+// version.
 func eachPostgres(t *testing.T, f func(t *testing.T, pg *pgBench)) {
-	for _, engine := range []string{"postgres15", "postgres18"} {
+	t.Helper()
+	t.Parallel()
+	for _, engine := range servers.OneOfEachKind(t, "postgres15", "postgres18") {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			f(t, newPGBench(t, servers.Start(t, engine).Database(t)))
@@ -27,7 +30,7 @@ func eachPostgres(t *testing.T, f func(t *testing.T, pg *pgBench)) {
 	}
 }
 
-// pgBench is a dialect on a migrated database, and the means to look behind it.
+// pgBench is a dialect on a migrated database, and the means to inspect that database directly.
 type pgBench struct {
 	*testing.T
 	url string
@@ -42,11 +45,17 @@ func newPGBench(t *testing.T, url string) *pgBench {
 	pg.d = postgres.New(pg.db)
 	scripts, err := filepath.Glob("../migrations/postgres/*.up.sql")
 	pg.must(err)
+	conn, err := pg.db.Conn(t.Context())
+	pg.must(err)
 	for _, script := range scripts {
 		text, err := os.ReadFile(script)
 		pg.must(err)
-		pg.exec(pg.db, string(text))
+		pg.exec(conn, string(text))
 	}
+	// Flush the statistics of the migrations now, so that they aren't counted with a test's own
+	// statements.
+	pg.exec(conn, "SELECT pg_stat_force_next_flush()")
+	pg.must(conn.Close())
 	return pg
 }
 
@@ -82,7 +91,7 @@ func (pg *pgBench) exec(on execer, query string, args ...any) {
 	}
 }
 
-// await asks until the answer is true.
+// await polls until the query returns true.
 func (pg *pgBench) await(what, query string, args ...any) {
 	pg.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -92,12 +101,12 @@ func (pg *pgBench) await(what, query string, args ...any) {
 			return
 		}
 		if time.Now().After(deadline) {
-			pg.Fatalf("%s: not within 20 s", what)
+			pg.Fatalf("waited 20 s in vain: %s", what)
 		}
 	}
 }
 
-// awaitBlocked waits until a statement of this database waits for somebody's lock.
+// awaitBlocked waits until a statement of this database waits for a lock.
 func (pg *pgBench) awaitBlocked() {
 	pg.Helper()
 	pg.await("a statement waits", `SELECT EXISTS (SELECT FROM pg_stat_activity
@@ -127,7 +136,8 @@ func (pg *pgBench) acquire(r dialect.Request) {
 
 func pgClaim(r dialect.Request) dialect.Claim { return dialect.Claim{Key: r.Key, Owner: r.Owner} }
 
-// Probe runs every statement, so this is every statement in every way that pgx sends one.
+// TestPostgresQueryModes runs every statement in every query mode of pgx, since Probe runs every
+// statement.
 func TestPostgresQueryModes(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
@@ -138,7 +148,8 @@ func TestPostgresQueryModes(t *testing.T) {
 	})
 }
 
-// A snapshot from before the acquisition doesn't show it: a guard must not claim to hold what it can't see.
+// TestPostgresGuardWithAnOldSnapshot checks that a guard doesn't report a lock as held that its
+// snapshot can't show, since the snapshot is older than the acquisition.
 func TestPostgresGuardWithAnOldSnapshot(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		for _, level := range []sql.IsolationLevel{sql.LevelRepeatableRead, sql.LevelSerializable} {
@@ -153,9 +164,9 @@ func TestPostgresGuardWithAnOldSnapshot(t *testing.T) {
 				pg.must(err)
 				pg.exec(tx, "SELECT count(*) FROM pg_class")
 				pg.acquire(r)
-				guarded, err := pg.d.Guard(t.Context(), tx, []dialect.Claim{pgClaim(r)})
-				if err == nil && guarded[0] || err != nil && pg.d.Classify(err) != dialect.Transient {
-					t.Errorf("%s, row there before: %t: Guard answered %t, %v", level, existed, guarded, err)
+				guarded, err := pg.d.Guard(t.Context(), dialect.SQL(tx), []dialect.Claim{pgClaim(r)})
+				if err == nil && guarded[0] || err != nil && pg.d.Classify(err) != dialect.ClassTransient {
+					t.Errorf("%s, row there before: %t: Guard returned %t, %v", level, existed, guarded, err)
 				}
 				pg.must(tx.Rollback())
 			}
@@ -163,8 +174,9 @@ func TestPostgresGuardWithAnOldSnapshot(t *testing.T) {
 	})
 }
 
-// Whoever buries a lease beside others must be told the truth and not what the snapshot from before the wait showed.
-func TestPostgresBurialsAtOnce(t *testing.T) {
+// TestPostgresExpiriesAtOnce checks that concurrent calls of ExpireLeases return the truth, and not
+// what the snapshot from before their wait showed.
+func TestPostgresExpiriesAtOnce(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		t.Run("of the same leases", func(t *testing.T) {
 			for range 10 {
@@ -176,9 +188,10 @@ func TestPostgresBurialsAtOnce(t *testing.T) {
 						slices.Reverse(order)
 					}
 					go func() {
-						burials, err := pg.d.BuryLeases(t.Context(), order)
-						if err == nil && slices.ContainsFunc(burials, func(b dialect.Burial) bool { return !b.Dead }) {
-							err = errors.New("one of the dead is said to live")
+						expiries, err := pg.d.ExpireLeases(t.Context(), order)
+						alive := func(e dialect.Expiry) bool { return !e.Dead }
+						if err == nil && slices.ContainsFunc(expiries, alive) {
+							err = errors.New("an expired lease is reported as alive")
 						}
 						failures <- err
 					}()
@@ -195,25 +208,27 @@ func TestPostgresBurialsAtOnce(t *testing.T) {
 			tx, err := pg.db.BeginTx(t.Context(), nil)
 			pg.must(err)
 			defer tx.Rollback()
-			pg.exec(tx, "UPDATE sqllock_leases SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = $1", id)
-			answer := make(chan []dialect.Burial, 1)
+			pg.exec(tx,
+				"UPDATE sqllock_leases SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = $1", id)
+			result := make(chan []dialect.Expiry, 1)
 			go func() {
-				burials, err := pg.d.BuryLeases(t.Context(), []string{id})
+				expiries, err := pg.d.ExpireLeases(t.Context(), []string{id})
 				if err != nil {
 					t.Error(err)
 				}
-				answer <- burials
+				result <- expiries
 			}()
 			pg.awaitBlocked()
 			pg.must(tx.Commit())
-			if b := <-answer; len(b) != 1 || b[0].Dead || b[0].Remaining < time.Hour-time.Minute {
-				t.Errorf("a lease with an hour left: %+v", b)
+			if e := <-result; len(e) != 1 || e[0].Dead || e[0].Remaining < time.Hour-time.Minute {
+				t.Errorf("a lease with an hour left: %+v", e)
 			}
 		})
 	})
 }
 
-// Purge leaves alone what another transaction is at, and doesn't wait for it.
+// TestPostgresPurgeWaitsForNobody checks that Purge skips rows that another transaction has locked,
+// and doesn't wait for it.
 func TestPostgresPurgeWaitsForNobody(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		for _, name := range []string{"busy", "idle"} {
@@ -229,7 +244,7 @@ func TestPostgresPurgeWaitsForNobody(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if n, err := pg.d.Purge(ctx, 0, 10); n != 1 || err != nil {
-			t.Errorf("Purge beside a row that somebody is at: %d, %v", n, err)
+			t.Errorf("Purge beside a locked row: %d, %v; want 1", n, err)
 		}
 	})
 }

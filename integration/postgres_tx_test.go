@@ -10,7 +10,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// fingerprint is what a transaction's session is set to.
+// fingerprint returns all settings of a transaction's session.
 func (pg *pgBench) fingerprint(tx *sql.Tx) (settings string) {
 	pg.Helper()
 	pg.must(tx.QueryRowContext(pg.Context(),
@@ -18,7 +18,8 @@ func (pg *pgBench) fingerprint(tx *sql.Tx) (settings string) {
 	return settings
 }
 
-// No setting of the caller's transaction is changed by a lock, however it went.
+// TestPostgresTxLockLeavesSettings checks that a lock changes no setting of the caller's
+// transaction, whether it was acquired or not.
 func TestPostgresTxLockLeavesSettings(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		a, err := pg.db.BeginTx(t.Context(), nil)
@@ -30,9 +31,9 @@ func TestPostgresTxLockLeavesSettings(t *testing.T) {
 		before := pg.fingerprint(b)
 		lock := func(tx *sql.Tx, name string, wait, want bool) {
 			t.Helper()
-			got, err := pg.d.LockTx(t.Context(), tx, dialect.ServerLock{Name: name}, wait)
+			got, err := pg.d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: name}, wait)
 			if err != nil || got != want {
-				t.Fatalf("LockTx(%q) answered %t, %v", name, got, err)
+				t.Fatalf("LockTx(%q) returned %t, %v", name, got, err)
 			}
 		}
 		lock(a, "busy", false, true)
@@ -40,7 +41,7 @@ func TestPostgresTxLockLeavesSettings(t *testing.T) {
 		lock(b, "free", true, true)
 		waited := make(chan error, 1)
 		go func() {
-			_, err := pg.d.LockTx(t.Context(), b, dialect.ServerLock{Name: "busy"}, true)
+			_, err := pg.d.LockTx(t.Context(), dialect.SQL(b), dialect.ServerLock{Name: "busy"}, true)
 			waited <- err
 		}()
 		pg.awaitBlocked()
@@ -53,14 +54,15 @@ func TestPostgresTxLockLeavesSettings(t *testing.T) {
 	})
 }
 
-// A waiter whose caller has gone doesn't get the lock later: the server is told to forget it.
+// TestPostgresTxLockGivenUp checks that a waiter whose caller has gone doesn't get the lock later:
+// its statement is canceled in the server.
 func TestPostgresTxLockGivenUp(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		a, err := pg.db.BeginTx(t.Context(), nil)
 		pg.must(err)
 		defer a.Rollback()
 		lock := dialect.ServerLock{Name: "busy"}
-		_, err = pg.d.LockTx(t.Context(), a, lock, false)
+		_, err = pg.d.LockTx(t.Context(), dialect.SQL(a), lock, false)
 		pg.must(err)
 		for range 5 {
 			b, err := pg.db.BeginTx(t.Context(), nil)
@@ -68,7 +70,7 @@ func TestPostgresTxLockGivenUp(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			waited := make(chan error, 1)
 			go func() {
-				_, err := pg.d.LockTx(ctx, b, lock, true)
+				_, err := pg.d.LockTx(ctx, dialect.SQL(b), lock, true)
 				waited <- err
 			}()
 			pg.awaitBlocked()
@@ -77,29 +79,32 @@ func TestPostgresTxLockGivenUp(t *testing.T) {
 				t.Errorf("LockTx: %v", err)
 			}
 			b.Rollback()
-			pg.await("nobody waits", `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+			pg.await("no statement waits", `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
 				WHERE datname = current_database() AND wait_event_type = 'Lock')`)
 		}
 	})
 }
 
-// The server's own limits end a wait, as an error that says so and holds nothing.
+// TestPostgresTxLockTimesOut checks that the server's own limits end a wait with an error, and that
+// the lock is not held then.
 func TestPostgresTxLockTimesOut(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, pg *pgBench) {
 		a, err := pg.db.BeginTx(t.Context(), nil)
 		pg.must(err)
 		defer a.Rollback()
 		lock := dialect.ServerLock{Name: "busy"}
-		_, err = pg.d.LockTx(t.Context(), a, lock, false)
+		_, err = pg.d.LockTx(t.Context(), dialect.SQL(a), lock, false)
 		pg.must(err)
 		for _, limit := range []string{"lock_timeout=50ms", "statement_timeout=50ms"} {
 			db := pg.open(limit)
 			b, err := db.BeginTx(t.Context(), nil)
 			pg.must(err)
 			started := time.Now()
-			got, err := pg.d.LockTx(t.Context(), b, lock, true)
-			if got || err == nil || errors.Is(err, dialect.ErrDeadlock) || pg.d.Classify(err) != dialect.Transient {
-				t.Errorf("%s: LockTx answered %t, %v (class %s) after %s", limit, got, err, pg.d.Classify(err), time.Since(started))
+			got, err := pg.d.LockTx(t.Context(), dialect.SQL(b), lock, true)
+			if got || err == nil || errors.Is(err, dialect.ErrDeadlock) ||
+				pg.d.Classify(err) != dialect.ClassTransient {
+				t.Errorf("%s: LockTx returned %t, %v (class %s) after %s",
+					limit, got, err, pg.d.Classify(err), time.Since(started))
 			}
 			pg.must(b.Rollback())
 		}

@@ -13,27 +13,28 @@ import (
 	"time"
 )
 
-// patience is for what must happen soon, on a machine that is busy with all engines at once.
-const patience = 60 * time.Second
+// stepTimeout is the limit for what must happen soon, on a machine that is busy with all engines at
+// once.
+const stepTimeout = 60 * time.Second
 
-// process is a worker as its test sees it. Its methods are safe for concurrent use.
+// process is a worker from the test's point of view. Its methods are safe for concurrent use.
 type process struct {
 	t   testing.TB
 	cmd *exec.Cmd
 	in  *json.Encoder
 	log *tailBuffer
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards next and replies
 	next    int
-	answers map[int]chan message
-	gone    chan struct{} // closed when its stdout has ended
+	replies map[int]chan message
+	gone    chan struct{} // closed when the worker's stdout has ended
 }
 
 var errGone = errors.New("the worker process has ended")
 
-// start runs a worker and waits until it is ready. It ends with the test, which then shows what it logged if it
-// failed. Events go to hear, one at a time.
-func start(t testing.TB, s setup, hear func(message)) *process {
+// start runs a worker and waits until it is ready. The worker ends with the test, which shows the
+// worker's log if it failed. Events are passed to receive, one at a time.
+func start(t testing.TB, s setup, receive func(message)) *process {
 	t.Helper()
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -43,7 +44,10 @@ func start(t testing.TB, s setup, hear func(message)) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(self), log: &tailBuffer{}, answers: make(map[int]chan message), gone: make(chan struct{})}
+	p := &process{
+		t: t, cmd: exec.Command(self), log: &tailBuffer{},
+		replies: make(map[int]chan message), gone: make(chan struct{}),
+	}
 	p.cmd.Env = append(os.Environ(), workerEnv+"="+string(text))
 	p.cmd.Stderr = p.log
 	stdin, err := p.cmd.StdinPipe()
@@ -60,7 +64,7 @@ func start(t testing.TB, s setup, hear func(message)) *process {
 	p.in = json.NewEncoder(stdin)
 	t.Cleanup(p.end)
 	ready := make(chan message, 1)
-	go p.listen(json.NewDecoder(stdout), ready, hear)
+	go p.listen(json.NewDecoder(stdout), ready, receive)
 	select {
 	case m := <-ready:
 		if m.Err != nil {
@@ -68,14 +72,14 @@ func start(t testing.TB, s setup, hear func(message)) *process {
 		}
 	case <-p.gone:
 		t.Fatalf("worker %s: %v", s.Holder, errGone)
-	case <-time.After(patience):
-		t.Fatalf("worker %s is not ready after %s", s.Holder, patience)
+	case <-time.After(stepTimeout):
+		t.Fatalf("worker %s is not ready after %s", s.Holder, stepTimeout)
 	}
 	return p
 }
 
-// listen hears the worker out, until it has ended.
-func (p *process) listen(out *json.Decoder, ready chan<- message, hear func(message)) {
+// listen reads the worker's messages until it has ended.
+func (p *process) listen(out *json.Decoder, ready chan<- message, receive func(message)) {
 	defer close(p.gone)
 	for {
 		var m message
@@ -83,21 +87,21 @@ func (p *process) listen(out *json.Decoder, ready chan<- message, hear func(mess
 			return
 		}
 		p.mu.Lock()
-		answer := p.answers[m.ID]
-		delete(p.answers, m.ID)
+		reply := p.replies[m.ID]
+		delete(p.replies, m.ID)
 		p.mu.Unlock()
 		switch {
 		case m.Event == "ready":
 			ready <- m
-		case answer != nil:
-			answer <- m
-		case hear != nil:
-			hear(m)
+		case reply != nil:
+			reply <- m
+		case receive != nil:
+			receive(m)
 		}
 	}
 }
 
-// send gives a command and answers where its answer will come.
+// send sends a command and returns the channel on which its reply will arrive.
 func (p *process) send(name string, args any) (<-chan message, error) {
 	text, err := json.Marshal(args)
 	if err != nil {
@@ -106,53 +110,56 @@ func (p *process) send(name string, args any) (<-chan message, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next++
-	answer := make(chan message, 1)
-	p.answers[p.next] = answer
-	return answer, p.in.Encode(command{ID: p.next, Name: name, Args: text})
+	reply := make(chan message, 1)
+	p.replies[p.next] = reply
+	return reply, p.in.Encode(command{ID: p.next, Name: name, Args: text})
 }
 
-// ask does a command and waits for its answer. The error is the command's own; that there is no answer within the
-// time fails the test.
-func ask[Answer any](p *process, name string, args any, within time.Duration) (answer Answer, err error) {
+// ask sends a command and waits for its reply. The error is the command's own. If there is no reply
+// in time, the test fails.
+func ask[Reply any](p *process, name string, args any, within time.Duration) (reply Reply, err error) {
 	p.t.Helper()
-	answers, err := p.send(name, args)
+	replies, err := p.send(name, args)
 	if err != nil {
-		return answer, fmt.Errorf("%w: %w", errGone, err)
+		return reply, fmt.Errorf("%w: %w", errGone, err)
 	}
-	return hear[Answer](p, name, answers, within)
+	return receive[Reply](p, name, replies, within)
 }
 
-// hear waits for the answer to a command that was sent.
-func hear[Answer any](p *process, name string, answers <-chan message, within time.Duration) (answer Answer, err error) {
+// receive waits for the reply to a command that was sent.
+func receive[Reply any](
+	p *process, name string, replies <-chan message, within time.Duration,
+) (reply Reply, err error) {
 	p.t.Helper()
 	select {
-	case m := <-answers:
+	case m := <-replies:
 		if m.Err != nil {
-			return answer, m.Err
+			return reply, m.Err
 		}
-		err = json.Unmarshal(m.Value, &answer)
-		return answer, err
+		err = json.Unmarshal(m.Value, &reply)
+		return reply, err
 	case <-p.gone:
-		return answer, errGone
+		return reply, errGone
 	case <-time.After(within):
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its log has all goroutines' stacks then
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // makes it log the stacks of all goroutines
 		<-p.gone
-		p.t.Fatalf("worker: no answer to %q within %s", name, within)
-		return answer, nil
+		p.t.Fatalf("worker: no reply to %q within %s", name, within)
+		return reply, nil
 	}
 }
 
-// must is ask for a command that has to succeed.
-func must[Answer any](p *process, name string, args any) Answer {
+// must is like ask for a command that has to succeed.
+func must[Reply any](p *process, name string, args any) Reply {
 	p.t.Helper()
-	answer, err := ask[Answer](p, name, args, patience)
+	reply, err := ask[Reply](p, name, args, stepTimeout)
 	if err != nil {
 		p.t.Fatalf("worker: %s: %v", name, err)
 	}
-	return answer
+	return reply
 }
 
-// kill is kill -9. It returns when the process is gone and all that it had said is heard.
+// kill kills the process (kill -9), and returns when it is gone and all its messages have been
+// received.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.gone
@@ -168,25 +175,25 @@ func (p *process) stop() {
 func (p *process) cont() {
 	p.t.Helper()
 	if err := contProcess(p.cmd.Process); err != nil {
-		p.t.Errorf("letting a worker go on: %v", err)
+		p.t.Errorf("resuming a worker: %v", err)
 	}
 }
 
 func (p *process) end() {
 	p.kill()
-	_ = p.cmd.Wait() // says "killed", which is what was asked for
+	_ = p.cmd.Wait() // the error is "killed", as requested
 	if text := p.log.String(); p.t.Failed() && text != "" {
-		p.t.Logf("what worker %d logged at last:\n%s", p.cmd.Process.Pid, text)
+		p.t.Logf("the end of worker %d's log:\n%s", p.cmd.Process.Pid, text)
 	}
 }
 
-// tailBuffer keeps the last of what is written to it.
+// tailBuffer keeps the end of what is written to it.
 type tailBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-const tailBytes = 32 << 10 // what a worker of a hundred goroutines says when it is told to show them
+const tailBytes = 32 << 10 // enough for the stacks of a hundred goroutines
 
 func (b *tailBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()

@@ -9,21 +9,21 @@ import (
 	"testing"
 )
 
-// proxy stands between a Client and its server, and can lose one of the server's replies, when the server has long
-// done what was asked.
+// proxy sits between a Client and its server. It can lose one of the server's replies after the
+// server has executed the request.
 type proxy struct {
 	listener net.Listener
 	upstream string
-	ended    chan struct{} // closed with the test
+	ended    chan struct{} // closed when the test ends
 
 	mu    sync.Mutex
-	conns map[net.Conn]net.Conn // from the client's to the server's
-	dead  bool                  // nothing gets through any more, and nobody is told
-	count int                   // replies to go until the one that is lost; 0: none
-	lost  func()                // called when it has arrived, and before its connection is closed
+	conns map[net.Conn]net.Conn // from the client's connection to the server's
+	dead  bool                  // drops everything without closing the connections
+	count int                   // how many replies from now the lost one is; 0 if none is to be lost
+	lost  func()                // called when that reply has arrived, before its connection is closed
 }
 
-// through is the URL by way of a proxy, which ends with the test.
+// newProxy starts a proxy that ends with the test, and returns the URL through it.
 func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
 	t.Helper()
 	u, err := url.Parse(rawURL)
@@ -55,21 +55,23 @@ func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
 	return p, u.String()
 }
 
-// loseReply loses the n-th reply from now, on whichever connection it comes, and closes that connection.
+// loseReply loses the n-th reply from now, on whichever connection it arrives, and closes that
+// connection.
 func (p *proxy) loseReply(n int, lost func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count, p.lost = n, lost
 }
 
-// spare takes the last loseReply back, if it hasn't come to that.
+// spare cancels the last loseReply if that reply hasn't arrived yet.
 func (p *proxy) spare() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count = 0
 }
 
-// blackhole swallows all that is sent from now on, both ways, and leaves the connections open.
+// blackhole drops everything that is sent from now on, in both directions, and leaves the
+// connections open.
 func (p *proxy) blackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,14 +84,14 @@ func (p *proxy) swallows() bool {
 	return p.dead
 }
 
-// open is how many connections there are.
+// open returns the number of open connections.
 func (p *proxy) open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.conns)
 }
 
-// due counts a reply, and answers what to call if it is the one that is lost.
+// due counts a reply. It returns the function to call if this is the reply to lose.
 func (p *proxy) due() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +104,7 @@ func (p *proxy) due() func() {
 	return p.lost
 }
 
-// serve carries one connection until either side closes it.
+// serve forwards one connection until either side closes it.
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", p.upstream)
@@ -120,7 +122,7 @@ func (p *proxy) serve(client net.Conn) {
 	}()
 
 	asked := &asking{Writer: server, proxy: p}
-	asked.since.Store(true) // a greeting is a reply, too
+	asked.since.Store(true) // the server's greeting counts as a reply
 	go func() {
 		_, _ = io.Copy(asked, client)
 		if !p.swallows() {
@@ -130,7 +132,8 @@ func (p *proxy) serve(client net.Conn) {
 	for reply := make([]byte, 64<<10); ; {
 		n, err := server.Read(reply)
 		if n > 0 {
-			// What comes before the client has asked again belongs to the same reply, in however many pieces.
+			// Everything until the client's next request belongs to the same reply, in however many
+			// pieces.
 			if asked.since.CompareAndSwap(true, false) {
 				if lost := p.due(); lost != nil {
 					lost()
@@ -153,7 +156,7 @@ func (p *proxy) serve(client net.Conn) {
 	}
 }
 
-// asking notes that something was written.
+// asking records that the client has written something.
 type asking struct {
 	io.Writer
 	proxy *proxy

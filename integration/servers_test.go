@@ -6,9 +6,10 @@ import (
 	"github.com/sqllock/sqllock/integration/servers"
 )
 
-// TestServers says which servers the other tests of this package run on, and by which way they were had.
+// TestServers logs which servers the other tests of this package run on, and how they were
+// provided.
 func TestServers(t *testing.T) {
-	servers.Each(t, func(t *testing.T, s *servers.Server) {
+	servers.Every(t, func(t *testing.T, s *servers.Server) {
 		s.Database(t)
 		t.Logf("%s by %s", s.Engine, s.Provider)
 	})

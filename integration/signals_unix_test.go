@@ -11,7 +11,7 @@ import (
 func stopProcess(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 func contProcess(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
 
-// freezeSelf stops this process, and returns when somebody has let it go on.
+// freezeSelf stops this process, and returns when another process has resumed it.
 func freezeSelf() error {
 	resumed := make(chan os.Signal, 1)
 	signal.Notify(resumed, syscall.SIGCONT)

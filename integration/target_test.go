@@ -11,7 +11,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/sqlserver"
 )
 
-// newDialect is the dialect of the engine that the URL names, for an *sql.DB of the test's making.
+// newDialect returns a dialect of the URL's engine, on an *sql.DB that the test has made.
 func newDialect(url string, db *sql.DB) dialect.Dialect {
 	switch {
 	case strings.HasPrefix(url, "postgres"):

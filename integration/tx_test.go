@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -24,12 +24,14 @@ func mustBegin(t testing.TB, target *open.Database) *sql.Tx {
 	return tx
 }
 
-// A lock in a transaction is held until the commit, and no longer; who may not wait is told, and can go on.
+// TestTxLock checks that a lock in a transaction is held until the transaction ends, and no longer.
+// A caller that doesn't want to wait gets an error and can continue its transaction.
 func TestTxLock(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		target := connect(t, database(t, s))
 		c, other := client(t, target, sqllock.Options{}), client(t, target, sqllock.Options{})
-		for name, end := range map[string]func(*sql.Tx) error{"commit": (*sql.Tx).Commit, "rollback": (*sql.Tx).Rollback} {
+		ends := map[string]func(*sql.Tx) error{"commit": (*sql.Tx).Commit, "rollback": (*sql.Tx).Rollback}
+		for name, end := range ends {
 			tx, rival := mustBegin(t, target), mustBegin(t, target)
 			if err := c.AcquireTx(t.Context(), tx, name); err != nil {
 				t.Fatal(err)
@@ -54,31 +56,30 @@ func TestTxLock(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		mustRelease(t, mustTry(t, c, "commit")) // the lease lock of that name is another
+		mustRelease(t, mustTry(t, c, "commit")) // a lease lock of the same name is another lock
 		refusesTx(t, c, target)
 	})
 }
 
-// refusesTx asks for what AcquireTx can't do.
+// refusesTx checks that AcquireTx refuses invalid arguments, and works after that.
 func refusesTx(t *testing.T, c *sqllock.Client, target *open.Database) {
 	t.Helper()
 	tx := mustBegin(t, target)
 	for what, err := range map[string]error{
 		"nil":     c.AcquireTx(t.Context(), nil, "lock"),
 		"no name": c.AcquireTx(t.Context(), tx, ""),
-		"session": c.AcquireTx(t.Context(), tx, "lock", sqllock.Session()),
-		"TTL":     c.AcquireTx(t.Context(), tx, "lock", sqllock.WithTTL(time.Second)),
 	} {
 		if !errors.Is(err, sqllock.ErrInvalid) {
 			t.Errorf("AcquireTx with %s: %v; want ErrInvalid", what, err)
 		}
 	}
 	if err := c.AcquireTx(t.Context(), tx, "lock"); err != nil {
-		t.Errorf("AcquireTx after what was refused: %v", err)
+		t.Errorf("AcquireTx after refused calls: %v", err)
 	}
 }
 
-// Two transactions that wait for each other: the server ends one of them, and the other gets its lock.
+// TestTxDeadlock has two transactions that wait for each other: the server ends one of them, and
+// the other gets its lock.
 func TestTxDeadlock(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		target := connect(t, database(t, s))
@@ -89,17 +90,17 @@ func TestTxDeadlock(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		answers := make(chan error, 2)
+		results := make(chan error, 2)
 		for tx, name := range map[*sql.Tx]string{a: "two", b: "one"} {
 			go func() {
 				err := c.AcquireTx(t.Context(), tx, name)
 				if err != nil {
 					_ = tx.Rollback()
 				}
-				answers <- err
+				results <- err
 			}()
 		}
-		first, second := <-answers, <-answers
+		first, second := <-results, <-results
 		if first == nil {
 			first, second = second, first
 		}
@@ -109,16 +110,18 @@ func TestTxDeadlock(t *testing.T) {
 	})
 }
 
-// Transactions that read, compute and write under a lock of theirs lose nothing, on each engine's default isolation:
-// what is read after AcquireTx is what the one before has committed.
+// TestTxLockContention checks that transactions that read, compute and write under their lock lose
+// nothing, at each engine's default isolation level. What a transaction reads after AcquireTx is
+// what the previous holder has committed.
 func TestTxLockContention(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		crowd(t, connect(t, database(t, s)))
+		contendInTx(t, connect(t, database(t, s)))
 	})
 }
 
-// crowd lets goroutines of this process count under transaction locks, and after them workers under session locks.
-func crowd(t *testing.T, target *open.Database, workers ...*process) {
+// contendInTx lets goroutines of this process count under transaction locks, and after them workers
+// under session locks.
+func contendInTx(t *testing.T, target *open.Database, workers ...*process) {
 	t.Helper()
 	execute(t, target, "CREATE TABLE counter (n INT NOT NULL)", "INSERT INTO counter VALUES (0)")
 	c := client(t, target, sqllock.Options{})
@@ -137,7 +140,7 @@ func crowd(t *testing.T, target *open.Database, workers ...*process) {
 	countAll(t, workers, countArgs{Name: "counter", Routines: routines, Each: each / 5})
 	want := routines * (each + len(workers)*(each/5))
 	if n := scan[int](t, target, "SELECT n FROM counter"); n != want {
-		t.Errorf("%d additions of %d are there", n, want)
+		t.Errorf("the counter is %d; want %d", n, want)
 	}
 }
 
@@ -160,7 +163,8 @@ func addInTx(ctx context.Context, c *sqllock.Client, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// Who gives up waiting is told both, and once the transaction is rolled back nothing of it is left.
+// TestTxLockCancelled checks that a caller that gives up waiting gets both errors, and that nothing
+// of it is left once its transaction is rolled back.
 func TestTxLockCancelled(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *servers.Server) {
 		target := connect(t, database(t, s))
@@ -180,10 +184,10 @@ func TestTxLockCancelled(t *testing.T) {
 			t.Error(err)
 		}
 		next := mustBegin(t, target)
-		within, cancel := context.WithTimeout(t.Context(), patience)
+		within, cancel := context.WithTimeout(t.Context(), stepTimeout)
 		defer cancel()
 		if err := c.AcquireTx(within, next, "lock"); err != nil {
-			t.Errorf("after who gave up: %v", err)
+			t.Errorf("AcquireTx after the caller that gave up: %v", err)
 		}
 		_ = next.Rollback()
 	})

@@ -11,18 +11,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// A worker is this test binary run again, as a process that tests can kill and freeze. It reads commands from stdin
-// and writes what it has to tell to stdout, a line of JSON each, and ends with its stdin.
+// A worker is another process of this test binary, which tests can kill and freeze. It reads
+// commands from stdin and writes messages to stdout, each as a line of JSON. It ends when its stdin
+// ends.
 
-const workerEnv = "SQLLOCK_TEST_WORKER" // a setup
+const workerEnv = "SQLLOCK_TEST_WORKER" // a setup as JSON
 
-// setup is what a worker is made with.
+// setup configures a worker.
 type setup struct {
-	URL        string // none: a worker without a Client
+	URL        string // empty for a worker without a Client
 	Holder     string
 	TTL        time.Duration
 	KeepAlive  time.Duration
@@ -30,14 +32,15 @@ type setup struct {
 	PurgeAfter time.Duration
 }
 
-// command asks a worker to do something; it does its commands at the same time.
+// command asks a worker to do something. A worker runs its commands concurrently.
 type command struct {
 	ID   int
 	Name string
 	Args json.RawMessage
 }
 
-// message is what a worker tells: the answer to the command with that ID, or, without one, an event.
+// message is what a worker sends: the reply to the command with that ID or, without an ID, an
+// event.
 type message struct {
 	ID    int             `json:",omitempty"`
 	Event string          `json:",omitempty"`
@@ -49,22 +52,23 @@ type message struct {
 type worker struct {
 	setup  setup
 	target *open.Database
-	gate   sync.RWMutex // held for reading while a statement is under way
+	gate   sync.RWMutex // held for reading while a statement is in flight
 	locks  *sqllock.Client
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	out     *json.Encoder
-	held    map[string]*sqllock.Lock
-	ending  []context.CancelFunc // of the loads under way
+	held    map[string]locktest.Held
+	ending  []context.CancelFunc // of the running loads
 	stopped bool
 }
 
 type handler func(w *worker, ctx context.Context, args json.RawMessage) (any, error)
 
-// handlers are what workers can do: each file adds its own, with handle.
+// handlers are the commands that workers know. Each file adds its own with handle.
 var handlers = map[string]handler{}
 
-// handle adds a command to what workers can do. It answers true, to be called at a package variable.
+// handle adds a command to those that workers know. It returns true, so that it can initialize a
+// package variable.
 func handle[Args any](name string, f func(w *worker, ctx context.Context, args Args) (any, error)) bool {
 	handlers[name] = func(w *worker, ctx context.Context, text json.RawMessage) (any, error) {
 		var args Args
@@ -76,14 +80,14 @@ func handle[Args any](name string, f func(w *worker, ctx context.Context, args A
 	return true
 }
 
-// runWorker is the whole life of a worker process. In any other process it returns at once.
+// runWorker runs a worker to its end. In any other process it returns at once.
 func runWorker() {
 	text := os.Getenv(workerEnv)
 	if text == "" {
 		return
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	w := &worker{out: json.NewEncoder(os.Stdout), held: make(map[string]*sqllock.Lock)}
+	w := &worker{out: json.NewEncoder(os.Stdout), held: make(map[string]locktest.Held)}
 	err := json.Unmarshal([]byte(text), &w.setup)
 	if err == nil && w.setup.URL != "" {
 		err = w.open(context.Background())
@@ -101,21 +105,22 @@ func (w *worker) open(ctx context.Context) error {
 	if w.target, err = open.URL(w.setup.URL); err != nil {
 		return err
 	}
-	if w.target.Migrations.Name == "sqlserver" { // Babelfish has a second's work with each new connection
+	if w.target.Migrations.Name == "sqlserver" { // Babelfish needs a second for each new connection
 		w.target.DB.SetMaxIdleConns(20)
 	}
-	d := tapped(w.target.Dialect, func(_ string, do func()) {
+	d := newFaultDialect(w.target.Dialect, func(_ string, do func()) {
 		w.gate.RLock()
 		defer w.gate.RUnlock()
 		do()
 	})
 	w.locks, err = sqllock.New(ctx, d, &sqllock.Options{
-		TTL: w.setup.TTL, KeepAlive: w.setup.KeepAlive, Holder: w.setup.Holder, ReapEvery: w.setup.ReapEvery, PurgeAfter: w.setup.PurgeAfter,
+		TTL: w.setup.TTL, KeepAlive: w.setup.KeepAlive, Holder: w.setup.Holder,
+		ReapEvery: w.setup.ReapEvery, PurgeAfter: w.setup.PurgeAfter,
 	})
 	return err
 }
 
-// serve runs commands until stdin ends, which it does when the test's process dies.
+// serve runs commands until stdin ends, which happens when the test's process dies.
 func (w *worker) serve(ctx context.Context) {
 	for in := json.NewDecoder(bufio.NewReader(os.Stdin)); ; {
 		var c command
@@ -123,7 +128,7 @@ func (w *worker) serve(ctx context.Context) {
 			return
 		}
 		go func() {
-			answer := message{ID: c.ID}
+			reply := message{ID: c.ID}
 			do, ok := handlers[c.Name]
 			if !ok {
 				do = func(*worker, context.Context, json.RawMessage) (any, error) {
@@ -131,22 +136,22 @@ func (w *worker) serve(ctx context.Context) {
 				}
 			}
 			value, err := do(w, ctx, c.Args)
-			answer.Err = remote(err)
-			answer.Value, err = json.Marshal(value)
+			reply.Err = remote(err)
+			reply.Value, err = json.Marshal(value)
 			if err != nil {
-				answer.Err = remote(err)
+				reply.Err = remote(err)
 			}
-			w.tell(answer)
+			w.tell(reply)
 		}()
 	}
 }
 
-// tell writes a line. That nobody reads any more ends the worker: its test is over.
+// tell sends a message. If it can't, the test has ended, and the worker ends too.
 func (w *worker) tell(m message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.out.Encode(m); err != nil {
-		os.Exit(1) //nolint:gocritic // the mutex goes with the process
+		os.Exit(1) //nolint:gocritic // the mutex ends with the process
 	}
 }
 
@@ -155,8 +160,8 @@ func (w *worker) event(name string, value any) {
 	w.tell(message{Event: name, Value: text, Err: remote(err)})
 }
 
-// lock is a lock that the worker holds, or has held.
-func (w *worker) lock(name string) (*sqllock.Lock, error) {
+// lock returns a lock that the worker holds or has held.
+func (w *worker) lock(name string) (locktest.Held, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.held[name] == nil {
@@ -165,16 +170,30 @@ func (w *worker) lock(name string) (*sqllock.Lock, error) {
 	return w.held[name], nil
 }
 
-// sentinels are the errors that can be told apart on the other side of the pipe.
+// leaseLock is like lock for what only lease locks can do.
+func (w *worker) leaseLock(name string) (*sqllock.Lock, error) {
+	held, err := w.lock(name)
+	if err != nil {
+		return nil, err
+	}
+	lock, ok := held.(*sqllock.Lock)
+	if !ok {
+		return nil, fmt.Errorf("%q is a %T", name, held)
+	}
+	return lock, nil
+}
+
+// sentinels are the errors that errors.Is recognizes on the other side of the pipe.
 var sentinels = []error{
-	sqllock.ErrNotAcquired, sqllock.ErrLost, sqllock.ErrNotHeld, sqllock.ErrClosed, sqllock.ErrSchema, sqllock.ErrInvalid,
-	sqllock.ErrUnsupported, sqllock.ErrDeadlock, context.Canceled, context.DeadlineExceeded, errUnsure,
+	sqllock.ErrNotAcquired, sqllock.ErrLost, sqllock.ErrNotHeld, sqllock.ErrClosed,
+	sqllock.ErrSchema, sqllock.ErrInvalid, sqllock.ErrUnsupported, sqllock.ErrDeadlock,
+	context.Canceled, context.DeadlineExceeded, errInDoubt,
 }
 
 // remoteError is an error from another process.
 type remoteError struct {
 	Text  string
-	Known []int              // those that it is: indexes of sentinels
+	Known []int              // indexes of the sentinels for which errors.Is is true
 	Held  *sqllock.HeldError `json:",omitempty"`
 }
 
@@ -194,7 +213,7 @@ func remote(err error) *remoteError {
 
 func (e *remoteError) Error() string { return e.Text }
 
-// Is makes errors.Is work through the pipe.
+// Is makes errors.Is work across the pipe.
 func (e *remoteError) Is(target error) bool {
 	for _, i := range e.Known {
 		if sentinels[i] == target {

@@ -10,8 +10,8 @@ import (
 	"github.com/sqllock/sqllock/migrations"
 )
 
-// changed is a driver whose version another process makes dirty after the first look, as on a Galera cluster, where the
-// lock is a node's own.
+// changed is a driver whose version another process makes dirty after the first read. This happens
+// on a Galera cluster, where the lock is local to a node.
 type changed struct {
 	database.Driver
 	looks int
@@ -22,12 +22,18 @@ func (d *changed) Version() (version int, dirty bool, err error) {
 	return 1, d.looks > 1, nil
 }
 
-// golang-migrate refuses to begin then, and never reads the file: nothing waits for that.
+// In that case golang-migrate refuses to begin, and never reads the file. Nothing may wait for
+// that.
 func TestDirtyAtTheLastMoment(t *testing.T) {
 	beside := *engine
-	beside.Driver = func(db *sql.DB, table string) (database.Driver, error) {
-		driver, err := engine.Driver(db, table)
-		return &changed{Driver: driver}, err
+	beside.Driver = func(table string) (migrations.Driver, error) {
+		made, err := engine.Driver(table)
+		newDriver := made.New
+		made.New = func(db *sql.DB) (database.Driver, string, error) {
+			driver, table, err := newDriver(db)
+			return &changed{Driver: driver}, table, err
+		}
+		return made, err
 	}
 	err := migrations.Up(t.Context(), open(t, newFile(t)), &beside)
 	if dirty, ok := errors.AsType[*migrations.DirtyError](err); !ok || dirty.Version != 1 {

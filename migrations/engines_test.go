@@ -43,8 +43,9 @@ func TestEnginesHaveTheSameMigrations(t *testing.T) {
 	}
 }
 
-// Where DDL commits by itself a file is one statement: else a failure in the second would leave the first. And the
-// caller's *sql.DB need not allow several at once.
+// Where DDL commits by itself a file is one statement; otherwise a failure of the second one would
+// leave the first one applied. It also means that the caller's *sql.DB doesn't have to allow
+// several statements at once.
 func TestFilesAreOneStatement(t *testing.T) {
 	for _, e := range engines {
 		if e.Transactional {
@@ -62,82 +63,137 @@ func TestFilesAreOneStatement(t *testing.T) {
 	}
 }
 
-func TestMigrateURL(t *testing.T) {
-	for _, test := range []struct {
-		engine    *migrations.Engine
-		url, want string
-	}{
-		{postgres.Engine, "postgres://u:p%40s@h:1/db?sslmode=disable&binary_parameters=yes", "pgx5://u:p%40s@h:1/db?connect_timeout=10&sslmode=disable"},
-		{postgres.Engine, "pgx5://u@h/db?x-migrations-table=t&connect_timeout=3", "pgx5://u@h/db?connect_timeout=3&x-migrations-table=t"},
-		{mysql.Engine, "mysql://u:p%40s@h/db", "mysql://u:p%40s@tcp(h:3306)/db?timeout=10s"},
-		{mysql.Engine, "mysql://u:p@tcp(h:1)/db?x-no-lock=true", "mysql://u:p@tcp(h:1)/db?x-no-lock=true&timeout=10s"},
-		{mysql.Engine, "mariadb://u:p@unix(/s)/db?timeout=3s", "mysql://u:p@unix(/s)/db?timeout=3s"},
-		{sqlserver.Engine, "sqlserver://u:p%40s@h:1?database=d&x-migrations-table=t", "sqlserver://u:p%40s@h:1?database=d&dial+timeout=10&x-migrations-table=t"},
-		{sqlserver.Engine, "mssql://u@h/instance?Dial+Timeout=3", "sqlserver://u@h/instance?Dial+Timeout=3"},
-		{sqlite.Engine, "sqlite3://rel/a.db?x-migrations-table=t", "sqlite://rel/a.db?_busy_timeout=5000&_error_rc=1&x-migrations-table=t"},
-		{sqlite.Engine, "sqlite:///a.db?_pragma=busy_timeout(3)", "sqlite:///a.db?_error_rc=1&_pragma=busy_timeout%283%29"},
-	} {
-		got, err := test.engine.MigrateURL(test.url)
-		if err != nil || got != test.want {
-			t.Errorf("%s: %s, %v; want %s", test.url, got, err, test.want)
-		}
-	}
-	for _, e := range engines {
-		for _, url := range []string{"", "x://u:hunter2@h/db", "postgres://u:hun%zter2@h/db", "mysql://u:hunter2@h/db?strict=1", "sqlserver://u:hunter2@h:1/db", "sqlite://"} {
-			if got, err := e.MigrateURL(url); err == nil || strings.Contains(err.Error(), "ter2") {
-				t.Errorf("%s: %q: %s, %v", e.Name, url, got, err)
-			}
-		}
-	}
-}
-
-// Every engine can take the lock for an application's migrations, in the database of any URL that golang-migrate takes.
-func TestEnginesHaveTheLock(t *testing.T) {
+// Every engine can take the lock for an application's migrations, in the database of any URL that
+// golang-migrate accepts.
+func TestParse(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "good.pem")
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+		0o600))
 	urls := map[*migrations.Engine][]string{
 		postgres.Engine: {
-			"pgx5://u:hunter2@h/db?x-migrations-table=%22a%22.%22b%22&x-migrations-table-quoted=1&binary_parameters=yes",
-			"postgres://u@h/db?sslmode=disable&x-statement-timeout=5&x-multi-statement=true&x-multi-statement-max-size=100",
+			"pgx5://u:hunter2@h/db?x-migrations-table=%22a%22.%22b%22&x-migrations-table-quoted=1" +
+				"&binary_parameters=yes",
+			"postgres://u@h/db?sslmode=disable&x-statement-timeout=5&x-multi-statement=true" +
+				"&x-multi-statement-max-size=100",
+			"pgx://u@h1:1,h2:2/db?x-lock-strategy=advisory", "pgx4://u@h/db?", "postgresql:///db?host=/run/postgresql&",
+			"postgres://u@h/db?x-migrations-table=a.b",
+			"postgres://u@h/db?x-migrations-table=with+space&x-statement-timeout=",
 		},
-		mysql.Engine:  {"mysql://u:hunter2@tcp(h:1)/db?x-no-lock=true&timeout=3s", "mariadb://u@h/db?x-migrations-table=a&x-statement-timeout=5"},
-		sqlite.Engine: {"sqlite3://a.db?x-no-tx-wrap=true&_txlock=deferred&_odd=1", "sqlite:///a.db?_busy_timeout=3&x-migrations-table=t"},
+		mysql.Engine: {
+			"mysql://u:hunter2@tcp(h:1)/db?x-no-lock=true&timeout=3s",
+			"mariadb://u@h/db?x-migrations-table=a&x-statement-timeout=5",
+			"mysql://u:p@h/db?x-tls-ca=" + ca + "&tls=custom&x-tls-insecure-skip-verify=1",
+			"mysql://root@(127.0.0.1:3306)/db",
+			"mysql://root@/db", "mysql:///db", "mysql://root@tcp/db?a=b&", "mysql://root@tcp/db?parseTime",
+			"mysql://u@h/db?",
+			"mysql://u@h/db?x-migrations-table=select", "mysql://u@h/db?x-migrations-table=a.b",
+		},
+		sqlite.Engine: {
+			"sqlite3://a.db?x-no-tx-wrap=true&_txlock=deferred&_odd=1",
+			"sqlite:///a.db?_busy_timeout=3&x-migrations-table=t",
+			"sqlite://a.db?x-migrations-table=a.b", "sqlite://a.db?x-migrations-table=%22a%22",
+			"sqlite://a.db?x-migrations-table=[a b]",
+		},
+		sqlserver.Engine: {
+			"sqlserver://u:p%40s@h:1?database=d&x-migrations-table=t", "mssql://u@h/instance?Dial+Timeout=3&database=d",
+		},
 	}
 	for _, e := range engines {
 		if e.Dialect(nil).Name() != e.Name {
 			t.Errorf("%s takes locks by %s", e.Name, e.Dialect(nil).Name())
 		}
 		for _, url := range urls[e] {
-			db, d, err := e.Open(url)
+			settings, err := e.Parse(url)
+			if err != nil {
+				t.Errorf("%s: %v", url, err)
+				continue
+			}
+			db, d, err := settings.Locks()
 			must(t, err)
-			if d.Name() != e.Name {
-				t.Errorf("%s: %s", url, d.Name())
+			if d.Name() != e.Name || settings.Name == "" {
+				t.Errorf("%s: %s, version table %q", url, d.Name(), settings.Name)
 			}
 			must(t, db.Close())
-			if _, err := migrations.Application(files, e, url, nil); err != nil {
-				t.Error(err)
-			}
+			db, err = settings.Open()
+			must(t, err)
+			must(t, db.Close())
 		}
 	}
-	for url, e := range map[string]*migrations.Engine{
-		"postgres://u:hunter2@h/db?x-multi-statement=maybe":                               postgres.Engine,
-		"postgres://u:hunter2@h/db?x-statement-timeout=5s":                                postgres.Engine,
-		"postgres://u:hunter2@h/db?x-migrations-table=a.b&x-migrations-table-quoted=true": postgres.Engine,
+}
+
+// Errors in a URL are reported at once, with the parameter's name and without the password.
+func TestParseRefuses(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "ca.pem")
+	must(t, os.WriteFile(broken, []byte("no certificate"), 0o600))
+	for _, test := range []struct {
+		engine *migrations.Engine
+		query  string
+		part   string
+	}{
+		{postgres.Engine, "x-multi-statement=maybe", "x-multi-statement: "},
+		{postgres.Engine, "x-multi-statement-max-size=-1", "x-multi-statement-max-size: "},
+		{postgres.Engine, "x-statement-timeout=5s", "x-statement-timeout: "},
+		{postgres.Engine, "x-statement-timeout=9999999999999", "x-statement-timeout: "},
+		{postgres.Engine, "x-migrations-table=a.b&x-migrations-table-quoted=true", "x-migrations-table: "},
+		{postgres.Engine, "x-migrations-table=%22%22&x-migrations-table-quoted=true", "x-migrations-table: "},
+		{
+			postgres.Engine, "x-migrations-table=%22a%22.%22b%22.%22c%22&x-migrations-table-quoted=true",
+			"x-migrations-table: ",
+		},
+		{postgres.Engine, "x-migrations-table=a%zz", "x-migrations-table: "},
+		{
+			postgres.Engine, "x-migrations-table=a&x-migrations-table=b",
+			"x-migrations-table: it is given more than once",
+		},
+		{postgres.Engine, "x-migrations-table=a%00", "x-migrations-table: "},
+		{postgres.Engine, "x-lock-strategy=table", "x-lock-strategy: "},
+		{postgres.Engine, "x-lock-strategy=nonsense", "x-lock-strategy: "},
+		{postgres.Engine, "x-lock-table=locks", "x-lock-table: "},
+		{postgres.Engine, "x-migration-table=t", "x-migration-table: there is no such parameter"},
+		{postgres.Engine, "x%2Dno-lock=true", "x-no-lock: there is no such parameter"},
+		{postgres.Engine, "X-Migrations-Table=t", "X-Migrations-Table: there is no such parameter"},
+		{mysql.Engine, "x-no-lock=maybe", "x-no-lock: "},
+		{mysql.Engine, "x-statement-timeout=soon", "x-statement-timeout: "},
+		{mysql.Engine, "x-statement-timeout=-5", "x-statement-timeout: "},
+		{mysql.Engine, "x-migrations-table=a%60b", "x-migrations-table: "},
+		{mysql.Engine, "x-migrations-table=" + strings.Repeat("a", 65), "x-migrations-table: "},
+		{mysql.Engine, "x-no-tx-wrap=true", "x-no-tx-wrap: there is no such parameter"},
+		{mysql.Engine, "tls=custom&x-tls-ca=/nonexistent", "x-tls-ca: "},
+		{mysql.Engine, "tls=custom&x-tls-ca=" + broken, "x-tls-ca: "},
+		{mysql.Engine, "tls=true&x-tls-ca=" + broken, "x-tls-ca: it needs tls=NAME"},
+		{
+			mysql.Engine, "tls=custom&x-tls-ca=" + broken + "&x-tls-cert=" + broken,
+			"x-tls-cert and x-tls-key need each other",
+		},
+		{mysql.Engine, "x-tls-key=a.pem", "x-tls-key: it needs x-tls-ca"},
+		{mysql.Engine, "x-tls-insecure-skip-verify=2", "x-tls-insecure-skip-verify: "},
+		{sqlite.Engine, "x-no-tx-wrap=2", "x-no-tx-wrap: "},
+		{sqlite.Engine, "x-statement-timeout=5", "x-statement-timeout: there is no such parameter"},
+		{sqlite.Engine, "mode=memory", "memory"},
+		{sqlserver.Engine, "database=d&x-statement-timeout=5", "x-statement-timeout: there is no such parameter"},
+		{sqlserver.Engine, "database=d&x-migrations-table=a%5Db", "x-migrations-table: "},
+		{sqlserver.Engine, "database=d&useMsi=true", "useMsi"},
 	} {
-		if _, err := migrations.Application(files, e, url, nil); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
-			t.Errorf("%s: %v", url, err)
+		url := test.engine.Name + "://u:hunter2@h/db?" + test.query
+		if test.engine == sqlserver.Engine {
+			url = "sqlserver://u:hunter2@h?" + test.query
+		}
+		_, err := migrations.Application(files, test.engine, url, nil)
+		if !errors.Is(err, dialect.ErrInvalid) || !strings.Contains(err.Error(), test.part) ||
+			strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%s: %v; want %q", url, err, test.part)
 		}
 	}
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(ca, []byte("no certificate"), 0o600))
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	good := filepath.Join(t.TempDir(), "good.pem")
-	must(t, os.WriteFile(good, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
-	db, _, err := mysql.Engine.Open("mysql://u:p@h/db?x-tls-ca=" + good + "&tls=custom")
-	must(t, err)
-	must(t, db.Close())
-	for _, url := range []string{"mysql://u:hunter2@h/db?tls=custom&x-tls-ca=/nonexistent", "mysql://u:hunter2@h/db?tls=custom&x-tls-ca=" + ca} {
-		if _, _, err := mysql.Engine.Open(url); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
-			t.Errorf("%s: %v", url, err)
+	for _, e := range engines {
+		for _, url := range []string{
+			"", "x://u:hunter2@h/db", "postgres://u:hun%zter2@h/db", "mysql://u:hunter2@h/db?strict=1",
+			"sqlserver://u:hunter2@h:1/db", "sqlite://",
+		} {
+			if _, err := e.Parse(url); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
+				t.Errorf("%s: %q: %v", e.Name, url, err)
+			}
 		}
 	}
 }
@@ -145,7 +201,7 @@ func TestEnginesHaveTheLock(t *testing.T) {
 func TestLatestPanicsOnlyOnBrokenFiles(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("no files are no mistake?")
+			t.Error("Latest without files doesn't panic")
 		}
 	}()
 	(&migrations.Engine{Name: "none", Files: emptyFS{}}).Latest()

@@ -22,7 +22,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// newDB is an application's database, and what removes it.
+// newDB returns an application's database, and a function that removes it.
 func newDB() (db *sql.DB, done func()) {
 	folder, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -37,7 +37,7 @@ func newDB() (db *sql.DB, done func()) {
 	}
 }
 
-// A program migrates when it starts, before it makes its sqllock.Client.
+// A program migrates when it starts, before it creates its sqllock.Client.
 func ExampleUp() {
 	db, done := newDB()
 	defer done()
@@ -52,7 +52,7 @@ func ExampleUp() {
 	// Output: true false <nil>
 }
 
-// Progress and a longer patience with another process that migrates.
+// Report progress, and wait longer for another process that migrates.
 func ExampleMigrator() {
 	db, done := newDB()
 	defer done()
@@ -71,7 +71,8 @@ func ExampleMigrator() {
 	// Output: applied 1/u leases
 }
 
-// A program migrates its own tables when it starts. Its replicas start at once: one migrates, the others wait for it.
+// A program migrates its own tables when it starts. Its replicas start at the same time: one
+// migrates, the others wait.
 func ExampleRun() {
 	db, done := newDB()
 	defer done()
@@ -115,7 +116,7 @@ func ExampleLocked() {
 	}
 	fmt.Println(m.Up())
 	fmt.Println(m.Version())
-	_, err = m.Close() // and the *sql.DB
+	_, err = m.Close() // also closes the *sql.DB
 	fmt.Println(err)
 	// Output:
 	// <nil>

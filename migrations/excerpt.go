@@ -5,17 +5,24 @@ import (
 	"strings"
 )
 
-// locate turns a position in the text that was sent into one in the file, and shows the line with a mark under it.
-// Where the line is unknown it shows what was sent, the beginning of it if that is long.
-func locate(file, sent string, line, column int) (fileLine, fileColumn int, excerpt string) {
+// locate converts a position in the text that was sent into a position in the file, and returns an
+// excerpt: the line with a mark under it. If the line is unknown the excerpt is the beginning of
+// the text that was sent.
+//
+// whole is the file as it was sent, in which pieces may be blanked out. sent is whole or a part of
+// it.
+func locate(file, whole, sent string, line, column int) (fileLine, fileColumn int, excerpt string) {
 	if sent == "" {
-		sent = file
+		sent = whole
 	}
 	if line <= 0 {
+		if sent == whole {
+			sent = file
+		}
 		return 0, 0, beginning(sent)
 	}
-	if i := strings.Index(file, sent); i > 0 { // one statement of several
-		before := file[:i]
+	if i := strings.Index(whole, sent); i > 0 { // sent is one of several statements
+		before := whole[:i]
 		if line == 1 && column > 0 {
 			column += len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
 		}
@@ -33,7 +40,7 @@ func locate(file, sent string, line, column int) (fileLine, fileColumn int, exce
 	return line, column, excerpt
 }
 
-// indent is as wide as the first n characters of line, tabs kept.
+// indent returns blanks as wide as the first n characters of line. It keeps tabs.
 func indent(line string, n int) string {
 	var b strings.Builder
 	for i, r := range []rune(line) {

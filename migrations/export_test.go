@@ -1,7 +1,7 @@
 package migrations
 
-// Locate is locate for tests.
+// Locate exports locate for tests.
 func Locate(file, sent string, line, column int) string {
-	_, _, excerpt := locate(file, sent, line, column)
+	_, _, excerpt := locate(file, file, sent, line, column)
 	return excerpt
 }

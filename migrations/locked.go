@@ -15,9 +15,10 @@ import (
 	"github.com/sqllock/sqllock/migrations/lock"
 )
 
-// Locked is a driver for programs that use golang-migrate's API: its Lock is the migration lock in the database behind d,
-// and then the lock of the driver that open makes. That one is made under the lock, because golang-migrate's drivers wait in
-// their own lock when they are made, without a timeout.
+// Locked returns a driver for programs that use golang-migrate's API. Its Lock takes the migration
+// lock in the database behind d, and then the lock of the driver that open returns. Locked calls
+// open only while it holds the migration lock, because golang-migrate's drivers take their own lock
+// when they are created, and wait for it without a timeout.
 //
 //	driver, err := migrations.Locked(func() (database.Driver, error) {
 //		return pgx.WithInstance(db, &pgx.Config{})
@@ -25,13 +26,16 @@ import (
 //	m, err := migrate.NewWithInstance("iofs", source, "postgres", driver)
 //	err = m.Up()
 //
-// Options.Timeout is a second less than golang-migrate's own lock timeout if it is zero: whoever sets one sets the other
-// (migrate.Migrate.LockTimeout), or a lock that comes too late stays taken until Close. Where the lock is a lease sqllock's
-// tables have to be there: call Up before, or let Options.Prepare do it. If the lock is lost between two migrations, the next
-// one isn't begun: the error is a sqllock.ErrLost. Close lets go of everything.
+// If Options.Timeout is zero it is one second less than golang-migrate's own lock timeout. A
+// program that sets one of them must also set the other (migrate.Migrate.LockTimeout); otherwise a
+// lock that is acquired too late stays held until Close.
+//
+// If the lock is a lease, sqllock's tables must exist: call [Up] first, or let Options.Prepare
+// create them. If the lock is lost between two migrations, the next one isn't begun and the error
+// is [sqllock.ErrLost]. Close releases all locks.
 func Locked(open func() (database.Driver, error), d dialect.Dialect, options *lock.Options) (database.Driver, error) {
 	if open == nil || d == nil {
-		return nil, fmt.Errorf("%w: Locked needs a function that makes the driver, and a dialect", dialect.ErrInvalid)
+		return nil, fmt.Errorf("%w: Locked needs a function that opens the driver, and a dialect", dialect.ErrInvalid)
 	}
 	full := lock.Options{}
 	if options != nil {
@@ -53,12 +57,12 @@ type lockedDriver struct {
 	held   *lock.Held
 }
 
-// Open refuses: there is no URL for this driver.
+// Open returns an error: no URL names this driver.
 func (d *lockedDriver) Open(string) (database.Driver, error) {
-	return nil, fmt.Errorf("%w: this driver is made by migrations.Locked, and not by a URL", dialect.ErrUnsupported)
+	return nil, fmt.Errorf("%w: this driver is created by migrations.Locked and not from a URL", dialect.ErrUnsupported)
 }
 
-// opened is the driver within. The caller holds mu.
+// opened returns the inner driver, and opens it first if necessary. The caller holds mu.
 func (d *lockedDriver) opened() (database.Driver, error) {
 	if d.driver != nil {
 		return d.driver, nil
@@ -70,7 +74,7 @@ func (d *lockedDriver) opened() (database.Driver, error) {
 	return driver, err
 }
 
-// Lock takes both locks, or none.
+// Lock takes both locks, or none of them.
 func (d *lockedDriver) Lock() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -95,7 +99,7 @@ func (d *lockedDriver) Lock() error {
 	return nil
 }
 
-// Unlock gives both back.
+// Unlock releases both locks.
 func (d *lockedDriver) Unlock() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,7 +111,7 @@ func (d *lockedDriver) Unlock() error {
 	return errors.Join(d.driver.Unlock(), held.Release(context.Background()))
 }
 
-// Close closes the driver within, and lets go of the lock.
+// Close closes the inner driver and releases the lock.
 func (d *lockedDriver) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,12 +126,14 @@ func (d *lockedDriver) Close() error {
 	return err
 }
 
-// SetVersion records the version. Before a migration, which it marks as dirty, is when it must still be ours to begin.
+// SetVersion records the version. golang-migrate marks a version as dirty right before it begins a
+// migration, so that is when SetVersion checks that the lock is still held.
 func (d *lockedDriver) SetVersion(version int, dirty bool) error {
 	return d.with(func(driver database.Driver) error {
 		if dirty && d.held != nil {
 			if err := d.held.Check(context.Background()); err != nil {
-				return fmt.Errorf("the migration to version %d wasn't begun: another process may be migrating by now: %w", version, err)
+				return fmt.Errorf("the migration to version %d wasn't begun: another process may be migrating by "+
+					"now: %w", version, err)
 			}
 		}
 		return driver.SetVersion(version, dirty)

@@ -18,7 +18,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// A driver for golang-migrate's API: it is made under the lock, by one at a time.
+// The driver for golang-migrate's API is opened under the lock, by one process at a time.
 func TestLocked(t *testing.T) {
 	db := sqllocktest.New()
 	opened := 0
@@ -33,8 +33,9 @@ func TestLocked(t *testing.T) {
 	a, b := driver("a"), driver("b")
 	must(t, a.Lock())
 	var timeout *migrations.LockTimeoutError
-	if err := b.Lock(); !errors.As(err, &timeout) || timeout.Held.Holder != "a" || !errors.Is(err, migrate.ErrLockTimeout) || opened != 1 {
-		t.Errorf("while a has it: %v; %d drivers were made", err, opened)
+	if err := b.Lock(); !errors.As(err, &timeout) || timeout.Held.Holder != "a" ||
+		!errors.Is(err, migrate.ErrLockTimeout) || opened != 1 {
+		t.Errorf("Lock while a holds the lock: %v; %d drivers were opened", err, opened)
 	}
 	if err := a.Lock(); !errors.Is(err, database.ErrLocked) {
 		t.Errorf("twice: %v", err)
@@ -45,7 +46,7 @@ func TestLocked(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 	must(t, b.Lock())
-	must(t, b.Close()) // lets go of it
+	must(t, b.Close()) // releases the lock
 	must(t, a.Lock())
 	must(t, a.Close())
 
@@ -57,7 +58,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// The lock is lost between two migrations: the next one isn't begun.
+// If the lock is lost between two migrations, the next one isn't begun.
 func TestLockedLosesTheLock(t *testing.T) {
 	db := sqllocktest.New()
 	inner, err := (&stub.Stub{}).Open("stub://")
@@ -68,7 +69,7 @@ func TestLockedLosesTheLock(t *testing.T) {
 	must(t, d.Lock())
 	must(t, d.SetVersion(1, true))
 	must(t, d.SetVersion(1, false))
-	holders, err := lock.Look(context.Background(), db, options)
+	holders, err := lock.ReadHolder(context.Background(), db, options)
 	must(t, err)
 	must(t, lock.Break(context.Background(), db, options, holders[0]))
 	if err := d.SetVersion(2, true); !errors.Is(err, sqllock.ErrLost) {

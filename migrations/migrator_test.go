@@ -23,7 +23,7 @@ import (
 
 var engine = sqlitemigrations.Engine
 
-// open is a new connection pool on the database file of that name.
+// open returns a new connection pool on a database file.
 func open(t *testing.T, file string) *sql.DB {
 	t.Helper()
 	db, err := sqlite.Open("sqlite://" + file)
@@ -47,7 +47,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// tables lists what is in the database.
+// tables returns the names of the tables in the database.
 func tables(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	rows, err := db.Query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
@@ -76,13 +76,15 @@ func TestUpDownUp(t *testing.T) {
 	ctx, db := context.Background(), open(t, newFile(t))
 	wantVersion(t, db, 0, false)
 	if got := tables(t, db); got != "" {
-		t.Errorf("reading the version made %s", got)
+		t.Errorf("reading the version created %s", got)
 	}
 	for range 2 {
 		must(t, migrations.Up(ctx, db, engine))
 		must(t, migrations.Up(ctx, db, engine)) // nothing to do
 		wantVersion(t, db, engine.Latest(), false)
-		if got, want := tables(t, db), "sqllock_leases sqllock_locks sqllock_outcomes sqllock_schema_migrations sqllock_waiters"; got != want {
+		const want = "sqllock_leases sqllock_locks sqllock_outcomes sqllock_schema " +
+			"sqllock_schema_migrations sqllock_waiters"
+		if got := tables(t, db); got != want {
 			t.Errorf("tables are %s, want %s", got, want)
 		}
 		must(t, migrations.Down(ctx, db, engine))
@@ -94,7 +96,7 @@ func TestUpDownUp(t *testing.T) {
 	}
 	must(t, db.Ping()) // golang-migrate would have closed it
 	if stats := db.Stats(); stats.InUse != 0 {
-		t.Errorf("%d connections weren't given back", stats.InUse)
+		t.Errorf("%d connections weren't returned to the pool", stats.InUse)
 	}
 }
 
@@ -145,8 +147,8 @@ func TestSteps(t *testing.T) {
 	if len(steps) != 1 {
 		t.Errorf("applied %v, want one", steps)
 	}
-	if _, err := m.Up(ctx, 5); !errors.As(err, &short) || short.Short != 2 {
-		t.Errorf("5 more of 3: %v", err)
+	if _, err := m.Up(ctx, 7); !errors.As(err, &short) || short.Short != 2 {
+		t.Errorf("7 more of 5: %v", err)
 	}
 	_, err = m.Up(ctx, 0)
 	must(t, err)
@@ -159,7 +161,9 @@ func TestSteps(t *testing.T) {
 	}
 	want := []string{
 		"1/u leases 0001_leases.up.sql", "2/u locks 0002_locks.up.sql", "3/u waiters 0003_waiters.up.sql",
-		"4/u outcomes 0004_outcomes.up.sql", "4/d outcomes 0004_outcomes.down.sql",
+		"4/u outcomes 0004_outcomes.up.sql", "5/u schema 0005_schema.up.sql", "6/u compatible 0006_compatible.up.sql",
+		"6/d compatible 0006_compatible.down.sql", "5/d schema 0005_schema.down.sql",
+		"4/d outcomes 0004_outcomes.down.sql",
 		"3/d waiters 0003_waiters.down.sql", "2/d locks 0002_locks.down.sql", "1/d leases 0001_leases.down.sql",
 	}
 	if !slices.Equal(progress, want) {
@@ -174,7 +178,8 @@ func TestStopsBetweenMigrations(t *testing.T) {
 	must(t, err)
 	_, err = m.Up(ctx, migrations.All)
 	var stopped *migrations.StoppedError
-	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 3 || !errors.Is(err, context.Canceled) {
+	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 5 || !stopped.Own ||
+		!errors.Is(err, context.Canceled) {
 		t.Errorf("stopped with %v", err)
 	}
 	wantVersion(t, db, 1, false)
@@ -223,16 +228,18 @@ func TestDirty(t *testing.T) {
 	if !errors.As(err, &dirty) || dirty.Version != 1 || !errors.As(err, &theirs) || theirs.Version != 1 {
 		t.Fatalf("dirty: %v", err)
 	}
-	for _, says := range []string{"dirty at version 1", "0001_leases.up.sql or 0002_locks.down.sql", "force 1"} {
-		if !strings.Contains(err.Error(), says) {
-			t.Errorf("%q doesn't say %q", err, says)
+	for _, part := range []string{
+		"dirty at version 1", "0001_leases.up.sql or 0002_locks.down.sql", "force 1", "`sqllock-migrate own force`",
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q doesn't contain %q", err, part)
 		}
 	}
 	m, err := migrations.New(db, engine, nil)
 	must(t, err)
-	must(t, m.Force(ctx, 4))
+	must(t, m.Force(ctx, int(engine.Latest())))
 	must(t, migrations.Up(ctx, db, engine))
-	for _, version := range []int{-2, 5} {
+	for _, version := range []int{-2, int(engine.Latest()) + 1} {
 		if err := m.Force(ctx, version); !errors.Is(err, dialect.ErrInvalid) {
 			t.Errorf("force %d: %v", version, err)
 		}
@@ -243,9 +250,10 @@ func TestFailedMigrationIsUndone(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	broken := *engine
 	broken.Files = fstest.MapFS{
-		"1_good.up.sql":   {Data: []byte("CREATE TABLE sqllock_good (n INTEGER);")},
-		"2_broken.up.sql": {Data: []byte("CREATE TABLE sqllock_half (n INTEGER);\n\n\tCREATE TABEL sqllock_other (n INTEGER);\n")},
-		"3_never.up.sql":  {Data: []byte("CREATE TABLE sqllock_never (n INTEGER);")},
+		"1_good.up.sql": {Data: []byte("CREATE TABLE sqllock_good (n INTEGER);")},
+		"2_broken.up.sql": {Data: []byte(
+			"CREATE TABLE sqllock_half (n INTEGER);\n\n\tCREATE TABEL sqllock_other (n INTEGER);\n")},
+		"3_never.up.sql": {Data: []byte("CREATE TABLE sqllock_never (n INTEGER);")},
 	}
 	db, err := sqlite.Open("sqlite://" + newFile(t))
 	must(t, err)
@@ -255,12 +263,13 @@ func TestFailedMigrationIsUndone(t *testing.T) {
 	if !errors.As(err, &refused) {
 		t.Fatal(err)
 	}
-	if refused.File != "2_broken.up.sql" || refused.Line != 3 || refused.Column != 9 || refused.Version != 1 || refused.Dirty {
+	if refused.File != "2_broken.up.sql" || refused.Line != 3 || refused.Column != 9 || refused.Version != 1 ||
+		refused.Dirty || !refused.Own {
 		t.Errorf("%+v", refused)
 	}
-	for _, says := range []string{"2_broken.up.sql:3:9: ", "syntax error", "CREATE TABEL", "\t       ^", "version 1"} {
-		if !strings.Contains(err.Error(), says) {
-			t.Errorf("%v\ndoesn't say %q", err, says)
+	for _, part := range []string{"2_broken.up.sql:3:9: ", "syntax error", "CREATE TABEL", "\t       ^", "version 1"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v\ndoesn't contain %q", err, part)
 		}
 	}
 	wantVersion(t, db, 1, false)
@@ -269,8 +278,9 @@ func TestFailedMigrationIsUndone(t *testing.T) {
 	}
 }
 
-// A migration that can't be undone alone: because the server has rolled the whole transaction back, as SQL Server does after
-// some errors, or for any other reason. All of the run is undone then, and it says so.
+// A migration can't be undone alone: because the server has rolled back the whole transaction, as
+// SQL Server does after some errors, or for another reason. The whole run is then undone, and the
+// error says so.
 func TestFailedMigrationUndoesTheRun(t *testing.T) {
 	for what, undo := range map[string]string{
 		"the transaction is over": "ROLLBACK; ROLLBACK TO SAVEPOINT %s", "it goes on": "ROLLBACK TO SAVEPOINT not_%s",
@@ -281,21 +291,23 @@ func TestFailedMigrationUndoesTheRun(t *testing.T) {
 			broken.Files = fstest.MapFS{
 				"1_good.up.sql":   {Data: []byte("CREATE TABLE sqllock_good (n INTEGER);")},
 				"2_better.up.sql": {Data: []byte("CREATE TABLE sqllock_better (n INTEGER);")},
-				"3_broken.up.sql": {Data: []byte("CREATE TABLE sqllock_half (n INTEGER); CREATE TABEL sqllock_other (n INTEGER);")},
+				"3_broken.up.sql": {Data: []byte(
+					"CREATE TABLE sqllock_half (n INTEGER); CREATE TABEL sqllock_other (n INTEGER);")},
 			}
 			db := open(t, newFile(t))
 			m, err := migrations.New(db, &broken, nil)
 			must(t, err)
-			wantUndone := func(version int, says string) {
+			wantUndone := func(version int, part string) {
 				t.Helper()
 				done, err := m.Up(t.Context(), migrations.All)
 				refused, ok := errors.AsType[*migrations.StatementError](err)
-				if !ok || refused.File != "3_broken.up.sql" || refused.Version != version || !refused.All || refused.Dirty || len(done) != 0 {
+				if !ok || refused.File != "3_broken.up.sql" || refused.Version != version || !refused.All ||
+					refused.Dirty || len(done) != 0 {
 					t.Errorf("%v, %+v", done, err)
 				}
-				for _, says := range []string{says, "undone alone", "savepoint"} {
-					if !strings.Contains(err.Error(), says) {
-						t.Errorf("%v\ndoesn't say %q", err, says)
+				for _, part := range []string{part, "undone alone", "savepoint"} {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("%v\ndoesn't contain %q", err, part)
 					}
 				}
 			}
@@ -314,9 +326,9 @@ func TestFailedMigrationUndoesTheRun(t *testing.T) {
 	}
 }
 
-// The version can't be recorded: the migration isn't begun, and nothing stays behind.
+// If the version can't be recorded, the migration isn't begun, and nothing is left behind.
 func TestVersionTableRefuses(t *testing.T) {
-	// golang-migrate doesn't end its transaction where DELETE fails, so that one leaves a goroutine.
+	// golang-migrate doesn't end its transaction if DELETE fails, which leaves a goroutine.
 	for _, event := range []string{"DELETE", "INSERT"} {
 		ctx, db := context.Background(), open(t, newFile(t))
 		m, err := migrations.New(db, engine, nil)
@@ -324,7 +336,9 @@ func TestVersionTableRefuses(t *testing.T) {
 		_, err = m.Up(ctx, 1)
 		must(t, err)
 		before := goleak.IgnoreCurrent()
-		_, err = db.ExecContext(ctx, "CREATE TRIGGER refuse BEFORE "+event+" ON sqllock_schema_migrations BEGIN SELECT RAISE(ABORT, 'not today'); END")
+		_, err = db.ExecContext(ctx,
+			"CREATE TRIGGER refuse BEFORE "+event+" ON sqllock_schema_migrations "+
+				"BEGIN SELECT RAISE(ABORT, 'not today'); END")
 		must(t, err)
 		if err := migrations.Up(ctx, db, engine); err == nil || !strings.Contains(err.Error(), "not today") {
 			t.Errorf("%s refused: %v", event, err)
@@ -342,10 +356,11 @@ func TestVersionTableRefuses(t *testing.T) {
 func TestNewerDatabase(t *testing.T) {
 	ctx, db := context.Background(), open(t, newFile(t))
 	must(t, migrations.Up(ctx, db, engine))
-	_, err := db.Exec("UPDATE sqllock_schema_migrations SET version = 99")
+	_, err := db.Exec("UPDATE sqllock_schema_migrations SET version = 99; DELETE FROM sqllock_schema")
 	must(t, err)
 	var unknown *migrations.UnknownVersionError
-	if err := migrations.Up(ctx, db, engine); !errors.As(err, &unknown) || unknown.Version != 99 || unknown.Latest != engine.Latest() {
+	if err := migrations.Up(ctx, db, engine); !errors.As(err, &unknown) || unknown.Version != 99 ||
+		unknown.Latest != engine.Latest() {
 		t.Errorf("at 99: %v", err)
 	}
 	wantVersion(t, db, 99, false)
@@ -353,6 +368,43 @@ func TestNewerDatabase(t *testing.T) {
 	must(t, err)
 	if _, err := m.Goto(ctx, 77); !errors.As(err, &unknown) {
 		t.Errorf("goto 77: %v", err)
+	}
+}
+
+// Tables that a newer release has migrated are used if they say so, and left unchanged in any case.
+func TestNewerDatabaseThatIsCompatible(t *testing.T) {
+	ctx, db := context.Background(), open(t, newFile(t))
+	must(t, migrations.Up(ctx, db, engine))
+	m, err := migrations.New(db, engine, nil)
+	must(t, err)
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		_, err := db.Exec(statement, args...)
+		must(t, err)
+	}
+	exec("UPDATE sqllock_schema_migrations SET version = 99")
+	before := tables(t, db)
+	for from, serves := range map[uint]bool{
+		0: false, 1: true, engine.Latest() - 1: true, engine.Latest(): true, engine.Latest() + 1: false, 99: false,
+	} {
+		exec("DELETE FROM sqllock_schema")
+		if from > 0 {
+			exec("INSERT INTO sqllock_schema (compatible_from) VALUES (?)", from)
+		}
+		steps, err := m.Up(ctx, migrations.All)
+		if (err == nil) != serves || len(steps) > 0 {
+			t.Errorf("compatible from %d: %v, %v; want compatible: %t", from, steps, err, serves)
+		}
+		if _, err := m.Up(ctx, 1); err == nil {
+			t.Errorf("compatible from %d: one more migration was applied, although none is known here", from)
+		}
+		if _, err := m.Down(ctx, 1); err == nil {
+			t.Errorf("compatible from %d: a newer release's migration was undone", from)
+		}
+		wantVersion(t, db, 99, false)
+	}
+	if got := tables(t, db); got != before {
+		t.Errorf("tables are %s, and were %s", got, before)
 	}
 }
 
@@ -380,9 +432,13 @@ func TestDropLeavesTheApplicationAlone(t *testing.T) {
 func TestBadArguments(t *testing.T) {
 	ctx, db := context.Background(), open(t, newFile(t))
 	for name, err := range map[string]error{
-		"nil DB":           migrations.Up(ctx, nil, engine),
-		"nil engine":       migrations.Up(ctx, db, nil),
-		"negative timeout": func() error { _, err := migrations.New(db, engine, &migrations.Options{LockTimeout: -1}); return err }(),
+		"nil DB":     migrations.Up(ctx, nil, engine),
+		"nil engine": migrations.Up(ctx, db, nil),
+		"negative timeout": func() error {
+			_, err := migrations.New(db, engine,
+				&migrations.Options{LockTimeout: -1})
+			return err
+		}(),
 		"minus two": func() error {
 			m, err := migrations.New(db, engine, nil)
 			must(t, err)

@@ -5,84 +5,145 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
+	"math"
 
-	"github.com/golang-migrate/migrate/v4/database"
-
-	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/migrations/lock"
 )
 
-// pooled is the target for the application's tables on a connection of a pool, on which golang-migrate's driver does what we
-// want about its lock.
-type pooled struct {
-	place
-	files     []File
-	fsys      fs.FS
-	newDriver func(*sql.DB) (database.Driver, error)
-}
+// pooled is the target for the application's tables. golang-migrate's driver works on a connection
+// of the pool, through a sharedConn that replaces the statements of its lock.
+type pooled struct{ appDatabase }
 
-func (t *pooled) table() (string, bool) { return "", false }
+func (t *pooled) own() bool { return false }
 
 func (t *pooled) position(err error, text string) (line, column int) {
 	return t.engine.Position(err, text)
 }
 
-func (t *pooled) drop(s session) error { return s.driver.Drop() }
+func (t *pooled) hint(s session, err error, text string) string { return t.engine.hint(s, err, text) }
 
-// version doesn't wait for who migrates.
-func (t *pooled) version(ctx context.Context, options Options) (at int, dirty bool, err error) {
-	read := func(driver database.Driver) (err error) {
-		at, dirty, err = driver.Version()
-		return err
+func (t *pooled) drop(s session) error {
+	query := t.engine.Drop.Tables
+	if query == "" {
+		return s.driver.Drop()
 	}
-	err = t.on(ctx, options, terms{lock: t.engine.Statements, noLock: true}, read)
-	if err != nil && ctx.Err() == nil {
-		// Without its lock the driver may fail where another makes the version table at the same moment.
-		err = t.on(ctx, options, terms{lock: t.engine.Statements}, read)
-	}
-	return at, dirty, err
-}
-
-func (t *pooled) locked(ctx context.Context, options Options, f func(session) error) error {
-	// Where our own lock had to be a lease, the server's sessions can't be trusted, and so neither can golang-migrate's lock.
-	skip := t.engine.Statements.Session && options.Lock == lock.Lease
-	return t.on(ctx, options, terms{lock: t.engine.Statements, noLock: skip}, func(driver database.Driver) error {
-		if err := driver.Lock(); err != nil {
-			return err
-		}
-		return errors.Join(f(session{driver: driver}), driver.Unlock())
-	})
-}
-
-// on opens golang-migrate's driver on a connection and calls f. Where either finds golang-migrate's lock held, by a process
-// that isn't ours then, both are tried again: f must have done nothing.
-func (t *pooled) on(ctx context.Context, options Options, terms terms, f func(database.Driver) error) error {
-	place, err := t.open(options)
+	tables, err := s.sharedConn.query(s.stop.work, query, math.MaxInt)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = place.close() }()
-	conn, err := connect(ctx, place.db)
+	for _, row := range tables {
+		// Dropping another table may have dropped this one, as with those of a virtual table.
+		if err := s.sharedConn.exec(s.stop.work, "DROP TABLE IF EXISTS "+valueText(row[0])); err != nil {
+			return fmt.Errorf("can't drop %s: %w", valueText(row[0]), err)
+		}
+	}
+	return nil
+}
+
+// inspect doesn't wait for another process that migrates.
+func (t *pooled) inspect(ctx context.Context, options Options, withHistory bool) (s seen, err error) {
+	read := func(driver *strict) error {
+		s = seen{}
+		if s.version, s.dirty, err = driver.Version(); err != nil || !withHistory {
+			return err
+		}
+		ledger, err := openLedger(ctx, driver.sharedConn, t.engine, t.driver, options.Holder)
+		if err != nil {
+			return err
+		}
+		if ledger.kept {
+			s.history = ledger.String()
+		}
+		s.records, err = ledger.records(ctx)
+		return err
+	}
+	config := sharedConfig{engine: t.engine, until: ctx, lock: t.engine.Statements, noLock: true}
+	err = t.on(ctx, options, config, read)
+	if err != nil && ctx.Err() == nil {
+		// Without its lock the driver may fail if another process creates the version table at the
+		// same moment.
+		config.noLock = false
+		err = t.on(ctx, options, config, read)
+	}
+	return s, err
+}
+
+func (t *pooled) locked(s *stop, options Options, f func(session) error) error {
+	// If our own lock had to be a lease, the server's sessions can't be trusted, and
+	// golang-migrate's lock can't either.
+	skip := t.engine.Statements.Session && options.Lock == lock.Lease
+	config := sharedConfig{engine: t.engine, until: s.work, lock: t.engine.Statements, noLock: skip}
+	return t.on(s.asked, options, config, func(driver *strict) error {
+		sharedConn := driver.sharedConn
+		if err := driver.Lock(); err != nil {
+			return err
+		}
+		refused, apart := t.engine.Transaction.Refused, ""
+		if t.settings != nil {
+			apart = t.settings.Apart
+			if t.settings.Refused != nil {
+				refused = t.settings.Refused
+			}
+		}
+		if err := sharedConn.identify(); err != nil {
+			return err
+		}
+		ledger, err := openLedger(s.work, sharedConn, t.engine, t.driver, options.Holder)
+		if err == nil {
+			err = f(session{
+				driver: driver, sharedConn: sharedConn, ledger: ledger, stop: s,
+				refused: refused, apart: apart,
+			})
+		}
+		sharedConn.until = s.tidy
+		unlocked := driver.Unlock()
+		if s.work.Err() != nil {
+			unlocked = nil // the lock ends with the connection
+		}
+		return errors.Join(err, unlocked)
+	})
+}
+
+// on opens golang-migrate's driver on a connection and calls f. If either fails because
+// golang-migrate's lock is held, which then is by a process that doesn't use sqllock, on tries both
+// again. f must not have done anything in that case.
+func (t *pooled) on(ctx context.Context, options Options, config sharedConfig, f func(*strict) error) error {
+	db, closePool, err := t.pool()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closePool() }()
+	var conn *sql.Conn
+	err = t.engine.whenFree(ctx, options, func(ctx context.Context) (err error) {
+		conn, err = t.engine.connect(ctx, db)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	defer discard(conn) // migrations may have changed the session's settings
-	if err := t.takesFiles(ctx, conn); err != nil {
-		return err
+	config.beside = db
+	if t.engine.Wait != nil {
+		if err := t.engine.Wait(ctx, conn, options.LockTimeout); err != nil {
+			return err
+		}
 	}
 	var result error
-	err = waitForLock(ctx, options, func(context.Context) (bool, error) {
-		result = borrow(conn, terms, func(db *sql.DB, _ func(string) error) error {
-			driver, err := t.newDriver(db)
+	begun := false
+	busy := func(err error) bool { // the file may be locked for longer than SQLite itself waits
+		return t.engine.Transaction.Busy != nil && t.engine.Transaction.Busy(Cause(err))
+	}
+	err = t.engine.waitForLock(ctx, options, func(context.Context) (bool, error) {
+		result = withConn(conn, config, func(db *sql.DB, sharedConn *sharedConn) error {
+			driver, table, err := t.driver.New(db)
 			if err != nil {
 				return t.unprepared(err)
 			}
-			return errors.Join(f(driver), driver.Close())
+			begun = true
+			return errors.Join(f(&strict{driver, sharedConn, table}), driver.Close())
 		})
-		return !t.engine.Statements.isLocked(result), nil
+		return !t.engine.Statements.isLocked(result) && (begun || !busy(result)), nil
 	})
 	if err != nil {
 		return err
@@ -90,7 +151,7 @@ func (t *pooled) on(ctx context.Context, options Options, terms terms, f func(da
 	return result
 }
 
-// unprepared is the error for a driver that couldn't make its version table.
+// unprepared returns the error for a driver that couldn't create its version table.
 func (t *pooled) unprepared(err error) error {
 	if t.engine.Statements.isLocked(err) {
 		return err
@@ -100,32 +161,4 @@ func (t *pooled) unprepared(err error) error {
 		query = " (" + query + ")"
 	}
 	return fmt.Errorf("can't prepare the version table: %w%s", cause, query)
-}
-
-// takesFiles refuses a pool that can't send a file of several statements: that would fail after the first, in a version that
-// is dirty then.
-func (t *pooled) takesFiles(ctx context.Context, conn *sql.Conn) error {
-	if t.engine.Several == "" {
-		return nil
-	}
-	for _, f := range t.files {
-		for _, name := range []string{f.Up, f.Down} {
-			if name == "" {
-				continue
-			}
-			text, err := fs.ReadFile(t.fsys, name)
-			if err != nil {
-				return err
-			}
-			if !strings.Contains(strings.TrimRight(string(text), "; \t\r\n"), ";") {
-				continue
-			}
-			if _, err := conn.ExecContext(ctx, t.engine.Several); err != nil {
-				return fmt.Errorf("%w: %s has several statements, and this *sql.DB doesn't take more than one at a time: for "+
-					"go-sql-driver add multiStatements=true to the data source name (%w)", dialect.ErrInvalid, name, err)
-			}
-			return nil
-		}
-	}
-	return nil
 }

@@ -1,147 +1,171 @@
 package migrations
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"time"
+	"sync"
 
-	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
 )
 
-// run applies what the plan asks for, one after the other, and answers what was applied.
+// run applies the steps of the plan, one after the other, and returns those that were applied.
 func (m *Migrator) run(ctx context.Context, p plan) (done []Step, short int, err error) {
-	err = m.target.locked(ctx, m.options, func(s session) error {
-		at, dirty, err := s.driver.Version()
+	r := &running{Migrator: m, plan: p}
+	err = m.locked(ctx, r.all, func() error { return r.abandoned(ctx) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done, r.short, err
+}
+
+// running is a run in progress.
+type running struct {
+	*Migrator
+	plan plan
+
+	mu    sync.Mutex // guards what follows
+	at    int        // the version that the database is at
+	left  int        // how many migrations are still to apply, including the current one
+	now   *attempt   // the current migration; may be nil
+	done  []Step
+	short int
+	gone  bool // whether the caller has stopped waiting for this run
+}
+
+// all does the run. The caller holds the lock.
+func (r *running) all(s session) error {
+	state, err := r.readState(s)
+	if err != nil {
+		return err
+	}
+	if state.dirty {
+		return r.dirty(state.at, state.late()...)
+	}
+	steps, short, err := r.plan(state)
+	if err != nil {
+		return err
+	}
+	if err := r.takes(s, steps); err != nil {
+		return err
+	}
+	if len(steps) > 0 {
+		if err := s.ledger.write(s.stop.work, state.others...); err != nil {
+			return err
+		}
+	}
+	r.update(func() { r.at, r.left, r.short = state.at, len(steps), short })
+	for _, step := range steps {
+		err := r.one(s, step)
+		if all, ok := errors.AsType[*undoneError](err); ok {
+			r.update(func() { r.done = nil })
+			return all.since(state.at)
+		}
 		if err != nil {
 			return err
 		}
-		if dirty {
-			return m.dirty(at)
-		}
-		var steps []Step
-		if steps, short, err = p(m.files, at); err != nil {
-			return err
-		}
-		begun := at
-		for i, step := range steps {
-			if s.check != nil {
-				if err := s.check(ctx); err != nil {
-					return &LockLostError{Version: at, Remaining: len(steps) - i, Err: err}
-				}
-			}
-			if ctx.Err() != nil {
-				return &StoppedError{Version: at, Remaining: len(steps) - i, Cause: ended(ctx)}
-			}
-			if err := m.apply(s, &step, at); err != nil {
-				if all, ok := errors.AsType[*undoneError](err); ok {
-					done = nil
-					err = all.since(begun)
-				}
-				return err
-			}
-			at = step.target
-			done = append(done, step)
-			if m.options.Progress != nil {
-				m.options.Progress(step)
-			}
-		}
-		return nil
-	})
-	return done, short, err
-}
-
-const stepName = "sqllock_migration" // of the savepoint before each migration
-
-// apply applies one migration, by golang-migrate, and undoes it if it fails and that is possible.
-func (m *Migrator) apply(s session, step *Step, at int) error {
-	var text []byte
-	var body io.ReadCloser
-	if step.Source() != "" {
-		var err error
-		// All of it before anything is sent: golang-migrate would run a file that breaks off while being read.
-		if text, err = fs.ReadFile(m.fsys, step.Source()); err != nil {
-			return err
-		}
-		body = io.NopCloser(bytes.NewReader(text))
-	}
-	migration, err := migrate.NewMigration(body, step.Name, step.Version, step.target)
-	if err != nil {
-		return err
-	}
-	runner, err := migrate.NewWithInstance("", nil, "", unlocked{s.driver})
-	if err != nil {
-		return err
-	}
-	if s.savepoint != nil {
-		if err := s.savepoint.set(s.exec, stepName); err != nil {
-			return err
-		}
-	}
-	begun := time.Now()
-	err = runner.Run(migration)
-	step.Took = time.Since(begun)
-	if pipe, ok := migration.BufferedBody.(io.Closer); ok && err != nil {
-		_ = pipe.Close() // else the goroutine that fills it, if it has come to that, would stay
-	}
-	switch {
-	case err == nil && s.savepoint != nil:
-		return s.savepoint.release(s.exec, stepName)
-	case err != nil:
-		return m.failed(s, step, at, string(text), err)
 	}
 	return nil
 }
 
-// failed undoes what can be undone, and says what happened.
-func (m *Migrator) failed(s session, step *Step, at int, text string, err error) error {
-	var undo error
-	if s.savepoint != nil {
-		undo = s.savepoint.undo(s.exec, stepName)
-	}
-	query, refused, cause := databaseError(err)
-	failure := fmt.Errorf("%s: %w", step, err)
-	if found, dirty := errors.AsType[migrate.ErrDirty](err); dirty { // since we looked
-		failure = m.dirty(found.Version)
-	}
-	if refused {
-		e := &StatementError{File: step.Source(), Err: cause, Version: at}
-		if s.savepoint == nil {
-			e.Version, e.Dirty = step.target, true
+// one applies one migration, unless the run must end before that.
+func (r *running) one(s session, step Step) error {
+	if s.check != nil {
+		if err := s.check(s.stop.asked); err != nil {
+			return &LockLostError{Version: r.at, Remaining: r.left, Err: err}
 		}
-		line, column := m.target.position(cause, query)
-		e.Line, e.Column, e.Excerpt = locate(text, query, line, column)
-		failure = e
 	}
-	if undo != nil {
-		return &undoneError{failure: failure, undo: undo}
+	if s.stop.asked.Err() != nil {
+		return &StoppedError{Version: r.at, Remaining: r.left, Own: r.target.own(), Cause: ended(s.stop.asked)}
 	}
-	return failure
+	a, err := r.attempt(s, step, r.at)
+	if err != nil {
+		return err
+	}
+	r.update(func() { r.now = a })
+	if r.options.Applying != nil {
+		r.options.Applying(step)
+	}
+	stopWatching := r.watch(a)
+	err = a.apply()
+	stopWatching()
+	if stopped, ok := errors.AsType[*StoppedError](err); ok {
+		stopped.Remaining = r.left
+	}
+	if err != nil {
+		return err
+	}
+	r.update(func() {
+		r.now, r.at, r.left = nil, a.step.target, r.left-1
+		if !r.gone {
+			r.done = append(r.done, a.step)
+		}
+	})
+	if r.options.Progress != nil && s.stop.gone.Err() == nil {
+		r.options.Progress(a.step)
+	}
+	return nil
 }
 
-// undoneError says that a migration couldn't be undone alone, so that the transaction which all of the run is in must not be
-// committed: most likely the server has rolled it back already, as SQL Server does after some errors (a deadlock, say).
+func (r *running) update(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
+// abandoned returns the error for a run that didn't end in time.
+func (r *running) abandoned(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
+	stopped := &StoppedError{
+		Version: r.at, Remaining: r.left, Own: r.target.own(), Cause: ended(ctx), Unconfirmed: true,
+	}
+	if r.now != nil {
+		stopped.File, stopped.Reason = r.now.file(), r.now.wrap.Apart
+		if stopped.Reason != "" {
+			stopped.Version, stopped.Dirty = r.now.step.target, true
+		}
+	}
+	return stopped
+}
+
+// checkVersion returns an error if at is not a version. golang-migrate records such a number for a
+// version that the version table has no room for.
+func (m *Migrator) checkVersion(at int) error {
+	if at >= -1 {
+		return nil
+	}
+	return fmt.Errorf("the version table says %d, which is no version: golang-migrate records that for one "+
+		"greater than %d. Record the version that the tables are at with %s (-1 is an empty database)",
+		at, MaxVersion, command(m.target.own(), "force"))
+}
+
+// undoneError reports that a migration couldn't be undone alone, so that the transaction of the
+// whole run must not be committed. Most likely the server has already rolled it back, as SQL Server
+// does after some errors, such as a deadlock.
 type undoneError struct{ failure, undo error }
 
 func (e *undoneError) Error() string {
-	return fmt.Sprintf("%v\n(that migration couldn't be undone alone, and so all of this run was: %v)", e.failure, e.undo)
+	return fmt.Sprintf("%v\n(that migration couldn't be undone alone, and so all of this run "+
+		"was: %v)", e.failure, e.undo)
 }
 
 func (e *undoneError) Unwrap() error { return e.failure }
 
-// since says which version the database is at then.
+// since sets the version that the database is at after the whole run was undone.
 func (e *undoneError) since(begun int) error {
 	if statement, ok := errors.AsType[*StatementError](e.failure); ok {
 		statement.Version, statement.All = begun, true
 	}
+	if stopped, ok := errors.AsType[*StoppedError](e.failure); ok {
+		stopped.Version = begun
+	}
 	return e
 }
 
-// databaseError takes the server's own error, and what was sent, out of golang-migrate's, which doesn't unwrap.
+// databaseError returns the server's own error, and the statement that was sent, from an error of
+// golang-migrate's, which has no Unwrap method.
 func databaseError(err error) (query string, ok bool, cause error) {
 	if pointer, ok := errors.AsType[*database.Error](err); ok {
 		return string(pointer.Query), true, pointer.OrigErr
@@ -152,10 +176,17 @@ func databaseError(err error) (query string, ok bool, cause error) {
 	return "", false, err
 }
 
-// dirty is the error for a dirty version: both the migration up to it and the one down to it may be to blame.
-func (m *Migrator) dirty(at int) error {
-	e := &DirtyError{Version: at}
-	e.Table, _ = m.target.table()
+// Cause returns the server's own error from an error of golang-migrate's, which has no Unwrap
+// method. It returns any other error unchanged. It is for the functions of an [Engine].
+func Cause(err error) error {
+	_, _, cause := databaseError(err)
+	return cause
+}
+
+// dirty returns the error for a dirty version. It names the migration that leads up to the version,
+// the one that leads down to it, and late ones, since any of them may have failed.
+func (m *Migrator) dirty(at int, late ...File) error {
+	e := &DirtyError{Version: at, Own: m.target.own()}
 	i, known := index(m.files, at)
 	if !known {
 		return e
@@ -166,11 +197,18 @@ func (m *Migrator) dirty(at int) error {
 	if i+1 < len(m.files) && m.files[i+1].Down != "" {
 		e.Files = append(e.Files, m.files[i+1].Down)
 	}
+	for _, f := range late {
+		e.Files = append(e.Files, f.source(false))
+	}
 	return e
 }
 
-// unlocked is a driver whose lock is held already, for as long as the whole run.
-type unlocked struct{ database.Driver }
-
-func (unlocked) Lock() error   { return nil }
-func (unlocked) Unlock() error { return nil }
+// read returns the whole text of a migration before any of it is sent. golang-migrate would run the
+// part of a file that it has read when reading fails. A step without a file has no text.
+func (m *Migrator) read(step Step) (string, error) {
+	if step.Source() == "" {
+		return "", nil
+	}
+	text, err := fs.ReadFile(m.fsys, step.Source())
+	return string(text), err
+}

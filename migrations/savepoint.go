@@ -2,38 +2,35 @@ package migrations
 
 import "fmt"
 
-// Savepoint is how an engine writes savepoints, each with %s for the name. The zero value is what the SQL standard
-// says.
+// Savepoint is how an engine writes savepoints. In each statement %s stands for the name. The zero
+// value means the statements of the SQL standard.
 type Savepoint struct {
-	Set     string // begins what can be undone
-	Undo    string // takes it back, and keeps the savepoint
-	Release string // forgets the savepoint; empty: there is no such statement, and no need of it
+	Set     string // sets the savepoint
+	Undo    string // undoes what was done since then, and keeps the savepoint
+	Release string // releases the savepoint; empty if the engine has no such statement and needs none
 }
 
 var standard = Savepoint{Set: "SAVEPOINT %s", Undo: "ROLLBACK TO SAVEPOINT %s", Release: "RELEASE SAVEPOINT %s"}
 
-// savepoint is nil where nothing can be undone.
+// savepoint returns the engine's statements.
 func (e *Engine) savepoint() *Savepoint {
-	switch {
-	case !e.Transactional:
-		return nil
-	case e.Savepoint == Savepoint{}:
+	if e.Savepoint == (Savepoint{}) {
 		return &standard
 	}
 	return &e.Savepoint
 }
 
-// set begins what can be undone.
+// set sets the savepoint.
 func (s *Savepoint) set(exec func(query string) error, name string) error {
 	return exec(fmt.Sprintf(s.Set, name))
 }
 
-// undo takes back what was done since set, and keeps the savepoint.
+// undo undoes what was done since set, and keeps the savepoint.
 func (s *Savepoint) undo(exec func(query string) error, name string) error {
 	return exec(fmt.Sprintf(s.Undo, name))
 }
 
-// release forgets the savepoint, and keeps what was done.
+// release releases the savepoint, and keeps what was done.
 func (s *Savepoint) release(exec func(query string) error, name string) error {
 	if s.Release == "" {
 		return nil

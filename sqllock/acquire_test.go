@@ -45,7 +45,7 @@ func TestAcquireTimesOut(t *testing.T) {
 			wantErr(t, "Acquire", err, want)
 		}
 		if held, ok := errors.AsType[*sqllock.HeldError](err); !ok || held.Holder != "a" {
-			t.Errorf("the error doesn't tell who holds the lock: %v", err)
+			t.Errorf("the error doesn't say who holds the lock: %v", err)
 		}
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("a ctx of a minute ended the wait after %s", d)
@@ -53,7 +53,8 @@ func TestAcquireTimesOut(t *testing.T) {
 	})
 }
 
-// TestDeadHolder: nobody closes or releases anything; the lock is taken over when the lease has run out.
+// TestDeadHolder: nobody closes or releases anything; the lock can be taken when the lease has
+// expired.
 func TestDeadHolder(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		b := client(t, db, "b")
@@ -116,7 +117,8 @@ func TestHoldAtLeast(t *testing.T) {
 	})
 }
 
-// abandon leaves behind a lock of a process that died: TTL 10 s. It answers its fence.
+// abandon leaves behind a lock of a process that died, with a TTL of 10 s. It returns the lock's
+// fence.
 func abandon(t *testing.T, db *sqllocktest.Dialect, name string, delay, hold time.Duration) int64 {
 	t.Helper()
 	err := db.CreateLease(t.Context(), dialect.Lease{ID: "dead/" + name, Holder: "dead", TTL: 10 * time.Second})
@@ -124,7 +126,8 @@ func abandon(t *testing.T, db *sqllocktest.Dialect, name string, delay, hold tim
 		t.Fatal(err)
 	}
 	grants, err := db.Acquire(t.Context(), []dialect.Request{{
-		Key: dialect.Key{Name: name}, LeaseID: "dead/" + name, Owner: "dead/" + name, LockDelay: delay, HoldAtLeast: hold,
+		Key: dialect.Key{Name: name}, LeaseID: "dead/" + name, Owner: "dead/" + name,
+		LockDelay: delay, HoldAtLeast: hold,
 	}})
 	if err != nil || !grants[0].Granted {
 		t.Fatal(grants, err)
@@ -132,8 +135,9 @@ func abandon(t *testing.T, db *sqllocktest.Dialect, name string, delay, hold tim
 	return grants[0].Fence
 }
 
-// TestLineIsFirstComeFirstServed, and a thousand waiting goroutines are one waiter to the database.
-func TestLineIsFirstComeFirstServed(t *testing.T) {
+// TestLocalQueueIsFirstComeFirstServed: it also checks that a thousand waiting goroutines are one
+// waiter to the database.
+func TestLocalQueueIsFirstComeFirstServed(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustTry(t, a, "job")
@@ -154,7 +158,7 @@ func TestLineIsFirstComeFirstServed(t *testing.T) {
 		}
 		before := db.Calls(sqllocktest.Any)
 		time.Sleep(10 * time.Second)
-		// 10 polls, and each client's heartbeats.
+		// 10 polls, and the heartbeats of each client.
 		if n := db.Calls(sqllocktest.Any) - before; n > 25 {
 			t.Errorf("1,000 waiters cost %d statements in 10 s", n)
 		}
@@ -172,7 +176,8 @@ func TestLineIsFirstComeFirstServed(t *testing.T) {
 	})
 }
 
-// TestCancelLeavesNothingBehind: the caller is answered at once, and what a late reply grants is given back.
+// TestCancelLeavesNothingBehind: the caller returns at once, and what a late reply grants is
+// released.
 func TestCancelLeavesNothingBehind(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Millisecond, time.Second, 1500 * time.Millisecond, 3 * time.Second} {
 		t.Run(after.String(), func(t *testing.T) {
@@ -203,7 +208,7 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 // TestReplyLost: the request is sent again, and finds its own grant.
 func TestReplyLost(t *testing.T) {
 	for _, op := range []sqllocktest.Op{
-		sqllocktest.OpCreateLease, sqllocktest.OpAcquire, sqllocktest.OpLook, sqllocktest.OpBuryLeases,
+		sqllocktest.OpCreateLease, sqllocktest.OpAcquire, sqllocktest.OpGet, sqllocktest.OpExpireLeases,
 		sqllocktest.OpFree, sqllocktest.OpRelease, sqllocktest.OpDeleteLeases,
 	} {
 		t.Run(string(op), func(t *testing.T) {
@@ -223,7 +228,8 @@ func TestReplyLost(t *testing.T) {
 	}
 }
 
-// TestNoAnswer: an outcome that stays unknown is an error, and leaks no lock while the lease lives on.
+// TestNoAnswer: an outcome that stays unknown is an error, and leaves no lock behind while the
+// lease is alive.
 func TestNoAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -248,7 +254,8 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
-// TestLateGrant: a statement that the server carries out long after its caller gave up is released when it shows.
+// TestLateGrant: a lock that the server grants long after its caller gave up is released when that
+// shows.
 func TestLateGrant(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -266,7 +273,7 @@ func TestLateGrant(t *testing.T) {
 func TestTransientErrorsAreRetried(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
-		db.FailNext(sqllocktest.Any, 5, dialect.Transient)
+		db.FailNext(sqllocktest.Any, 5, dialect.ClassTransient)
 		mustRelease(t, mustTry(t, a, "job"))
 		db.Outage(true)
 		start := time.Now()
@@ -285,7 +292,8 @@ func TestPermanentErrorsAreNot(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
 		for class, want := range map[dialect.Class]error{
-			dialect.Permanent: nil, dialect.NoSchema: sqllock.ErrSchema, dialect.ReadOnly: sqllock.ErrUnsupported,
+			dialect.ClassPermanent: nil, dialect.ClassNoSchema: sqllock.ErrSchema,
+			dialect.ClassReadOnly: sqllock.ErrUnsupported,
 		} {
 			start := time.Now()
 			db.FailNext(sqllocktest.OpAcquire, 1, class)
@@ -297,7 +305,8 @@ func TestPermanentErrorsAreNot(t *testing.T) {
 	})
 }
 
-// TestStampede: many goroutines of several processes on few names; nobody overlaps, everybody gets there.
+// TestStampede: many goroutines of several processes on few names. No two hold a name at once, and
+// all get it.
 func TestStampede(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		db.Delay(sqllocktest.Any, time.Millisecond)
@@ -309,7 +318,7 @@ func TestStampede(t *testing.T) {
 				wg.Go(func() {
 					n := g % len(inside)
 					err := c.Do(t.Context(), fmt.Sprint("lock ", n), func(ctx context.Context, _ *sqllock.Lock) error {
-						inside[n]++ // the race detector sees it too
+						inside[n]++ // the race detector checks it too
 						time.Sleep(time.Millisecond)
 						if inside[n]--; inside[n] != 0 {
 							return fmt.Errorf("%d others inside", inside[n])

@@ -10,6 +10,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
 func TestInspect(t *testing.T) {
@@ -23,15 +24,16 @@ func TestInspect(t *testing.T) {
 			}
 			return info
 		}
-		if got := look(); got.State != sqllock.Free || got.Name != "job" || got.Fence != 0 {
+		if got := look(); got.State != sqllock.StateFree || got.Name != "job" || got.Fence != 0 {
 			t.Errorf("never taken: %+v", got)
 		}
 		lock := mustTry(t, a, "job", sqllock.WithNote("build 7"))
-		if got := look(); got.State != sqllock.Held || got.Holder != "a" || got.Note != "build 7" || got.Fence != lock.Fence() {
+		got := look()
+		if got.State != sqllock.StateHeld || got.Holder != "a" || got.Note != "build 7" || got.Fence != lock.Fence() {
 			t.Errorf("held: %+v", got)
 		}
 		mustRelease(t, lock)
-		if got := look(); got.State != sqllock.Free || got.Fence != lock.Fence() {
+		if got := look(); got.State != sqllock.StateFree || got.Fence != lock.Fence() {
 			t.Errorf("released: %+v", got)
 		}
 		_, err := b.Inspect(t.Context(), "")
@@ -45,7 +47,7 @@ func TestInspect(t *testing.T) {
 		barred := mustTry(t, a, "cron", sqllock.HoldAtLeast(time.Hour))
 		_, err = b.Break(t.Context(), "cron", barred.Fence())
 		wantErr(t, "broken", err, nil)
-		mustHeld(t, b, "cron") // barred yet
+		mustHeld(t, b, "cron") // still barred
 	})
 }
 
@@ -54,7 +56,7 @@ func TestBreak(t *testing.T) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock, other := mustTry(t, a, "job", sqllock.LockDelay(time.Hour)), mustTry(t, a, "other")
 		info, err := b.Break(t.Context(), "job", lock.Fence())
-		if err != nil || info.Holder != "a" || info.Fence != lock.Fence() || info.State != sqllock.Held {
+		if err != nil || info.Holder != "a" || info.Fence != lock.Fence() || info.State != sqllock.StateHeld {
 			t.Fatalf("%+v, %v", info, err)
 		}
 		if lock.Context().Err() != nil {
@@ -62,26 +64,26 @@ func TestBreak(t *testing.T) {
 		}
 		wantErr(t, "the holder's Guard", lock.Guard(t.Context(), nil), sqllock.ErrLost)
 		wantErr(t, "then its context's cause", context.Cause(lock.Context()), sqllock.ErrLost)
-		heir := mustTry(t, b, "job")
+		nextHolder := mustTry(t, b, "job")
 		wantErr(t, "the holder's Release", lock.Release(t.Context()), sqllock.ErrLost)
 		mustHeld(t, a, "job")
 
 		if err := other.Guard(t.Context(), nil); err != nil {
 			t.Errorf("another lock of that holder: %v", err)
 		}
-		// The one that was looked at is over: its fence breaks nobody else.
+		// The acquisition that was inspected is over, and its fence breaks no other.
 		_, err = b.Break(t.Context(), "job", lock.Fence())
 		wantErr(t, "another holder by now", err, sqllock.ErrNotHeld)
-		if err := heir.Guard(t.Context(), nil); err != nil {
+		if err := nextHolder.Guard(t.Context(), nil); err != nil {
 			t.Errorf("the next holder: %v", err)
 		}
-		mustRelease(t, heir)
-		_, err = b.Break(t.Context(), "job", heir.Fence())
-		wantErr(t, "nobody's", err, sqllock.ErrNotHeld)
+		mustRelease(t, nextHolder)
+		_, err = b.Break(t.Context(), "job", nextHolder.Fence())
+		wantErr(t, "a lock that nobody holds", err, sqllock.ErrNotHeld)
 	})
 }
 
-// changing is a database in which the lock changes hands right after somebody has looked at it.
+// changing is a database in which the lock changes hands right after it was read.
 type changing struct {
 	*sqllocktest.Dialect
 	change func()
@@ -97,84 +99,86 @@ func TestBreakComesTooLate(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
 		lock := mustTry(t, a, "job")
-		var heir *sqllock.Lock
+		var nextHolder *sqllock.Lock
 		b := client(t, changing{db, func() {
 			mustRelease(t, lock)
-			heir = mustTry(t, a, "job")
+			nextHolder = mustTry(t, a, "job")
 		}}, "b")
 		_, err := b.Break(t.Context(), "job", lock.Fence())
 		wantErr(t, "changed hands meanwhile", err, sqllock.ErrNotHeld)
-		if err := heir.Guard(t.Context(), nil); err != nil {
+		if err := nextHolder.Guard(t.Context(), nil); err != nil {
 			t.Errorf("the next holder: %v", err)
 		}
 	})
 }
 
-// A holder that is dead by its lease is broken too, and so is one where the first reply is lost.
+// A holder whose lease has expired is broken too, and so is one where the first reply is lost.
 func TestBreakDeadHolder(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustTry(t, a, "job")
-		db.ExpireLeases()
+		db.ExpireAllLeases()
 		db.LoseReplies(sqllocktest.OpRelease, 1)
 		info, err := b.Break(t.Context(), "job", lock.Fence())
-		if err != nil || info.State != sqllock.Expired {
+		if err != nil || info.State != sqllock.StateExpired {
 			t.Fatalf("%+v, %v", info, err)
 		}
 		mustRelease(t, mustTry(t, b, "job"))
-		db.FailNext(sqllocktest.OpList, 1, dialect.Permanent)
+		db.FailNext(sqllocktest.OpList, 1, dialect.ClassPermanent)
 		if _, err := b.Break(t.Context(), "job", 1); err == nil || errors.Is(err, sqllock.ErrNotHeld) {
 			t.Errorf("the database fails: %v", err)
 		}
 	})
 }
 
-// A waiter says for whom it waits: once a holder, not once a poll.
+// OnWait is called once for each holder, not once for each poll.
 func TestOnWait(t *testing.T) {
-	for _, kind := range [][]sqllock.Option{nil, {sqllock.Session()}} {
+	for _, kind := range [][]any{nil, {locktest.Session}} {
 		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
-			a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c", pollOnly) // who polls may be overtaken
-			first := mustTry(t, a, "job", kind...)
-			var heard []string
-			told := make(chan *sqllock.HeldError, 1)
+			a, b := client(t, db, "a"), client(t, db, "b")
+			c := client(t, db, "c", pollOnly) // a waiter that polls may be passed ahead of
+			first := mustTake(t, a, "job", kind...)
+			var holders []string
+			reported := make(chan *sqllock.HeldError, 1)
 			done := make(chan error, 1)
 			go func() {
-				lock, err := c.Acquire(t.Context(), "job", append(kind, sqllock.OnWait(func(held *sqllock.HeldError) {
-					heard = append(heard, held.Holder)
+				onWait := sqllock.OnWait(func(held *sqllock.HeldError) {
+					holders = append(holders, held.Holder)
 					if held.Since.IsZero() != (kind != nil) || held.Connected.IsZero() != (kind == nil) {
 						t.Errorf("since %v, connected %v", held.Since, held.Connected)
 					}
-					told <- held
-				}))...)
+					reported <- held
+				})
+				lock, err := locktest.Take(t.Context(), c, "job", append(kind, onWait)...)
 				if err == nil {
 					err = lock.Release(t.Context())
 				}
 				done <- err
 			}()
-			if held := <-told; held.Holder != "a" || held.Fence != first.Fence() {
+			if held := <-reported; held.Holder != "a" || held.Fence != fenceOf(first) {
 				t.Errorf("%+v", held)
 			}
 			time.Sleep(time.Minute) // many polls
 			mustRelease(t, first)
-			second := mustTry(t, b, "job", kind...)
-			<-told
+			second := mustTake(t, b, "job", kind...)
+			<-reported
 			mustRelease(t, second)
-			if err := <-done; err != nil || !slices.Equal(heard, []string{"a", "b"}) {
-				t.Errorf("%v; heard of %q", err, heard)
+			if err := <-done; err != nil || !slices.Equal(holders, []string{"a", "b"}) {
+				t.Errorf("%v; OnWait was called for %q", err, holders)
 			}
 		})
 	}
 }
 
-// All who hold a name are shown, and each can be sent away by his fence.
+// All holders of a name are listed, and each can be broken by its fence.
 func TestHolders(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		var readers []*sqllock.Lock
 		for range 3 {
-			readers = append(readers, mustTry(t, a, "book", sqllock.Shared()))
+			readers = append(readers, mustTry(t, a, "book", locktest.Shared))
 			time.Sleep(time.Millisecond) // the next one has another fence
-			mustTry(t, a, "pool", sqllock.Permits(5))
+			mustTry(t, a, "pool", locktest.Permits(5))
 			time.Sleep(time.Millisecond)
 		}
 		for name, shared := range map[string]bool{"book": true, "pool": false} {
@@ -183,14 +187,19 @@ func TestHolders(t *testing.T) {
 				t.Fatalf("%s: %+v, %v", name, holders, err)
 			}
 			for i, h := range holders {
-				if h.Shared != shared || h.Holder != "a" || h.State != sqllock.Held || shared && h.Slot != 0 || h.Slot >= 5 {
+				if h.Shared != shared || h.Holder != "a" || h.State != sqllock.StateHeld ||
+					shared && h.Permit != 0 || h.Permit >= 5 {
 					t.Errorf("%s, holder %d: %+v", name, i, h)
 				}
 			}
 		}
-		info, err := b.Inspect(t.Context(), "book")
-		if err != nil || info.State != sqllock.Held || !info.Shared {
-			t.Errorf("Inspect: %+v, %v", info, err)
+		only, err := b.RWLock("book").Holders(t.Context())
+		if err != nil || len(only) != 3 || only[0].Kind != sqllock.KindRWLock || !only[0].Shared {
+			t.Errorf("Holders of the RWLock: %+v, %v", only, err)
+		}
+		only, err = b.Semaphore("pool", 5).Holders(t.Context())
+		if err != nil || len(only) != 3 || only[0].Kind != sqllock.KindSemaphore {
+			t.Errorf("Holders of the Semaphore: %+v, %v", only, err)
 		}
 		if _, err := b.Break(t.Context(), "book", readers[1].Fence()); err != nil {
 			t.Error(err)
@@ -198,15 +207,15 @@ func TestHolders(t *testing.T) {
 		wantErr(t, "the broken reader", readers[1].Release(t.Context()), sqllock.ErrLost)
 		mustRelease(t, readers[0])
 		mustRelease(t, readers[2])
-		writer := mustTry(t, b, "book")
-		info, err = a.Inspect(t.Context(), "book")
-		if err != nil || info.Fence != writer.Fence() || info.Shared || info.Slot != 0 {
-			t.Errorf("Inspect: %+v, %v", info, err)
+		writer := mustTry(t, b, "book", locktest.Writer)
+		only, err = a.RWLock("book").Holders(t.Context())
+		if err != nil || len(only) != 1 || only[0].Fence != writer.Fence() || only[0].Shared {
+			t.Errorf("Holders of the RWLock: %+v, %v", only, err)
 		}
 		mustRelease(t, writer)
 		for info, err := range a.AllLocks(t.Context()) {
-			if err != nil || info.State == sqllock.Barred {
-				t.Errorf("a sign is listed as a lock: %+v, %v", info, err)
+			if err != nil || info.State == sqllock.StateBarred {
+				t.Errorf("a lock is listed as barred: %+v, %v", info, err)
 			}
 		}
 	})

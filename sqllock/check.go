@@ -7,66 +7,68 @@ import (
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
 )
 
-// Finding is one thing that Check looked at.
+// Finding is one thing that [Client.Check] looked at.
 type Finding = dialect.Finding
 
-// Verdict is what a Finding means for locks.
+// Verdict says what a [Finding] means for locks.
 type Verdict = dialect.Verdict
 
 // The verdicts, the best one first.
 const (
-	Good   = dialect.Good   // nothing to do
-	Notice = dialect.Notice // locks hold, but something may surprise
-	Bad    = dialect.Bad    // something doesn't work here, and is refused
+	VerdictGood   = dialect.VerdictGood   // nothing to do
+	VerdictNotice = dialect.VerdictNotice // locks work, but something may surprise
+	VerdictBad    = dialect.VerdictBad    // something does not work here and is refused
 )
 
-// checkName is the lock that Check plays with.
+// checkName is the name of the lock that Check takes.
 const checkName = "sqllock check"
 
-// Check looks closer than New did at whether locks can be trusted in this database, and at what may surprise: it lets
-// two connections compete for locks of each kind, and asks the engine about the server's settings. It is for people:
-// a doctor's command, a line in the log at start. It blocks until the database has answered or ctx ends, which is the
-// error; all else is a Finding.
+// Check examines more closely than [New] whether locks can be trusted in this database, and what
+// may surprise. It lets two connections compete for locks of each kind, and asks the engine about
+// the server's settings. It is for people, for instance in a diagnostic command or in the log at
+// start. It blocks until the database has answered. It returns an error only if ctx ends or the
+// [Client] is closed; everything else is a [Finding].
 func (c *Client) Check(ctx context.Context) ([]Finding, error) {
-	if c.open.Err() != nil {
+	if c.store.Open().Err() != nil {
 		return nil, errClosed
 	}
 	findings := []Finding{c.checkLeases(ctx), c.checkSessions(ctx)}
-	if checker, ok := c.dialect.(dialect.Checker); ok && ctx.Err() == nil {
+	if checker, ok := c.store.Dialect.(dialect.Checker); ok && ctx.Err() == nil {
 		more, err := checker.Check(ctx)
 		if err != nil && ctx.Err() == nil {
 			more = []Finding{{
-				What: "the server's settings", Found: err.Error(), Verdict: Bad,
+				What: "the server's settings", Found: err.Error(), Verdict: VerdictBad,
 				Advice: "see that the server can be reached, then check again",
 			}}
 		}
 		findings = append(findings, more...)
 	}
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("sqllock: the check was broken off: %w", ended(ctx))
+		return nil, fmt.Errorf("sqllock: the check was interrupted: %w", fail.Ended(ctx))
 	}
 	return findings, nil
 }
 
 func (c *Client) checkLeases(ctx context.Context) Finding {
-	f := Finding{What: "lease locks", Found: "of two who want a lock, one gets it", Verdict: Good}
+	f := Finding{What: "lease locks", Found: "of two callers that want a lock, one gets it", Verdict: VerdictGood}
 	if err := c.competeForLease(ctx); err != nil {
-		f.Found, f.Verdict = err.Error(), Bad
-		f.Advice = "don't use lease locks here before this is mended"
+		f.Found, f.Verdict = err.Error(), VerdictBad
+		f.Advice = "don't use lease locks here until this is fixed"
 		if errors.Is(err, ErrSchema) {
-			f.Advice = "run `sqllock-migrate up`"
+			f.Advice = "run `sqllock-migrate own up`"
 		}
 	}
 	return f
 }
 
-// competeForLease asks for a lock that is held, under another owner's name.
+// competeForLease requests a lock that is held, with another owner token.
 func (c *Client) competeForLease(ctx context.Context) error {
 	return c.Do(ctx, checkName, func(ctx context.Context, l *Lock) error {
 		rival := dialect.Request{Key: l.claim.Key, LeaseID: l.lease.id, Owner: rand.Text()}
-		grants, err := c.dialect.Acquire(ctx, []dialect.Request{rival})
+		grants, err := c.store.Acquire(ctx, []dialect.Request{rival})
 		switch {
 		case err != nil:
 			return c.failed("competing for a lock", err)
@@ -78,36 +80,16 @@ func (c *Client) competeForLease(ctx context.Context) error {
 }
 
 func (c *Client) checkSessions(ctx context.Context) Finding {
-	f := Finding{What: "session locks", Found: "of two connections that want a lock, one gets it", Verdict: Good}
+	f := Finding{What: "session locks", Found: "of two connections that want a lock, one gets it", Verdict: VerdictGood}
 	if _, err := c.sessionLocker(); err != nil {
 		return Finding{
-			What: "session locks", Found: "none: " + c.dialect.Name() + " has no such locks", Verdict: Notice,
+			What: "session locks", Found: "none: " + c.store.Name() + " has no such locks", Verdict: VerdictNotice,
 			Advice: "use lease locks, which are the default",
 		}
 	}
 	if err := c.competeForSession(ctx); err != nil {
-		f.Found, f.Verdict = err.Error(), Bad
+		f.Found, f.Verdict = err.Error(), VerdictBad
 		f.Advice = "use lease locks, which are the default, instead of Session()"
 	}
 	return f
-}
-
-// competeForSession asks again what was shown before the first session lock: a pooler may have been put in between.
-func (c *Client) competeForSession(ctx context.Context) error {
-	locker, err := c.sessionLocker()
-	if err != nil {
-		return err
-	}
-	c.proven.Store(false)
-	_, err = c.retry(ctx, func(ctx context.Context) error {
-		session, err := c.provenSession(ctx, locker)
-		if err == nil {
-			err = session.Close()
-		}
-		return err
-	})
-	if err != nil {
-		return c.failed("trying out session locks", err)
-	}
-	return nil
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// checked is a database that an engine has something to say about.
+// checked is a database about which the engine has findings.
 type checked struct {
 	*sqllocktest.Dialect
 	err error
 }
 
 func (d checked) Check(context.Context) ([]dialect.Finding, error) {
-	return []dialect.Finding{{What: "mood", Found: "sunny", Verdict: dialect.Good}}, d.err
+	return []dialect.Finding{{What: "mood", Found: "sunny", Verdict: dialect.VerdictGood}}, d.err
 }
 
 // generous grants every lock.
@@ -38,7 +38,7 @@ func verdicts(t *testing.T, c *sqllock.Client) (all []sqllock.Verdict) {
 		t.Fatal(err)
 	}
 	for _, f := range findings {
-		if f.What == "" || f.Found == "" || (f.Advice == "") != (f.Verdict == sqllock.Good) {
+		if f.What == "" || f.Found == "" || (f.Advice == "") != (f.Verdict == sqllock.VerdictGood) {
 			t.Errorf("incomplete: %+v", f)
 		}
 		all = append(all, f.Verdict)
@@ -47,16 +47,31 @@ func verdicts(t *testing.T, c *sqllock.Client) (all []sqllock.Verdict) {
 }
 
 func TestCheck(t *testing.T) {
-	good, bad := sqllock.Good, sqllock.Bad
+	good, bad := sqllock.VerdictGood, sqllock.VerdictBad
 	for name, test := range map[string]struct {
 		of   func(*sqllocktest.Dialect) dialect.Dialect
 		want []sqllock.Verdict // lease locks, session locks, the engine's own
 	}{
-		"fine":        {func(db *sqllocktest.Dialect) dialect.Dialect { return checked{Dialect: db} }, []sqllock.Verdict{good, good, good}},
-		"can't look":  {func(db *sqllocktest.Dialect) dialect.Dialect { return checked{db, errors.New("no")} }, []sqllock.Verdict{good, good, bad}},
-		"two holders": {func(db *sqllocktest.Dialect) dialect.Dialect { return generous{db} }, []sqllock.Verdict{bad, good}},
-		"stubs":       {func(db *sqllocktest.Dialect) dialect.Dialect { return liar{db} }, []sqllock.Verdict{good, bad}},
-		"no sessions": {func(db *sqllocktest.Dialect) dialect.Dialect { return leasesOnly{db} }, []sqllock.Verdict{good, sqllock.Notice}},
+		"fine": {
+			func(db *sqllocktest.Dialect) dialect.Dialect { return checked{Dialect: db} },
+			[]sqllock.Verdict{good, good, good},
+		},
+		"can't ask": {
+			func(db *sqllocktest.Dialect) dialect.Dialect { return checked{db, errors.New("no")} },
+			[]sqllock.Verdict{good, good, bad},
+		},
+		"two holders": {
+			func(db *sqllocktest.Dialect) dialect.Dialect { return generous{db} },
+			[]sqllock.Verdict{bad, good},
+		},
+		"stubs": {
+			func(db *sqllocktest.Dialect) dialect.Dialect { return liar{db} },
+			[]sqllock.Verdict{good, bad},
+		},
+		"no sessions": {
+			func(db *sqllocktest.Dialect) dialect.Dialect { return leasesOnly{db} },
+			[]sqllock.Verdict{good, sqllock.VerdictNotice},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
@@ -84,7 +99,7 @@ func TestCheckBrokenOff(t *testing.T) {
 
 func TestWithoutTables(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
-		db.FailNext(sqllocktest.OpProbe, 1, dialect.NoSchema)
+		db.FailNext(sqllocktest.OpProbe, 1, dialect.ClassNoSchema)
 		c := client(t, db, "a", func(o *sqllock.Options) { o.WithoutTables = true })
 		mustRelease(t, mustSession(t, c, "migrations"))
 		_, err := c.TryAcquire(t.Context(), "job")

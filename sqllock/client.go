@@ -3,6 +3,7 @@ package sqllock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -10,56 +11,64 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/expiry"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
+	"github.com/sqllock/sqllock/sqllock/internal/notify"
+	"github.com/sqllock/sqllock/sqllock/internal/request"
+	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// Client takes locks in one database. A program makes one and shares it: all methods are safe for concurrent use.
+// Client takes locks in one database. A program makes one with [New] and shares it. Its methods are
+// safe for concurrent use.
 type Client struct {
-	dialect dialect.Dialect
-	opts    Options
-	log     *slog.Logger
+	store *store.Store
+	opts  Options
+	log   *slog.Logger
 
-	open    context.Context // ends when Close begins
-	shut    context.CancelFunc
-	ctx     context.Context // ends with what Close still waits for
-	cancel  context.CancelFunc
-	work    sync.WaitGroup
-	proven  atomic.Bool // session locks work here
-	lastEra atomic.Pointer[era]
+	proven        atomic.Bool // session locks were shown to work here
+	clusterWrites atomic.Bool // other servers of a cluster write too: see dialect.Server
 
-	acquires gather[dialect.Request, dialect.Grant]
-	releases gather[dialect.Claim, bool]
+	mu     sync.Mutex // guards the field below; not held during a database call
+	probed bool       // the database was probed, by New or before the first lease
 
-	mu     sync.Mutex // guards what follows; never held while the database is asked
-	closed bool
-	probed bool // the database, by New or before the first lease
-	leases map[term]*tenure
-	lines  map[place]*line
-	busy   map[place]time.Time // where it was waited for lately
-
-	ear    *ear
-	stalls stalls
-	alone  atomic.Bool // other servers of a cluster write too: see dialect.Server
+	oneWriter   dialect.OneWriter // nil on engines that have several writers at a time
+	leases      *leases
+	queues      *localQueues
+	expiry      *expiry.Watcher
+	listener    *notify.Listener // nil if waiters poll
+	readerSlots readerSlots
 }
 
-// New makes a Client on the database behind d. It asks the database, by trying, whether locks will work there, and
-// refuses at once what can't: ErrSchema (tables missing or of another version; run `sqllock-migrate up`),
-// ErrUnsupported (a read-only replica, a server too old), ErrInvalid (an option out of range, a nil or too small
-// pool). Nil opts are the defaults. ctx bounds New alone. The Client never closes the *sql.DB; Close the Client
-// before it.
+// New makes a [Client] for the database behind d. It tries out whether locks work there and refuses
+// what can't work:
+//
+//   - [ErrSchema] if the tables are missing or of another version (run `sqllock-migrate own up`).
+//   - [ErrUnsupported] if the server can't be used, for instance a read-only replica or a server
+//     that is too old.
+//   - [ErrInvalid] if an option is out of range, or if the connection pool is nil or too small.
+//
+// If others have locked the database, as another connection does that writes to SQLite's file, New
+// waits until ctx ends. ctx bounds New alone, not the Client. Nil opts mean the defaults.
+//
+// The Client never closes the *sql.DB. Call [Client.Close] before you close it.
 func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error) {
 	if d == nil {
-		return nil, invalid("the dialect is nil")
+		return nil, fail.Invalid("the dialect is nil")
 	}
 	full, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		dialect: d, opts: full, log: full.Logger,
-		leases: make(map[term]*tenure), lines: make(map[place]*line), busy: make(map[place]time.Time),
+		store: store.New(d), opts: full, log: full.Logger,
+		queues: newLocalQueues(),
 	}
-	c.gather()
-	c.ear = newEar(c)
+	c.oneWriter, _ = d.(dialect.OneWriter)
+	c.expiry = expiry.NewWatcher(c.store, c.log, request.IsMember)
+	c.leases = newLeases(c)
+	if !full.PollOnly {
+		c.listener = notify.New(c.store, full.Holder, c.log)
+	}
 	look := c.probe
 	if full.WithoutTables {
 		full.ReapEvery, look = -1, c.competeForSession
@@ -67,61 +76,63 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	if full.Unprobed {
 		look = func(context.Context) error { return nil }
 	}
-	if err := look(ctx); err != nil {
+	late := time.AfterFunc(store.OperationTimeout, func() {
+		full.Logger.Warn("sqllock: the database has not answered yet; New waits for it until its ctx ends",
+			"database", d.Name())
+	})
+	if err = c.ownTx(ctx, "probing the database", ""); err == nil {
+		err = look(ctx)
+	}
+	late.Stop()
+	if err != nil {
 		if closer, ok := d.(io.Closer); ok {
 			err = errors.Join(err, closer.Close())
 		}
 		return nil, err
 	}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	c.open, c.shut = context.WithCancel(c.ctx)
+	c.store.Start(ctx)
+	c.queues.open = c.store.Open()
 	if full.ReapEvery > 0 {
-		c.spawn(c.reapForever)
+		c.store.Spawn(c.reapForever)
 	}
 	return c, nil
 }
 
-// gather sets up group commit. Acquires and releases each have a line, so two connections serve any number of callers.
-func (c *Client) gather() {
-	begin := func() context.Context { return c.operation(context.Background()) }
-	alone := func(err error) bool { return c.dialect.Classify(err) == dialect.Permanent }
-	c.acquires.ask, c.acquires.begin, c.acquires.alone = c.dialect.Acquire, begin, alone
-	c.acquires.spawn, c.releases.spawn = c.spawn, c.spawn
-	c.acquires.key = func(r dialect.Request) dialect.Key { return r.Key }
-	c.releases.ask, c.releases.begin, c.releases.alone = c.dialect.Release, begin, alone
-	c.releases.key = func(claim dialect.Claim) dialect.Key { return claim.Key }
-}
+// probeTries bounds how often a probe is repeated whose transaction was aborted.
+const probeTries = 3
 
-// release lets go of a lock. Among others it may have been passed over because a Guard was on it, which looks as if it
-// were another's: by itself it waits for that.
-func (c *Client) release(ctx context.Context, claim dialect.Claim) (ours bool, err error) {
-	if ours, err = c.releases.do(ctx, claim); err != nil || ours {
-		return ours, err
-	}
-	return one(c.dialect.Release(ctx, []dialect.Claim{claim}))
-}
-
-// probe refuses a database in which locks wouldn't work.
+// probe returns an error if locks wouldn't work in this database.
 func (c *Client) probe(ctx context.Context) error {
-	server, err := c.dialect.Probe(ctx)
-	if err != nil {
-		return c.failed("looking at the "+c.dialect.Name()+" database", err)
+	server, err := c.store.Probe(ctx)
+	// On a cluster, a statement of another member now and then aborts the probe's transaction.
+	for tries := 1; err != nil && tries < probeTries && c.store.Classify(err) == dialect.ClassTransient &&
+		store.Sleep(ctx, store.Jitter(store.FirstBackoff)); tries++ {
+		server, err = c.store.Probe(ctx)
 	}
-	want := c.dialect.SchemaVersion()
-	if server.Versioned && (server.Dirty || server.Schema != want) {
-		return &SchemaError{Have: server.Schema, Want: want, Dirty: server.Dirty}
+	if err != nil {
+		return c.failed("probing the "+c.store.Name()+" database", err)
+	}
+	want := c.store.SchemaVersion()
+	if server.Versioned && (server.Several || server.Dirty || !server.Serves(want)) {
+		return &SchemaError{
+			Have: server.Schema, Want: want, CompatibleFrom: server.CompatibleFrom,
+			Dirty: server.Dirty, Several: server.Several,
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.probed { // else there may be readers
-		c.probed, c.acquires.never, c.releases.never = true, server.Alone, server.Alone
-		c.alone.Store(server.Alone)
+	if !c.probed { // afterwards the flags below may be read concurrently
+		c.probed = true
+		if server.SingleRowOnly {
+			c.store.SingleRowOnly()
+			c.clusterWrites.Store(true)
+		}
 	}
 	return nil
 }
 
-// probeLate makes up for what New was told to leave out.
-func (c *Client) probeLate(ctx context.Context) error {
+// probeDeferred probes the database if [Options.Unprobed] made [New] skip that.
+func (c *Client) probeDeferred(ctx context.Context) error {
 	c.mu.Lock()
 	probed := c.probed
 	c.mu.Unlock()
@@ -131,108 +142,96 @@ func (c *Client) probeLate(ctx context.Context) error {
 	return c.probe(ctx)
 }
 
-// spawn runs f in the background until the Client is closed. False: it is closed, and f was not run.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.work.Go(f)
-	return true
-}
-
-// inPlace is spawn in the caller's own goroutine.
-func (c *Client) inPlace(f func()) bool {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return false
-	}
-	c.work.Add(1)
-	c.mu.Unlock()
-	defer c.work.Done()
-	f()
-	return true
-}
-
-// Close lets go of all that the Client holds, one statement whatever the number of locks, and waits for what it
-// has under way in the background; their contexts end with ErrClosed. It doesn't wait for those who are at work under
-// a lock (Do, Once, Election.Run): end their ctx and wait for them before, or others work beside them. It works though
-// ctx has ended, and takes a few seconds at most: an error says that the database couldn't be reached, and the locks
-// stay taken until their leases run out. A second Close does nothing. It doesn't close the *sql.DB.
+// Close releases everything that the Client holds, in one statement whatever the number of locks,
+// and waits for the Client's work in the background. The contexts of its locks end with cause
+// [ErrClosed].
+//
+// Close does not wait for functions that run under a lock ([Client.Do], once.Do, an
+// Election's Run). End their ctx and wait for them first; otherwise other processes may start the
+// same work while they still run.
+//
+// Close also works if ctx has ended. It blocks for a few seconds at most. An error means that the
+// database could not be reached; the locks then stay taken until their leases expire. A second
+// Close does nothing and returns nil. Close does not close the *sql.DB.
 func (c *Client) Close(ctx context.Context) error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	open, first := c.leases.shut()
+	if !first {
 		return nil
 	}
-	c.closed = true
-	c.shut()
-	leases := c.leases
-	c.leases = nil
-	c.mu.Unlock()
-
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), store.OperationTimeout)
 	defer cancel()
-	err := c.letGo(ctx, leases)
-	stop := context.AfterFunc(ctx, c.cancel)
-	c.work.Wait()
-	stop()
-	c.cancel()
-	if closer, ok := c.dialect.(io.Closer); ok {
+	var refused error
+	if len(open) > 0 {
+		refused = c.ownTx(ctx, "releasing all locks, which stay taken until their leases run out", "")
+		if refused != nil {
+			cancel()
+		}
+	}
+	err := c.leases.end(ctx, open)
+	if refused != nil {
+		err = refused
+	}
+	c.store.Wait(ctx)
+	if closer, ok := c.store.Dialect.(io.Closer); ok {
 		err = errors.Join(err, closer.Close())
 	}
 	return err
 }
 
-// letGo ends all leases. A lock with a LockDelay is released first, one by one: its holder hasn't failed.
-func (c *Client) letGo(ctx context.Context, leases map[term]*tenure) error {
-	var ids []string
-	var delayed []dialect.Claim
-	for _, t := range leases {
-		lease := t.settled()
-		if lease == nil {
-			continue
-		}
-		locks := lease.end(func(string) error { return errClosed })
-		if lease.session {
-			lease.anchor.abandon()
-			continue
-		}
-		ids = append(ids, lease.id)
-		for _, lock := range locks {
-			if lock.delayed {
-				delayed = append(delayed, lock.claim)
-			}
-		}
-	}
-	err := c.letGoDelayed(ctx, delayed)
-	_, left := c.retry(ctx, func(ctx context.Context) error { return c.dialect.DeleteLeases(ctx, ids) })
-	if left != nil {
-		err = errors.Join(err, c.failed("letting go of all locks; they stay taken until their leases run out", left))
-	}
-	return err
-}
-
-// letGoDelayed takes half of the time at most: one of them may be guarded yet, and the other locks don't wait for that.
-func (c *Client) letGoDelayed(ctx context.Context, claims []dialect.Claim) error {
-	ctx, cancel := context.WithTimeout(ctx, patience/2)
-	defer cancel()
-	_, err := c.retry(ctx, func(ctx context.Context) error { return c.releaseAll(ctx, claims) })
+// competeForSession repeats the test that precedes the first session lock: a pooler may have been
+// put in between since.
+func (c *Client) competeForSession(ctx context.Context) error {
+	locker, err := c.sessionLocker()
 	if err != nil {
-		return c.failed("letting go of locks with a LockDelay, which bars them now", err)
+		return err
+	}
+	c.proven.Store(false)
+	_, err = c.store.Retry(ctx, func(ctx context.Context) error {
+		session, err := c.provenSession(ctx, locker)
+		if err == nil {
+			err = session.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return c.failed("trying out session locks", err)
 	}
 	return nil
 }
 
-// releaseAll lets go of locks, and waits for the transactions that those have which are guarded.
-func (c *Client) releaseAll(ctx context.Context, claims []dialect.Claim) error {
-	ours, err := c.dialect.Release(ctx, claims)
-	for i := 0; err == nil && len(claims) > 1 && i < len(claims); i++ {
-		if !ours[i] { // another's, or passed over because of a Guard: see release
-			_, err = c.dialect.Release(ctx, claims[i:i+1])
-		}
+// failed returns the error for a call that the database refused or couldn't carry out.
+func (c *Client) failed(what string, err error) error {
+	class := c.store.Classify(err)
+	switch class {
+	case dialect.ClassNoSchema:
+		return &SchemaError{Want: c.store.SchemaVersion(), Err: err}
+	case dialect.ClassReadOnly:
+		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
+			what, ErrUnsupported, err)
+	case dialect.ClassUnknown, dialect.ClassTransient, dialect.ClassPermanent: // the error is clear enough
 	}
-	return err
+	if c.store.Ended() && errors.Is(err, context.Canceled) { // Close canceled it
+		return fmt.Errorf("sqllock: %s: %w", what, ErrClosed)
+	}
+	if class != dialect.ClassTransient && errors.Is(err, context.DeadlineExceeded) &&
+		!errors.Is(err, dialect.ErrNoConnection) {
+		return fmt.Errorf("sqllock: %s: no answer from the database in time: %w", what, err)
+	}
+	return fmt.Errorf("sqllock: %s: %w", what, err)
+}
+
+// ownTx returns an error if a call would wait for an open transaction of the calling goroutine,
+// where the engine can find that out. doing and name say what was asked, and on which lock.
+func (c *Client) ownTx(ctx context.Context, doing, name string) error {
+	if c.oneWriter == nil {
+		return nil
+	}
+	err := c.oneWriter.OwnTx(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case name == "":
+		return fmt.Errorf("sqllock: %s: %w", doing, err)
+	}
+	return fmt.Errorf("sqllock: %s %q: %w", doing, name, err)
 }

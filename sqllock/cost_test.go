@@ -12,10 +12,12 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// inMemory is a Client on an engine that costs next to nothing, so that what is measured is the Client.
+// inMemory returns a Client on an engine that costs next to nothing, so that the Client itself is
+// measured.
 func inMemory(tb testing.TB) *sqllock.Client {
 	tb.Helper()
-	c, err := sqllock.New(tb.Context(), sqllocktest.New(), &sqllock.Options{ReapEvery: -1, Logger: slog.New(slog.DiscardHandler)})
+	opts := &sqllock.Options{ReapEvery: -1, Logger: slog.New(slog.DiscardHandler)}
+	c, err := sqllock.New(tb.Context(), sqllocktest.New(), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -33,8 +35,8 @@ func cycle(tb testing.TB, c *sqllock.Client, name string) {
 	}
 }
 
-// TestAllocations: what the hot path allocates, the engine in memory included, doesn't creep up unnoticed. Where there
-// is a good reason for more, raise the limit, and say the reason in the commit.
+// TestAllocations limits the allocations of the hot path, including the engine in memory. If there
+// is a good reason for more, raise the limit and give the reason in the commit.
 func TestAllocations(t *testing.T) {
 	c := inMemory(t)
 	cycle(t, c, "warm") // opens the lease
@@ -44,14 +46,14 @@ func TestAllocations(t *testing.T) {
 	}
 	cycle(t, c, "held")
 	held := mustTry(t, c, "held")
-	defer held.Release(t.Context()) //nolint:errcheck // the Client goes with the test
+	defer held.Release(t.Context()) //nolint:errcheck // the Client ends with the test
 	const limitHeld = 30
 	if n := testing.AllocsPerRun(1000, func() { mustHeld(t, c, "held") }); n > limitHeld {
 		t.Errorf("a try that finds the lock held allocates %.0f times; the limit is %d", n, limitHeld)
 	}
 }
 
-// The benchmarks are what make bench-compare compares.
+// make bench-compare compares these benchmarks.
 
 func BenchmarkAcquireRelease(b *testing.B) {
 	c := inMemory(b)

@@ -16,24 +16,26 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// threadStep is what a thread does next: it takes a lock while it holds what it has, lets the last one go, or does nothing.
+// threadStep is what a thread does next: it takes a lock while it holds others, releases the last
+// one, or does nothing.
 type threadStep struct {
-	Take  string // a name, or none
+	Take  string // a name, or empty
 	Leave bool
-	For   time.Duration // to wait for the lock at most, if that isn't zero; to do nothing
-	Says  bool          // by Holding, instead of with the lock's ctx
+	For   time.Duration // how long to wait for the lock at most, if not zero; or how long to do nothing
+	Says  bool          // with Holding, instead of the lock's ctx
 }
 
-// plan is a program: its threads, each of one of three processes, and how slow the database is.
+// plan is a program: its threads, each in one of three processes, and how slow the database is.
 type plan struct {
-	Threads [][]threadStep
-	Slow    map[sqllocktest.Op]time.Duration
-	Told    bool // of hand-overs; else all poll
+	Threads  [][]threadStep
+	Slow     map[sqllocktest.Op]time.Duration
+	Notified bool // waiters are notified of hand-overs; otherwise all poll
 }
 
 func plans() *rapid.Generator[plan] {
 	millis := func(most int) *rapid.Generator[time.Duration] {
-		return rapid.Map(rapid.IntRange(0, most), func(n int) time.Duration { return time.Duration(n) * time.Millisecond })
+		toDuration := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+		return rapid.Map(rapid.IntRange(0, most), toDuration)
 	}
 	steps := rapid.Custom(func(t *rapid.T) threadStep {
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
@@ -42,28 +44,41 @@ func plans() *rapid.Generator[plan] {
 		case 2, 3:
 			return threadStep{For: millis(3000).Draw(t, "pause")}
 		case 4:
-			return threadStep{Take: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name"), For: time.Millisecond + millis(6000).Draw(t, "limit")}
+			return threadStep{
+				Take: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name"),
+				For:  time.Millisecond + millis(6000).Draw(t, "limit"),
+			}
 		}
-		return threadStep{Take: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name"), Says: rapid.Bool().Draw(t, "says")}
+		return threadStep{
+			Take: rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name"),
+			Says: rapid.Bool().Draw(t, "says"),
+		}
 	})
-	slow := []sqllocktest.Op{sqllocktest.OpEnqueue, sqllocktest.OpDequeue, sqllocktest.OpHolding, sqllocktest.OpLook, sqllocktest.OpAcquire}
+	slow := []sqllocktest.Op{
+		sqllocktest.OpEnqueue, sqllocktest.OpDequeue, sqllocktest.OpWaitingHolders, sqllocktest.OpGet,
+		sqllocktest.OpAcquire,
+	}
 	return rapid.Custom(func(t *rapid.T) plan {
 		return plan{
-			Threads: rapid.SliceOfN(rapid.SliceOfN(steps, 1, 8), 2, 6).Draw(t, "threads"),
-			Slow:    rapid.MapOfN(rapid.SampledFrom(slow), millis(200), 0, 3).Draw(t, "slow"),
-			Told:    rapid.Bool().Draw(t, "told"),
+			Threads:  rapid.SliceOfN(rapid.SliceOfN(steps, 1, 8), 2, 6).Draw(t, "threads"),
+			Slow:     rapid.MapOfN(rapid.SampledFrom(slow), millis(200), 0, 3).Draw(t, "slow"),
+			Notified: rapid.Bool().Draw(t, "notified"),
 		}
 	})
 }
 
-// TestDeadlockProperty: whatever threads do, one is told of a deadlock only if it is in one, and no deadlock lasts.
+// TestDeadlockProperty: whatever the threads do, a thread gets a deadlock error only if it is in a
+// deadlock, and no deadlock lasts.
 func TestDeadlockProperty(t *testing.T) {
 	alarms := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		p := plans().Draw(rt, "plan")
 		var w *threads
 		synctest.Test(t, func(t *testing.T) {
-			w = &threads{db: sqllocktest.New(), holds: make(map[string]int), waits: make(map[int]string), since: make(map[int]time.Time), last: make(map[int]time.Time)}
+			w = &threads{
+				db: sqllocktest.New(), holds: make(map[string]int), waits: make(map[int]string),
+				since: make(map[int]time.Time), last: make(map[int]time.Time),
+			}
 			w.run(t, p)
 		})
 		alarms += w.alarms
@@ -78,24 +93,24 @@ func TestDeadlockProperty(t *testing.T) {
 }
 
 const (
-	found  = 5 * time.Second        // a deadlock doesn't last longer, on a slow database
-	passed = 900 * time.Millisecond // who is told was in one not longer ago: others may have given up since the second look
+	found  = 5 * time.Second        // a deadlock lasts no longer, on a slow database
+	passed = 900 * time.Millisecond // a victim was in a deadlock at most this long ago: others may have given up since
 )
 
-// threads is what is so: who holds what and waits for what.
+// threads is the true state: which thread holds what and waits for what.
 type threads struct {
 	db *sqllocktest.Dialect
 
 	mu     sync.Mutex
-	holds  map[string]int    // by which thread
-	waits  map[int]string    // for what
-	since  map[int]time.Time // it is in a circle
-	last   map[int]time.Time // it was in one
+	holds  map[string]int    // the thread that holds a lock
+	waits  map[int]string    // the lock that a thread waits for
+	since  map[int]time.Time // since when a thread is in a circle
+	last   map[int]time.Time // when a thread was last in a circle
 	wrong  []string
 	alarms int
 }
 
-// change lets something become so, after a look at what was so until now.
+// change changes the state, after it has recorded who was in a circle until now.
 func (w *threads) change(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,7 +135,7 @@ func (w *threads) change(f func()) {
 	}
 }
 
-// circle tells whether a thread waits for itself.
+// circle reports whether a thread waits for itself.
 func (w *threads) circle(thread int) bool {
 	at := thread
 	for range len(w.waits) {
@@ -141,7 +156,7 @@ func (w *threads) run(t *testing.T, p plan) {
 	}
 	var clients []*sqllock.Client
 	for _, holder := range []string{"one", "two", "three"} {
-		clients = append(clients, client(t, w.db, holder, func(o *sqllock.Options) { o.PollOnly = !p.Told }))
+		clients = append(clients, client(t, w.db, holder, func(o *sqllock.Options) { o.PollOnly = !p.Notified }))
 	}
 	var all sync.WaitGroup
 	for i, steps := range p.Threads {
@@ -149,7 +164,7 @@ func (w *threads) run(t *testing.T, p plan) {
 	}
 	all.Wait()
 	time.Sleep(time.Minute)
-	if rows, err := w.db.Holding(t.Context(), 0, 10); err != nil || len(rows) > 0 {
+	if rows, err := w.db.WaitingHolders(t.Context(), 0, 10); err != nil || len(rows) > 0 {
 		w.wrong = append(w.wrong, fmt.Sprintf("left in the queue: %+v, %v", rows, err))
 	}
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -159,7 +174,7 @@ func (w *threads) run(t *testing.T, p plan) {
 	}
 }
 
-// thread does its steps. In a deadlock it lets all go and ends.
+// thread carries out a thread's steps. In a deadlock it releases everything and ends.
 func (w *threads) thread(t *testing.T, me int, c *sqllock.Client, steps []threadStep) {
 	var held []*sqllock.Lock
 	leave := func() {
@@ -197,8 +212,10 @@ func (w *threads) thread(t *testing.T, me int, c *sqllock.Client, steps []thread
 	}
 }
 
-// take acquires a lock while others are held. None: it gave up, or had to.
-func (w *threads) take(t *testing.T, me int, c *sqllock.Client, held []*sqllock.Lock, s threadStep) (*sqllock.Lock, error) {
+// take acquires a lock while others are held. It returns nil if it gave up, or had to.
+func (w *threads) take(
+	t *testing.T, me int, c *sqllock.Client, held []*sqllock.Lock, s threadStep,
+) (*sqllock.Lock, error) {
 	ctx, opts := t.Context(), []sqllock.Option(nil)
 	switch {
 	case s.Says:
@@ -214,12 +231,12 @@ func (w *threads) take(t *testing.T, me int, c *sqllock.Client, held []*sqllock.
 	defer cancel()
 	w.change(func() { w.waits[me] = s.Take })
 	lock, err := c.Acquire(ctx, s.Take, opts...)
-	told := errors.Is(err, sqllock.ErrDeadlock)
+	victim := errors.Is(err, sqllock.ErrDeadlock)
 	w.change(func() {
-		if told {
+		if victim {
 			w.alarms++
 			if in := w.circle(me); !in && (w.last[me].IsZero() || time.Since(w.last[me]) > passed) {
-				w.wrong = append(w.wrong, fmt.Sprintf("thread %d, in no circle, was told: %v", me, err))
+				w.wrong = append(w.wrong, fmt.Sprintf("thread %d is in no circle and got: %v", me, err))
 			}
 		}
 		delete(w.waits, me)
@@ -227,7 +244,7 @@ func (w *threads) take(t *testing.T, me int, c *sqllock.Client, held []*sqllock.
 			w.holds[s.Take] = me
 		}
 	})
-	if told || s.For > 0 && errors.Is(err, context.DeadlineExceeded) {
+	if victim || s.For > 0 && errors.Is(err, context.DeadlineExceeded) {
 		return nil, nil
 	}
 	return lock, err

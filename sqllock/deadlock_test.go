@@ -15,8 +15,11 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// nested takes the first lock, and after that the second one while it holds it, and tells what came of that and when.
-func nested(t *testing.T, c *sqllock.Client, after time.Duration, first, second string, opts ...sqllock.Option) <-chan error {
+// nested acquires the first lock, and then the second one while it holds the first. It reports the
+// result and when it came.
+func nested(
+	t *testing.T, c *sqllock.Client, after time.Duration, first, second string, opts ...sqllock.Option,
+) <-chan error {
 	got := make(chan error, 1)
 	go func() {
 		got <- c.Do(t.Context(), first, func(ctx context.Context, _ *sqllock.Lock) error {
@@ -28,9 +31,11 @@ func nested(t *testing.T, c *sqllock.Client, after time.Duration, first, second 
 	return got
 }
 
-// Of two processes that wait for each other, the one that came last gives up soon, and the other goes on.
+// Of two processes that wait for each other, the one that came last gives up soon, and the other
+// goes on.
 func TestDeadlock(t *testing.T) {
-	for what, how := range map[string]func(*sqllock.Options){"told": func(*sqllock.Options) {}, "polling": pollOnly} {
+	ways := map[string]func(*sqllock.Options){"notified": func(*sqllock.Options) {}, "polling": pollOnly}
+	for what, how := range ways {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 				a, b := client(t, db, "process a", how), client(t, db, "process b", how)
@@ -49,14 +54,16 @@ func TestDeadlock(t *testing.T) {
 				}
 				for i, w := range deadlock.Cycle {
 					want := []sqllock.DeadlockWait{
-						{Holder: "process b", Name: "x", HeldBy: "process a"}, {Holder: "process a", Name: "y", HeldBy: "process b"},
+						{Holder: "process b", Name: "x", HeldBy: "process a"},
+						{Holder: "process a", Name: "y", HeldBy: "process b"},
 					}[i]
 					if want.Fence, want.Since = w.Fence, w.Since; w != want || w.Fence == 0 || !w.Since.Equal(start) {
 						t.Errorf("%d: %+v, want %+v since %s", i, w, want, start)
 					}
 				}
 				if text := err.Error(); len(deadlock.Cycle) != 2 || deadlock.Name != "x" || !strings.Contains(text,
-					`deadlock: process b waits for "x" held by process a`) || !strings.Contains(text, `waits for "y" held by process b`) {
+					`deadlock: process b waits for "x" held by process a`) ||
+					!strings.Contains(text, `waits for "y" held by process b`) {
 					t.Errorf("the error is %q", text)
 				}
 				if err := <-one; err != nil {
@@ -68,17 +75,18 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
-// noRowLeft is nobodyLeft for the rows of those who hold something.
+// noRowLeft is nobodyLeft for the queues of deadlock detection.
 func noRowLeft(t *testing.T, db *sqllocktest.Dialect, c *sqllock.Client) {
 	t.Helper()
 	nobodyLeft(t, db, c, "x")
-	if rows, err := db.Holding(t.Context(), 0, 10); err != nil || len(rows) > 0 {
-		t.Errorf("left in the queue of those who hold something: %+v, %v", rows, err)
+	if rows, err := db.WaitingHolders(t.Context(), 0, 10); err != nil || len(rows) > 0 {
+		t.Errorf("left in the queue for deadlock detection: %+v, %v", rows, err)
 	}
 }
 
-// One who stands in the line of his process, behind another who waits for the same and holds nothing, is found too.
-func TestDeadlockInLine(t *testing.T) {
+// A caller is found in its process's local queue too, behind another one that waits for the same
+// lock and holds nothing.
+func TestDeadlockInLocalQueue(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		theirs := nested(t, b, 2*time.Second, "x", "y")
@@ -95,12 +103,13 @@ func TestDeadlockInLine(t *testing.T) {
 	})
 }
 
-// Three in a circle, one of them twice in it, and one that waits outside of it: one gives up.
+// Three are in a circle, one of them twice, and a fourth waits outside of it: one gives up.
 func TestDeadlockOfThree(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		circle := []<-chan error{
-			nested(t, a, time.Second, "x", "y"), nested(t, b, time.Second, "y", "z"), nested(t, a, time.Second, "z", "x"),
+			nested(t, a, time.Second, "x", "y"), nested(t, b, time.Second, "y", "z"),
+			nested(t, a, time.Second, "z", "x"),
 		}
 		outside := nested(t, b, time.Second, "outside", "x")
 		victims := 0
@@ -118,7 +127,7 @@ func TestDeadlockOfThree(t *testing.T) {
 	})
 }
 
-// Who waits for what he holds himself is told at once.
+// A caller that waits for a lock that it holds itself gets the error at once.
 func TestDeadlockWithOneself(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -131,7 +140,9 @@ func TestDeadlockWithOneself(t *testing.T) {
 		for what, acquire := range map[string]func() (*sqllock.Lock, error){
 			"in its ctx":           func() (*sqllock.Lock, error) { return a.Acquire(x.Context(), "x") },
 			"in one that comes on": func() (*sqllock.Lock, error) { return a.Acquire(y.Context(), "x") },
-			"said":                 func() (*sqllock.Lock, error) { return a.Acquire(t.Context(), "x", sqllock.Holding(y, x)) },
+			"said": func() (*sqllock.Lock, error) {
+				return a.Acquire(t.Context(), "x", sqllock.Holding(y, x))
+			},
 		} {
 			_, err := acquire()
 			deadlock, ok := errors.AsType[*sqllock.DeadlockError](err)
@@ -142,10 +153,11 @@ func TestDeadlockWithOneself(t *testing.T) {
 		if n := db.Calls(sqllocktest.Any) - asked; n != 0 || time.Since(start) != 0 {
 			t.Errorf("%d statements, %s", n, time.Since(start))
 		}
-		if _, err := a.TryAcquire(x.Context(), "x"); errors.Is(err, sqllock.ErrDeadlock) || !errors.Is(err, sqllock.ErrNotAcquired) {
+		_, err = a.TryAcquire(x.Context(), "x")
+		if errors.Is(err, sqllock.ErrDeadlock) || !errors.Is(err, sqllock.ErrNotAcquired) {
 			t.Errorf("TryAcquire, which doesn't wait: %v", err)
 		}
-		_, err = b.Acquire(x.Context(), "x") // another Client, perhaps of another database: the rows tell
+		_, err = b.Acquire(x.Context(), "x") // another Client, perhaps of another database: found by the rows
 		wantErr(t, "another Client's", err, sqllock.ErrDeadlock)
 
 		mustRelease(t, x)
@@ -159,7 +171,7 @@ func TestDeadlockWithOneself(t *testing.T) {
 	})
 }
 
-// What is not held, as the caller says, makes no circle; what is, does.
+// A lock that is not held, according to the caller, makes no circle; a lock that is held does.
 func TestHolding(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -186,7 +198,6 @@ func TestHolding(t *testing.T) {
 		for what, opts := range map[string][]sqllock.Option{
 			"nil":          {sqllock.Holding(nil)},
 			"never a lock": {sqllock.Holding(&sqllock.Lock{})},
-			"session":      {sqllock.Session(), sqllock.Holding(x)},
 		} {
 			_, err := a.Acquire(t.Context(), "z", opts...)
 			wantErr(t, what, err, sqllock.ErrInvalid)
@@ -194,8 +205,8 @@ func TestHolding(t *testing.T) {
 	})
 }
 
-// A circle in which one dies between the two looks is none any more: what he holds is free. That is so also if he waits under
-// another lease, which lives.
+// A circle in which one holder dies between the two readings is none any more, because its lock is
+// free. That is so also if it waits under another lease, which is alive.
 func TestDeadlockWithTheDead(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) { oneDies(t, db) })
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) { oneDies(t, db, sqllock.WithTTL(time.Minute)) })
@@ -205,7 +216,7 @@ func oneDies(t *testing.T, db *sqllocktest.Dialect, opts ...sqllock.Option) {
 	a, b := client(t, db, "a"), client(t, db, "b")
 	one, other := nested(t, a, time.Second, "x", "y"), nested(t, b, time.Second, "y", "x", opts...)
 	time.Sleep(2100 * time.Millisecond)
-	rows, err := db.Look(t.Context(), []dialect.Key{{Name: "y"}})
+	rows, err := db.Get(t.Context(), []dialect.Key{{Name: "y"}})
 	if err != nil || rows[0].Holder != "b" {
 		t.Fatalf("%+v, %v", rows, err)
 	}
@@ -213,7 +224,7 @@ func oneDies(t *testing.T, db *sqllocktest.Dialect, opts ...sqllock.Option) {
 		t.Fatal(err)
 	}
 	if err := <-one; err != nil {
-		t.Error("who lives:", err)
+		t.Error("the live waiter:", err)
 	}
 	if err := <-other; !errors.Is(err, sqllock.ErrLost) || errors.Is(err, sqllock.ErrDeadlock) {
 		t.Errorf("the dead one: %v; want ErrLost, and no ErrDeadlock", err)
@@ -221,20 +232,20 @@ func oneDies(t *testing.T, db *sqllocktest.Dialect, opts ...sqllock.Option) {
 	noRowLeft(t, db, a)
 }
 
-// blind is a database in which one client can't see who waits.
+// blind is a database in which one client can't see the waiters.
 type blind struct {
 	*sqllocktest.Dialect
 	sees atomic.Bool
 }
 
-func (b *blind) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+func (b *blind) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
 	if b.sees.Load() {
-		return b.Dialect.Holding(ctx, after, limit)
+		return b.Dialect.WaitingHolders(ctx, after, limit)
 	}
-	return nil, &sqllocktest.Error{Op: sqllocktest.OpHolding, Class: dialect.Transient, Reason: "blind"}
+	return nil, &sqllocktest.Error{Op: sqllocktest.OpWaitingHolders, Class: dialect.ClassTransient, Reason: "blind"}
 }
 
-// It is the last one who gives up, though others see the circle first.
+// The last waiter gives up, even if others see the circle first.
 func TestDeadlockOneVictim(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		last := &blind{Dialect: db}
@@ -252,14 +263,15 @@ func TestDeadlockOneVictim(t *testing.T) {
 	})
 }
 
-// Who holds nothing pays nothing, nor does who waits for a moment only; else it is two statements a look, and ever fewer looks.
+// A caller that holds nothing, or waits only for a moment, costs nothing. Otherwise it is two
+// statements for each check, and fewer and fewer checks.
 func TestDeadlockCost(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		looks := func(f func()) int {
-			before := db.Calls(sqllocktest.OpHolding)
+			before := db.Calls(sqllocktest.OpWaitingHolders)
 			f()
-			return db.Calls(sqllocktest.OpHolding) - before
+			return db.Calls(sqllocktest.OpWaitingHolders) - before
 		}
 		y := mustTry(t, b, "y")
 		if n := looks(func() {
@@ -268,7 +280,7 @@ func TestDeadlockCost(t *testing.T) {
 			mustRelease(t, y)
 			y = <-got
 		}); n != 0 {
-			t.Errorf("one who holds nothing looked %d times", n)
+			t.Errorf("a caller that holds nothing checked %d times", n)
 		}
 		for _, c := range []struct {
 			wait time.Duration
@@ -282,7 +294,7 @@ func TestDeadlockCost(t *testing.T) {
 					t.Error(err)
 				}
 			}); n > c.most || c.most > 0 && n == 0 {
-				t.Errorf("in %s it looked %d times; want at most %d", c.wait, n, c.most)
+				t.Errorf("in %s it checked %d times; want at most %d", c.wait, n, c.most)
 			}
 			y = mustTry(t, a, "y")
 		}
@@ -291,19 +303,24 @@ func TestDeadlockCost(t *testing.T) {
 	})
 }
 
-// Failures and lost replies keep nobody from finding it, and leave nothing.
+// Failures and lost replies don't keep a deadlock from being found, and leave nothing behind.
 func TestDeadlockDespiteFaults(t *testing.T) {
 	for what, spoil := range map[string]func(db *sqllocktest.Dialect){
-		"lost enqueue":  func(db *sqllocktest.Dialect) { db.LoseReplies(sqllocktest.OpEnqueue, 4) },
-		"lost dequeue":  func(db *sqllocktest.Dialect) { db.LoseReplies(sqllocktest.OpDequeue, 4) },
-		"failed look":   func(db *sqllocktest.Dialect) { db.FailNext(sqllocktest.OpHolding, 2, dialect.Transient) },
-		"failed insert": func(db *sqllocktest.Dialect) { db.FailNext(sqllocktest.OpEnqueue, 3, dialect.Permanent) },
+		"lost enqueue": func(db *sqllocktest.Dialect) { db.LoseReplies(sqllocktest.OpEnqueue, 4) },
+		"lost dequeue": func(db *sqllocktest.Dialect) { db.LoseReplies(sqllocktest.OpDequeue, 4) },
+		"failed read": func(db *sqllocktest.Dialect) {
+			db.FailNext(sqllocktest.OpWaitingHolders, 2, dialect.ClassTransient)
+		},
+		"failed insert": func(db *sqllocktest.Dialect) {
+			db.FailNext(sqllocktest.OpEnqueue, 3,
+				dialect.ClassPermanent)
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 				a, b := client(t, db, "a", pollOnly), client(t, db, "b", pollOnly)
 				one, other := nested(t, a, time.Second, "x", "y"), nested(t, b, time.Second, "y", "x")
-				time.Sleep(1500 * time.Millisecond) // their seats are taken
+				time.Sleep(1500 * time.Millisecond) // their queue entries are written
 				spoil(db)
 				first, second := <-one, <-other
 				if errors.Is(first, sqllock.ErrDeadlock) == errors.Is(second, sqllock.ErrDeadlock) {
@@ -315,38 +332,44 @@ func TestDeadlockDespiteFaults(t *testing.T) {
 	}
 }
 
-// Readers and writers are in cycles too: who waits to read or to write is blocked by who writes, and nobody can wait for
-// himself to stop reading.
+// Readers and writers can be in cycles too: waiting to read or to write is blocked by a writer, and
+// nobody can wait for itself to stop reading.
 func TestDeadlockOfWriters(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "process a"), client(t, db, "process b")
-		for _, name := range []string{"x", "y"} {
-			mustRelease(t, mustTry(t, a, name, sqllock.Shared()))
-		}
-		one := nested(t, a, time.Second, "x", "y")
-		other := make(chan error, 1)
+		nothing := func(context.Context, *sqllock.Lock) error { return nil }
+		x := func(c *sqllock.Client) *sqllock.RWLock { return c.RWLock("x") }
+		y := func(c *sqllock.Client) *sqllock.RWLock { return c.RWLock("y") }
+		one, other := make(chan error, 1), make(chan error, 1)
 		go func() {
-			other <- b.Do(t.Context(), "y", func(ctx context.Context, _ *sqllock.Lock) error {
+			one <- x(a).Do(t.Context(), func(ctx context.Context, _ *sqllock.Lock) error {
+				time.Sleep(time.Second)
+				return y(a).Do(ctx, nothing)
+			})
+		}()
+		go func() {
+			other <- y(b).Do(t.Context(), func(ctx context.Context, _ *sqllock.Lock) error {
 				time.Sleep(2 * time.Second)
-				return b.Do(ctx, "x", func(context.Context, *sqllock.Lock) error { return nil }, sqllock.Shared())
+				return x(b).DoShared(ctx, nothing)
 			})
 		}()
 		wantErr(t, "who waits to read", <-other, sqllock.ErrDeadlock)
 		if err := <-one; err != nil {
 			t.Error(err)
 		}
-		for what, opts := range map[string][2][]sqllock.Option{
-			"read while it writes": {nil, {sqllock.Shared()}}, "write while it reads": {{sqllock.Shared()}, nil},
-		} {
-			err := a.Do(t.Context(), "x", func(ctx context.Context, _ *sqllock.Lock) error {
-				return a.Do(ctx, "x", func(context.Context, *sqllock.Lock) error { return nil }, opts[1]...)
-			}, opts[0]...)
-			wantErr(t, what, err, sqllock.ErrDeadlock)
-		}
+		err := x(a).Do(t.Context(), func(ctx context.Context, _ *sqllock.Lock) error {
+			return x(a).DoShared(ctx, nothing)
+		})
+		wantErr(t, "read while it writes", err, sqllock.ErrDeadlock)
+		err = x(a).DoShared(t.Context(), func(ctx context.Context, _ *sqllock.Lock) error {
+			return x(a).Do(ctx, nothing)
+		})
+		wantErr(t, "write while it reads", err, sqllock.ErrDeadlock)
 	})
 }
 
-// Sets of locks are in circles like any other: what they hold already, and what is held where they are wanted.
+// Sets of locks are in circles like single locks: by the locks that they hold already, and by those
+// held where they are acquired.
 func TestDeadlockOfSets(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")

@@ -8,70 +8,68 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
+	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// The errors that a program may want to tell apart with errors.Is.
+// The errors that a program may want to distinguish with [errors.Is].
 var (
-	// ErrNotAcquired: the lock is somebody else's. Mostly it comes as a *HeldError, which tells whose.
+	// ErrNotAcquired means that the lock was not acquired because another holds it or was faster,
+	// or because ctx ended. It usually comes as a [*HeldError], which says who holds the lock.
 	ErrNotAcquired = errors.New("lock not acquired")
 
-	// ErrLost: the lock was held and can't be trusted any longer, because its lease could not be renewed in time,
-	// or because it is another's by now. It is the cause with which Lock.Context ends.
+	// ErrLost means that the lock was held and can't be trusted any longer, because its lease could
+	// not be renewed in time or because another holds it by now. [Lock.Context] ends with this
+	// cause.
 	ErrLost = errors.New("lock lost")
 
-	// ErrNotHeld: the lock was released already; from Break: that acquisition of it is over.
+	// ErrNotHeld means that the lock was released already. From [Client.Break] it means that the
+	// acquisition is over.
 	ErrNotHeld = errors.New("lock not held")
 
-	// ErrHandOver: the leader of an election was asked to hand over to another. It is the cause with which the ctx ends that
-	// Election.Run gives its function.
-	ErrHandOver = errors.New("asked to hand over")
+	// ErrClosed means that the [Client] is closed.
+	ErrClosed = store.ErrClosed
 
-	// ErrClosed: the Client is closed.
-	ErrClosed = errors.New("client closed")
-
-	// ErrSchema: sqllock's tables are missing, or of another version than this program needs.
+	// ErrSchema means that sqllock's tables are missing, or are of another version than this
+	// program needs. It comes as a [*SchemaError].
 	ErrSchema = errors.New("schema mismatch")
 
-	// ErrInvalid: a value that the caller passed breaks a rule. The error names both.
+	// ErrInvalid means that a value that the caller passed breaks a rule. The error names both.
 	ErrInvalid = dialect.ErrInvalid
 
-	// ErrDeadlock: locks are waited for in a circle, and the one who asked has to give up: for a transaction lock the server
-	// has ended the transaction, for a lease lock it comes as a *DeadlockError, which tells the circle.
+	// ErrDeadlock means that locks are waited for in a circle and this caller has to give up. For a
+	// transaction lock, the server has aborted the transaction. For a lease lock it comes as a
+	// [*DeadlockError], which describes the circle. On SQLite it also means that the calling
+	// goroutine holds the only write lock in a transaction of its own.
 	ErrDeadlock = dialect.ErrDeadlock
 
-	// ErrUnsupported: this server can't do what was asked.
+	// ErrUnsupported means that this server can't do what was asked.
 	ErrUnsupported = dialect.ErrUnsupported
 
-	// ErrFailedBefore: the work for a key has failed, and that is remembered (RememberFailure). It comes as an *OutcomeError.
-	ErrFailedBefore = errors.New("failed before")
-
-	// ErrNotRemembered: the work for a key was done, and its outcome may not be remembered: it may be done again.
-	ErrNotRemembered = errors.New("done, but not remembered")
-
-	// ErrBeginAgain: the transaction has met with another one's. Roll it back and do it again from its beginning.
-	ErrBeginAgain = errors.New("roll the transaction back and begin it again")
+	// ErrRetryTx means that the transaction conflicted with another one. Roll it back and run it
+	// again from its beginning.
+	ErrRetryTx = dialect.ErrRetryTx
 )
 
-// errClosed is what every call on a closed Client answers.
+// errClosed is the error of every call on a closed Client.
 var errClosed = fmt.Errorf("sqllock: %w", ErrClosed)
 
-// HeldError tells who holds a lock. It is an ErrNotAcquired.
+// HeldError says who holds a lock. It is an [ErrNotAcquired].
 type HeldError struct {
-	Name      string        // the lock's
-	Holder    string        // as its Client was named (Options.Holder); empty where it isn't known
-	Note      string        // what it said of itself (WithNote)
-	Fence     int64         // its fencing token
-	Since     time.Time     // when it took the lock, by the database's clock; zero for a session lock
-	Connected time.Time     // a session lock: when its holder's connection was made, by the database's clock; zero if unknown
-	Remaining time.Duration // until its lease runs out, unless it is renewed; or until the lock may be taken (HoldAtLeast, LockDelay)
+	Name      string        // the lock's name
+	Holder    string        // the holder's Options.Holder; empty if unknown
+	Note      string        // the holder's note (WithNote)
+	Fence     int64         // the holder's fencing token
+	Since     time.Time     // when the holder acquired the lock, by the database's clock; zero for a session lock
+	Connected time.Time     // of a session lock: when its connection was made, by the database's clock; zero if unknown
+	Remaining time.Duration // until its lease expires, unless renewed; or until HoldAtLeast or LockDelay is over
 	Self      bool          // the holder is this very Client
 
-	reason  string
-	queued  bool // nobody may have it: others stand before us
-	readers bool // nobody may have it in this way: the name has readers
+	reason string
+	queued bool // the lock may be free, but others are ahead of this caller in the queue
 }
 
-// Error tells what was tried, who holds the lock since when, and when to expect it back.
+// Error describes what was tried, who holds the lock since when, and when it may be free.
 func (e *HeldError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sqllock: lock %q not acquired: %s", e.Name, e.reason)
@@ -84,18 +82,18 @@ func (e *HeldError) Error() string {
 	return b.String()
 }
 
-// sameAs tells whether that is the same acquisition, as far as it can be seen.
+// sameAs reports whether other describes the same acquisition, as far as can be seen.
 func (e *HeldError) sameAs(other *HeldError) bool {
 	return other != nil && e.Holder == other.Holder && e.Fence == other.Fence &&
 		e.Since.Equal(other.Since) && e.Connected.Equal(other.Connected)
 }
 
-// Is makes errors.Is(err, ErrNotAcquired) true.
+// Is reports whether target is [ErrNotAcquired].
 func (e *HeldError) Is(target error) bool { return target == ErrNotAcquired }
 
 const reasonSelf = "this process holds it itself; locks are not reentrant"
 
-// heldError describes row as it was seen by a client with that lease.
+// heldError describes row as seen by a client with the lease self.
 func heldError(row dialect.Row, self string) *HeldError {
 	e := &HeldError{
 		Name: row.Name, Holder: row.Holder, Note: row.Note, Fence: row.Fence,
@@ -104,11 +102,10 @@ func heldError(row dialect.Row, self string) *HeldError {
 	switch {
 	case !row.Exists || !row.Held && row.FreeIn <= 0:
 		*e = HeldError{Name: row.Name, reason: "others were faster, several times in a row"}
-	case hasReaders(row):
-		e.readers, e.reason = true, "its name is in use as a shared lock (Shared)"
 	case !row.Held:
 		e.Holder, e.Remaining = "", row.FreeIn
-		e.reason = fmt.Sprintf("nobody holds it, but it may not be taken for another %s (HoldAtLeast or LockDelay)", row.FreeIn)
+		e.reason = fmt.Sprintf("nobody holds it, but it may not be taken for another %s (HoldAtLeast or LockDelay)",
+			row.FreeIn)
 	case e.Self:
 		e.reason = reasonSelf
 	case row.Lease == dialect.LeaseLive:
@@ -119,74 +116,55 @@ func heldError(row dialect.Row, self string) *HeldError {
 	return e
 }
 
-// SchemaError tells what is wrong with sqllock's tables and what to run. It is an ErrSchema.
+// SchemaError says what is wrong with sqllock's tables and what to run. It is an [ErrSchema].
 type SchemaError struct {
-	Have, Want uint  // versions of the migrations; Have is 0 where there are none
-	Dirty      bool  // a migration failed half-way
-	Err        error // the database's own, if there was one
+	Have, Want     uint  // versions of the migrations; Have is 0 if there are none
+	CompatibleFrom uint  // the oldest Want that the tables serve; 0 if they don't say
+	Dirty          bool  // a migration failed half-way, or is under way
+	Several        bool  // the version table has several rows, so Have and Dirty are unknown
+	Err            error // the database's own error, or nil
 }
 
-// Error tells what to run.
+// Error says what is wrong and what to run.
 func (e *SchemaError) Error() string {
 	switch {
+	case e.Several:
+		return "sqllock: the version table sqllock_schema_migrations has several rows, where one is allowed, " +
+			"so it doesn't say which version the tables are at: see `sqllock-migrate own version`, find out which it " +
+			"is, and record it with `sqllock-migrate own force VERSION`, which leaves no other row"
 	case e.Dirty:
-		return fmt.Sprintf("sqllock: a migration of sqllock's tables failed half-way at version %d: "+
-			"see `sqllock-migrate status`, repair it, then `sqllock-migrate force VERSION`", e.Have)
+		return fmt.Sprintf("sqllock: a migration of sqllock's tables to version %d failed half-way, or is under way: "+
+			"see `sqllock-migrate own status`, repair it, then `sqllock-migrate own force VERSION`", e.Have)
+	case e.Have > e.Want && e.CompatibleFrom > 0:
+		return fmt.Sprintf("sqllock: the tables are of version %d and serve programs from version %d on, and this "+
+			"program is of version %d: update its sqllock; leave the tables as they are, since newer processes may be "+
+			"using them", e.Have, e.CompatibleFrom, e.Want)
 	case e.Have > e.Want:
-		return fmt.Sprintf("sqllock: the tables are of version %d, newer than the %d that this program knows: "+
-			"update the program's sqllock, or run `sqllock-migrate goto %d`", e.Have, e.Want, e.Want)
+		return fmt.Sprintf("sqllock: the tables are of version %d, newer than the %d that this program knows, and "+
+			"don't say that it may use them: update its sqllock; leave the tables as they are, since newer processes "+
+			"may be using them", e.Have, e.Want)
 	case e.Have > 0 && e.Err == nil:
-		return fmt.Sprintf("sqllock: the tables are of version %d, this program needs %d: run `sqllock-migrate up`",
+		return fmt.Sprintf("sqllock: the tables are of version %d, this program needs %d: run `sqllock-migrate own up`",
 			e.Have, e.Want)
 	}
-	return fmt.Sprintf("sqllock: the tables are missing or incomplete: run `sqllock-migrate up`: %v", e.Err)
+	return fmt.Sprintf("sqllock: the tables are missing or incomplete: run `sqllock-migrate own up`: %v", e.Err)
 }
 
-// Is makes errors.Is(err, ErrSchema) true.
+// Is reports whether target is [ErrSchema].
 func (e *SchemaError) Is(target error) bool { return target == ErrSchema }
 
-// Unwrap is the database's own error, if there was one.
+// Unwrap returns the database's own error, or nil.
 func (e *SchemaError) Unwrap() error { return e.Err }
 
-// invalid is an error about a value that the caller passed.
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("sqllock: %w: %s", ErrInvalid, fmt.Sprintf(format, args...))
-}
-
-// lost is the cause with which the context of a lost lock ends.
+// lost returns the cause with which the context of a lost lock ends.
 func lost(name, why string) error {
 	return fmt.Errorf("sqllock: %w: %q: %s", ErrLost, name, why)
 }
 
-// failed is the error for something that the database refused or couldn't do.
-func (c *Client) failed(what string, err error) error {
-	switch c.dialect.Classify(err) {
-	case dialect.NoSchema:
-		return &SchemaError{Want: c.dialect.SchemaVersion(), Err: err}
-	case dialect.ReadOnly:
-		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
-			what, ErrUnsupported, err)
-	case dialect.Unknown, dialect.Transient, dialect.Permanent: // the error says it all
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("sqllock: %s: no answer from the database in time: %w", what, err)
-	}
-	return fmt.Errorf("sqllock: %s: %w", what, err)
-}
-
-// gaveUp is the error for a caller whose ctx ended before the lock was his.
+// gaveUp returns the error for a caller whose ctx ended before it got the lock.
 func gaveUp(ctx context.Context, name string, held *HeldError) error {
 	if held != nil {
-		return fmt.Errorf("%w: %w", held, ended(ctx))
+		return fmt.Errorf("%w: %w", held, fail.Ended(ctx))
 	}
-	return fmt.Errorf("sqllock: %w: %q: %w", ErrNotAcquired, name, ended(ctx))
-}
-
-// ended is the error of a ctx that has ended, with its cause.
-func ended(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		err = fmt.Errorf("%w (%w)", err, cause)
-	}
-	return err
+	return fmt.Errorf("sqllock: %w: %q: %w", ErrNotAcquired, name, fail.Ended(ctx))
 }

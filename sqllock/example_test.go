@@ -6,31 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/sqlite"
-	"github.com/sqllock/sqllock/migrations"
-	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
+// A program passes the dialect of its database, for example postgres.New(db), mysql.New(db) or
+// sqlite.New(db). The example uses a database in memory.
 func ExampleNew() {
 	ctx := context.Background()
-	dir, remove := tempDir()
-	defer remove()
+	d := sqllocktest.New()
 
-	db, err := sqlite.Open("sqlite://" + filepath.Join(dir, "app.db"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
-	if err := migrations.Up(ctx, db, sqlitemigrations.Engine); err != nil { // or run sqllock-migrate up
-		log.Fatal(err)
-	}
-	locks, err := sqllock.New(ctx, sqlite.New(db), nil)
+	locks, err := sqllock.New(ctx, d, &sqllock.Options{Holder: "worker 1"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -47,11 +35,11 @@ func ExampleNew() {
 	// Output: locked report/nightly
 }
 
-// Do gives fn a ctx that ends when the lock is lost, so that work which heeds its ctx stops in time.
+// Do gives fn a ctx that ends when the lock is lost, so that work that returns when its ctx ends
+// stops in time.
 func ExampleClient_Do() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	locks := process(db, "worker 1")
 	defer locks.Close(ctx)
 
@@ -63,11 +51,10 @@ func ExampleClient_Do() {
 	// Output: <nil>
 }
 
-// Bound the waiting with a time-out of the ctx. It means nothing to the lock once it is acquired.
+// Bound the wait with a timeout of ctx. ctx does not bound the lock once it is acquired.
 func ExampleClient_Acquire() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	locks, other := process(db, "worker 1"), process(db, "worker 2")
 	defer locks.Close(ctx)
 	defer other.Close(ctx)
@@ -86,11 +73,10 @@ func ExampleClient_Acquire() {
 	// because the time was up: true
 }
 
-// Leave it to whoever does it already, and say who that is.
+// If another process does the work already, say which one and leave it to that.
 func ExampleClient_TryAcquire() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	locks, other := process(db, "worker 1"), process(db, "worker 2")
 	defer locks.Close(ctx)
 	defer other.Close(ctx)
@@ -111,12 +97,11 @@ func ExampleClient_TryAcquire() {
 	// Output: worker 2 is at it (build 4711)
 }
 
-// Guard ties the lock to the transaction that it protects. Here the process was paused for longer than its lease
-// lasts, and another has taken the lock over meanwhile: what it wrote late is rolled back.
+// Guard ties the lock to the transaction that it protects. Here the process was paused for longer
+// than its lease lasts, and another has taken the lock meanwhile, so the late write is rolled back.
 func ExampleLock_Guard() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	locks, other := process(db, "worker 1"), process(db, "worker 2")
 	defer locks.Close(ctx)
 	defer other.Close(ctx)
@@ -142,7 +127,7 @@ func ExampleLock_Guard() {
 	}
 	fmt.Println("while it holds the lock:", book(lock))
 
-	pauseAndLose(db)
+	db.Memory.ExpireAllLeases() // the process was paused for longer than its lease lasts
 	if _, err := other.Acquire(ctx, "account/42"); err != nil {
 		log.Fatal(err)
 	}
@@ -152,12 +137,11 @@ func ExampleLock_Guard() {
 	// after it was taken over: true
 }
 
-// Every host runs the same schedule. The first does the job, and the lock stays taken for most of the interval, so
-// that a host whose clock is a little behind doesn't do it again.
+// Every host runs the same schedule. The first one does the job, and the lock stays taken for most
+// of the interval, so that a host whose clock is a little behind doesn't repeat the job.
 func ExampleHoldAtLeast() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	host1, host2 := process(db, "host 1"), process(db, "host 2")
 	defer host1.Close(ctx)
 	defer host2.Close(ctx)
@@ -181,11 +165,10 @@ func ExampleHoldAtLeast() {
 	// done already, or being done
 }
 
-// Locks shows who holds what, whichever process asks.
+// Locks lists all held locks and their holders, whichever process asks.
 func ExampleClient_Locks() {
 	ctx := context.Background()
-	db, done := database()
-	defer done()
+	db := database()
 	locks, other := process(db, "worker 1"), process(db, "worker 2")
 	defer locks.Close(ctx)
 	defer other.Close(ctx)
@@ -206,56 +189,16 @@ func ExampleClient_Locks() {
 	// report/nightly held by worker 2
 }
 
-// database is a fresh one with sqllock's tables and the application's.
-func database() (db *sql.DB, done func()) {
+func ExampleClient_DoTx() {
 	ctx := context.Background()
-	dir, remove := tempDir()
-	db, err := sqlite.Open("sqlite://" + filepath.Join(dir, "app.db"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := migrations.Up(ctx, db, sqlitemigrations.Engine); err != nil {
-		log.Fatal(err)
-	}
-	const schema = `CREATE TABLE reports (day TEXT, fence INTEGER);
-		CREATE TABLE accounts (id INTEGER, balance INTEGER);
-		INSERT INTO accounts VALUES (42, 100);`
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		log.Fatal(err)
-	}
-	return db, func() {
-		if err := db.Close(); err != nil {
-			log.Fatal(err)
-		}
-		remove()
-	}
-}
+	db := database()
+	locks := process(db, "worker 1")
+	defer locks.Close(ctx)
 
-// process is a Client as a process of its own would have it.
-func process(db *sql.DB, holder string) *sqllock.Client {
-	options := &sqllock.Options{Holder: holder, Logger: slog.New(slog.DiscardHandler)}
-	locks, err := sqllock.New(context.Background(), sqlite.New(db), options)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return locks
-}
-
-// pauseAndLose does to all leases what a pause longer than their TTL does.
-func pauseAndLose(db *sql.DB) {
-	if _, err := db.ExecContext(context.Background(), "DELETE FROM sqllock_leases"); err != nil {
-		log.Fatal(err)
-	}
-}
-
-func tempDir() (dir string, remove func()) {
-	dir, err := os.MkdirTemp("", "sqllock-example-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	return dir, func() {
-		if err := os.RemoveAll(dir); err != nil {
-			log.Fatal(err)
-		}
-	}
+	err := locks.DoTx(ctx, "report/nightly", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO reports (day, fence) VALUES ('2026-03-01', 0)")
+		return err
+	})
+	fmt.Println("committed under the lock:", err == nil)
+	// Output: committed under the lock: true
 }

@@ -12,13 +12,15 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// stale is a database whose reads show every lease as run out, as a replica does that lags behind.
+// stale is a database whose reads show every lease as expired, as those of a replica that lags
+// behind.
 type stale struct{ *sqllocktest.Dialect }
 
-func (s stale) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	rows, err := s.Dialect.Look(ctx, keys)
+func (s stale) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	rows, err := s.Dialect.Get(ctx, keys)
 	return expired(rows), err
 }
 
@@ -34,7 +36,7 @@ func expired(rows []dialect.Row) []dialect.Row {
 	return rows
 }
 
-// TestReadsDecideNothing: whatever a read showed, a living holder keeps its lock.
+// TestReadsDecideNothing: whatever a read shows, a live holder keeps its lock.
 func TestReadsDecideNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, stale{db}, "b")
@@ -49,7 +51,8 @@ func TestReadsDecideNothing(t *testing.T) {
 	})
 }
 
-// late is a database on whose way the first acquire request is held up: its sender sees the connection cut.
+// late is a database that the first acquire request reaches late: its caller sees the connection
+// cut.
 type late struct {
 	*sqllocktest.Dialect
 	by   time.Duration
@@ -64,10 +67,11 @@ func (l *late) Acquire(ctx context.Context, requests []dialect.Request) ([]diale
 		time.Sleep(l.by)
 		_, _ = l.Dialect.Acquire(context.WithoutCancel(ctx), requests)
 	}()
-	return nil, &sqllocktest.Error{Class: dialect.Unknown, Reason: "connection cut"}
+	return nil, &sqllocktest.Error{Class: dialect.ClassUnknown, Reason: "connection cut"}
 }
 
-// TestRequestArrivesAfterTheRelease: the request was sent again, granted and released when the first one arrives.
+// TestRequestArrivesAfterTheRelease: the request is sent again, granted and released before the
+// first one arrives.
 func TestRequestArrivesAfterTheRelease(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, &late{Dialect: db, by: 10 * time.Second}, "a"), client(t, db, "b")
@@ -79,8 +83,8 @@ func TestRequestArrivesAfterTheRelease(t *testing.T) {
 	})
 }
 
-// TestRequestIsCarriedOutTwice: no try was answered, one was carried out and released again, and then the first one
-// arrives.
+// TestRequestIsCarriedOutTwice: no try has a reply, one is carried out and released again, and then
+// the first one arrives.
 func TestRequestIsCarriedOutTwice(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		way := &late{Dialect: db, by: 10 * time.Second}
@@ -110,13 +114,14 @@ type frozen struct {
 func (f *frozen) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	grants, err := f.Dialect.Acquire(ctx, requests)
 	if !f.thawed.Swap(true) {
-		f.ExpireLeases()
+		f.ExpireAllLeases()
 		time.Sleep(sqllock.DefaultTTL)
 	}
 	return grants, err
 }
 
-// TestGrantCameTooLate: it counts for nothing, whoever waits goes on waiting, and whoever doesn't is told.
+// TestGrantCameTooLate: the grant does not count. A caller that waits goes on waiting, and one that
+// doesn't gets an error.
 func TestGrantCameTooLate(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		lock, err := client(t, &frozen{Dialect: db}, "a").Acquire(t.Context(), "job")
@@ -130,7 +135,8 @@ func TestGrantCameTooLate(t *testing.T) {
 	})
 }
 
-// TestTrustCountsFromBeforeTheHeartbeat was sent, and not from when its answer came.
+// TestTrustCountsFromBeforeTheHeartbeat: the validity counts from when a heartbeat was sent, and
+// not from its reply.
 func TestTrustCountsFromBeforeTheHeartbeat(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		lock := mustTry(t, client(t, db, "a"), "job", sqllock.WithTTL(9*time.Second))
@@ -142,21 +148,23 @@ func TestTrustCountsFromBeforeTheHeartbeat(t *testing.T) {
 	})
 }
 
-// A lease, or a connection, that can't be opened in time says so to each who wants it.
+// If a lease or a connection can't be opened in time, each caller that needs it gets an error that
+// says so.
 func TestOpeningTakesTooLong(t *testing.T) {
-	for op, opts := range map[sqllocktest.Op][]sqllock.Option{
-		sqllocktest.OpCreateLease: nil, sqllocktest.OpOpenSession: {sqllock.Session()},
+	for op, opts := range map[sqllocktest.Op][]any{
+		sqllocktest.OpCreateLease: nil, sqllocktest.OpOpenSession: {locktest.Session},
 	} {
 		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
-			for range 8 { // what ends at the same moment is seen in any order
+			for range 8 { // events at the same moment come in any order
 				c := client(t, db, "a")
 				db.Delay(op, time.Minute)
 				var group sync.WaitGroup
-				var which atomic.Bool // was told by anybody
+				var which atomic.Bool // whether any error named it
 				for range 2 {
 					group.Go(func() {
-						_, err := c.TryAcquire(t.Context(), "job", opts...)
-						if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer from the database in time") {
+						_, err := locktest.TryTake(t.Context(), c, "job", opts...)
+						if !errors.Is(err, context.DeadlineExceeded) ||
+							!strings.Contains(err.Error(), "no answer from the database in time") {
 							t.Errorf("%s: %v", op, err)
 						}
 						if err != nil && strings.Contains(err.Error(), "opening a ") {
@@ -167,7 +175,7 @@ func TestOpeningTakesTooLong(t *testing.T) {
 				group.Wait()
 				db.Delay(op, 0)
 				if !which.Load() {
-					t.Errorf("%s: nobody is told that it was this", op)
+					t.Errorf("%s: no error says that it was this", op)
 				}
 			}
 		})

@@ -1,100 +1,160 @@
 package sqllock
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
+	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// lease is the process's side of what keeps its locks: a row in sqllock_leases, or a session of the server.
+// lease is this process's side of what keeps its locks: a row in sqllock_leases, or a session of
+// the server.
 type lease struct {
-	c      *Client
-	tenure *tenure
-	anchor anchor
-	id     string
-	term
-	stop chan struct{} // closed when over
+	c       *Client
+	entry   *leaseEntry
+	backend backend
+	id      string
+	leaseKey
+	stop chan struct{} // closed when the lease is over
 
-	mu    sync.Mutex
-	trust trust
-	locks map[*Lock]struct{}
+	mu       sync.Mutex
+	validity clock.Validity
+	failure  error // of the last heartbeat; nil if it succeeded
+	locks    map[*Lock]struct{}
 
-	readers map[string]bool // names that have some
-	users   int             // locks, and acquisitions under way
-	idle    moment          // since when there are none
-	over    bool            // ended, lost or retired: no more locks under it
+	users int                     // locks, and acquisitions in progress
+	idle  clock.Instant           // since when there are no users
+	over  bool                    // closed, lost or expired while idle: no more locks under it
+	cause func(name string) error // returns why it is over, for the lock of that name
 }
 
-// use counts the caller among the lease's users. False: the lease can't be used any longer.
-func (l *lease) use() bool {
+// addUser adds the caller to the lease's users. It returns false if the lease can no longer be
+// used.
+func (l *lease) addUser() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || l.trust.left(now()) <= 0 {
+	if l.over || l.validity.Remaining(clock.Now()) <= 0 {
 		return false
 	}
 	l.users++
 	return true
 }
 
-// unuse takes back a use.
-func (l *lease) unuse() {
+// removeUser removes the caller from the lease's users.
+func (l *lease) removeUser() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.users--
 	if l.users == 0 {
-		l.idle = now()
+		l.idle = clock.Now()
 	}
 }
 
-// left is how long the lease can be relied on; zero or less: no longer.
-func (l *lease) left() time.Duration {
+// remaining returns for how long the lease can be relied on: not any longer if that is zero or
+// less.
+func (l *lease) remaining() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
 		return 0
 	}
-	return l.trust.left(now())
+	return l.validity.Remaining(clock.Now())
 }
 
-// hold puts a lock that was just granted under the lease; its caller's use goes over to the lock. False: the
-// lease couldn't be relied on any more when the grant arrived, so it isn't one.
+// hold puts a lock that was just granted under the lease. The lock takes over the caller's place
+// among the users. It returns false if the lease could no longer be relied on when the grant
+// arrived, so that the grant does not count.
 func (l *lease) hold(lock *Lock) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || l.trust.left(now()) <= 0 {
+	if l.over || l.validity.Remaining(clock.Now()) <= 0 {
 		return false
 	}
 	l.locks[lock] = struct{}{}
 	return true
 }
 
-// drop is what a released lock does.
+// errGrantTooLate means that a grant came when its lease could no longer be relied on, for instance
+// in a process that was frozen.
+var errGrantTooLate = fmt.Errorf("%w: the database's answer came too late", ErrNotAcquired)
+
+// grant makes a lock that was granted the caller's, unless the grant came too late.
+func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
+	lock.c, lock.lease = l.c, l
+	ctx, cancel := context.WithCancelCause(withHeld(context.WithoutCancel(caller), lock))
+	lock.ctx, lock.cancel = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}, cancel
+	if !l.hold(lock) {
+		lock.cancel(context.Canceled)
+		l.removeUser()
+		l.backend.releaseLater(l, lock.claim, lock.doubtWindow())
+		return nil, l.tooLate(lock.claim.Name)
+	}
+	return lock, nil
+}
+
+// tooLate returns the error for a grant that arrived after its lease was over.
+func (l *lease) tooLate(name string) error {
+	if l.c.store.Open().Err() != nil {
+		return errClosed
+	}
+	return fmt.Errorf("sqllock: %w: %q under a lease of %s", errGrantTooLate, name, l.ttl)
+}
+
+// drop removes a released lock.
 func (l *lease) drop(lock *Lock) {
 	l.mu.Lock()
 	delete(l.locks, lock)
 	l.mu.Unlock()
-	l.unuse()
+	l.removeUser()
 }
 
-// renewed lengthens the trust by a renewal sent at that moment. A lease that was seen to be over stays over, since others have
-// acted on that: keep ends it.
-func (l *lease) renewed(sent moment) {
+// renewed extends the validity by a renewal that was sent at that moment. A lease that was seen to
+// be over stays over, since others have acted on that; keep ends it.
+func (l *lease) renewed(sent clock.Instant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.trust.left(now()) > 0 {
-		l.trust = l.trust.renewed(sent)
+	if l.validity.Remaining(clock.Now()) > 0 {
+		l.validity, l.failure = l.validity.Renewed(sent), nil
 	}
 }
 
-// end finishes the lease on this side, once, and ends the contexts of its locks with cause(name). It answers the
-// locks that were held.
+// err returns nil as long as the lease can be relied on. Otherwise it returns why the lock of that
+// name is over.
+func (l *lease) err(name string) error {
+	if l.remaining() > 0 {
+		return nil
+	}
+	if err := l.endedWith(name); err != nil {
+		return err
+	}
+	return lost(name, l.expiredReason())
+}
+
+// endedWith returns the error with which the lease was ended for the lock of that name, or nil if
+// it was not ended.
+func (l *lease) endedWith(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause == nil {
+		return nil
+	}
+	return l.cause(name)
+}
+
+// end ends the lease on this side, once, and ends the contexts of its locks with cause(name). It
+// returns the locks that were held.
 func (l *lease) end(cause func(name string) error) []*Lock {
 	l.mu.Lock()
 	if l.over {
 		l.mu.Unlock()
 		return nil
 	}
-	l.over = true
+	l.over, l.cause = true, cause
 	close(l.stop)
 	locks := make([]*Lock, 0, len(l.locks))
 	for lock := range l.locks {
@@ -102,41 +162,155 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 	}
 	l.mu.Unlock()
 
-	l.c.forget(l.term, l.tenure)
+	l.c.leases.forget(l.leaseKey, l.entry)
 	for _, lock := range locks {
 		lock.cancel(cause(lock.claim.Name))
 	}
 	return locks
 }
 
-// lose ends the lease because it can't be relied on any longer.
+// lose ends the lease because it can no longer be relied on.
 func (l *lease) lose(why string) {
 	locks := l.end(func(name string) error { return lost(name, why) })
 	if len(locks) > 0 {
-		l.c.log.Error("sqllock: locks lost", "count", len(locks), "why", why, "lease", l.id, "ttl", l.ttl)
+		l.c.log.Error("sqllock: locks lost", "locks", firstNames(locks), "count", len(locks), "why", why,
+			"lease", l.id, "ttl", l.ttl.String())
 	}
-	l.anchor.abandon()
+	l.backend.abandon()
 }
 
-// retire ends the lease if nobody has used it for a whole TTL. False: somebody did.
-func (l *lease) retire() bool {
+// maxLoggedNames bounds how many locks a line of the log names.
+const maxLoggedNames = 10
+
+// firstNames returns the names of the locks, in order, up to maxLoggedNames.
+func firstNames(locks []*Lock) []string {
+	names := make([]string, len(locks))
+	for i, lock := range locks {
+		names[i] = lock.Name()
+	}
+	slices.Sort(names)
+	return names[:min(len(names), maxLoggedNames)]
+}
+
+// expireIdle ends the lease if nobody has used it for a whole TTL. It reports whether it did.
+func (l *lease) expireIdle() bool {
 	l.mu.Lock()
-	unused := l.users == 0 && now().since(l.idle) >= l.ttl
+	unused := l.users == 0 && clock.Now().Since(l.idle) >= l.ttl
 	if unused && !l.over {
 		l.over = true
 		close(l.stop)
 	}
 	l.mu.Unlock()
 	if unused {
-		l.c.forget(l.term, l.tenure)
+		l.c.leases.forget(l.leaseKey, l.entry)
 	}
 	return unused
 }
 
-// outlived says why the lease was given up though the database never said that it had run out.
-func (l *lease) outlived() string {
+// expiredReason returns why the lease was given up although the database never said that it had
+// expired.
+func (l *lease) expiredReason() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("no heartbeat has succeeded for %s of a TTL of %s",
-		now().since(l.trust.sent).Round(time.Millisecond), l.ttl)
+	why := fmt.Sprintf("no heartbeat has succeeded for %s of a TTL of %s",
+		clock.Now().Since(l.validity.Sent).Round(time.Millisecond), l.ttl)
+	if l.failure != nil {
+		why += fmt.Sprintf(" (the last one: %v)", l.failure)
+	}
+	return why
+}
+
+// missed records why a heartbeat failed.
+func (l *lease) missed(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failure = why
+}
+
+// renewal is the result of a heartbeat.
+type renewal struct {
+	sent clock.Instant
+	err  error
+}
+
+// keep is the heartbeat of one lease: one statement per interval, whatever the number of locks
+// under it. It ends the lease at the moment when it can no longer be relied on, even while a
+// statement is stuck.
+func (l *lease) keep() {
+	var inFlight chan renewal // nil between heartbeats
+	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.ttl)
+	for {
+		left := l.remaining()
+		if left <= 0 {
+			l.lose(l.expiredReason())
+			return
+		}
+		due := interval - clock.Now().Since(last)
+		if inFlight == nil && due <= 0 {
+			if l.expireIdle() {
+				l.deleteIdle()
+				return
+			}
+			last = clock.Now()
+			inFlight = l.heartbeat(last, l.backend.heartbeatTimeout(l, left))
+			continue
+		}
+		// A timer doesn't run while the machine is suspended, so read the clock at least once a
+		// second.
+		wait := min(left, time.Second)
+		if inFlight == nil {
+			wait = min(wait, due)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case r := <-inFlight:
+			inFlight = nil
+			last, interval = l.handleReply(r)
+		case <-l.stop:
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// heartbeat sends one heartbeat without waiting for the reply.
+func (l *lease) heartbeat(sent clock.Instant, timeout time.Duration) chan renewal {
+	answer := make(chan renewal, 1)
+	started := l.c.store.Spawn(func() {
+		ctx, cancel := l.c.store.Within(timeout)
+		defer cancel()
+		answer <- renewal{sent: sent, err: l.backend.heartbeat(ctx, l)}
+	})
+	if !started {
+		return nil
+	}
+	return answer
+}
+
+// handleReply handles a heartbeat's reply. It returns when the wait for the next heartbeat starts,
+// and how long it is.
+func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Duration) {
+	switch {
+	case errors.Is(r.err, errOver):
+		l.lose(r.err.Error())
+	case r.err != nil:
+		l.missed(r.err)
+		l.c.log.Warn("sqllock: heartbeat failed; trying again",
+			"lease", l.id, "left", l.remaining().String(), "err", r.err)
+		return clock.Now(), store.Jitter(min(l.ttl/20, store.OperationTimeout))
+	default:
+		l.renewed(r.sent)
+	}
+	return r.sent, clock.HeartbeatInterval(l.ttl)
+}
+
+// deleteIdle deletes a lease that nobody used. If that fails, the lease expires by itself.
+func (l *lease) deleteIdle() {
+	ctx, cancel := l.c.store.Within(store.OperationTimeout)
+	defer cancel()
+	if err := l.backend.end(ctx, l); err != nil {
+		l.c.log.Debug("sqllock: ending an idle lease failed; it will expire", "lease", l.id, "err", err)
+	}
 }

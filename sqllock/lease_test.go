@@ -6,18 +6,24 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
 )
 
-// TestOutlivedLease: a process that was just resumed finds out by the clock, before any of its timers fires.
-func TestOutlivedLease(t *testing.T) {
-	sent := now()
-	sent.mono = sent.mono.Add(-2 * time.Second)
-	l := &lease{term: term{ttl: time.Second}, trust: trust{sent: sent, ttl: time.Second}, locks: make(map[*Lock]struct{})}
-	if l.use() {
+// TestExpiredLease: a process that was just resumed finds out by the clock, before any of its
+// timers fires.
+func TestExpiredLease(t *testing.T) {
+	sent := clock.Now().Add(-2 * time.Second)
+	l := &lease{
+		leaseKey: leaseKey{ttl: time.Second}, validity: clock.Validity{Sent: sent, TTL: time.Second},
+		locks: make(map[*Lock]struct{}),
+	}
+	if l.addUser() {
 		t.Error("a lease that can't be relied on was used for another acquisition")
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	lock := &Lock{lease: l, ctx: ctx, cancel: cancel}
+	lock := &Lock{lease: l, cancel: cancel}
+	lock.ctx = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}
 	if l.hold(lock) {
 		t.Error("a grant that came when the lease had run out counted as one")
 	}

@@ -2,137 +2,227 @@ package sqllock
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/anytx"
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
+	"github.com/sqllock/sqllock/sqllock/internal/request"
 )
 
-// Lock is a lock that is held, or was. Its methods are safe for concurrent use.
+// Lock is an acquired lock, held until it is released or lost. Its methods are safe for concurrent
+// use.
 type Lock struct {
 	c       *Client
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
-	permits int   // of the semaphore, for who took it; 0: none
-	delayed bool  // has a LockDelay
-	unsure  bool  // was asked for twice: the first request may be carried out late
-	seat    *seat // in the queue for it, that is being left
+	permits int         // of the semaphore, as the caller asked; 0 for other kinds
+	delayed bool        // has a LockDelay
+	inDoubt bool        // was requested twice: the first request may still be carried out late
+	entry   *queueEntry // the entry in the database's queue that is being removed
 
-	ctx      context.Context
+	ctx      clock.Context
 	cancel   context.CancelCauseFunc
 	released atomic.Bool
 }
 
-// Name is the lock's name.
+// Name returns the lock's name.
 func (l *Lock) Name() string { return l.claim.Name }
 
-// Slot is the number of the permit of a semaphore (Permits), from 0; 0 for all other locks.
-func (l *Lock) Slot() int {
-	if l.claim.Slot >= MaxPermits {
+// Kind returns the kind of the lock.
+func (l *Lock) Kind() Kind { return kindOfSlot(l.claim.Slot) }
+
+// Permit returns which permit of a [Semaphore] this is, counted from 0. It returns 0 for all other
+// locks.
+func (l *Lock) Permit() int {
+	if l.Kind() != KindSemaphore {
 		return 0
 	}
-	return l.claim.Slot
+	return l.claim.Slot - request.SlotPermits
 }
 
-// Fence is the acquisition's fencing token: greater than that of every acquisition of this name before it, through
-// release, expiry, the reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks
-// agree to within the time that it took). Whatever the lock protects can keep the greatest it has seen and refuse
-// smaller ones (Kleppmann, How to do distributed locking, 2016). See Guard for what needs no such column. A Session
-// lock has none: 0.
+// Fence returns the fencing token of this acquisition. It is greater than the token of every
+// earlier acquisition of this name, through release, expiry, the reaper, a crash, and a failover
+// that lost the last commits (as long as the servers' clocks differ by less than the failover
+// took).
+//
+// A resource that keeps the greatest token it has seen can refuse smaller ones (Kleppmann, How to
+// do distributed locking, 2016). [Lock.Guard] needs no such column.
 func (l *Lock) Fence() int64 { return l.fence }
 
-// Context ends when the lock can't be trusted any longer, with cause ErrLost; when it is released, with
-// ErrNotHeld; and when the Client is closed, with ErrClosed. It ends before the lease runs out, whether or not
-// the database can be reached. It has the values of the ctx that the lock was acquired with, not its end. What
-// is acquired with it is acquired while the lock is held: that is how deadlocks are found (see Acquire, and Holding).
-func (l *Lock) Context() context.Context { return l.ctx }
-
-// Guard makes sure that the lock is still ours, and stays ours until tx has ended: nobody can take it over before,
-// however long this process is paused and whatever becomes of its lease. Call it last, right before tx.Commit();
-// to Release before tx has ended would wait for it. If the lock is another's by now, or can't be trusted any
-// longer, the error is ErrLost: roll back. It waits for the database until ctx ends, and not for other holders.
+// Context returns a context that ends when the lock can't be trusted any longer, with cause
+// [ErrLost]; when it is released, with cause [ErrNotHeld]; and when the [Client] is closed, with
+// cause [ErrClosed]. It has the values of the ctx that the lock was acquired with, but not its
+// deadline or cancellation.
 //
-// Begin tx after the lock was acquired: under REPEATABLE READ and SERIALIZABLE an older transaction doesn't see
-// the acquisition, which is an ErrInvalid. A Session lock has no row to hold: ErrUnsupported.
-func (l *Lock) Guard(ctx context.Context, tx *sql.Tx) error {
+// It ends before the lease expires, whether or not the database can be reached. Its Err and Done
+// read the clock themselves: a process that was paused past the end of its lease and calls Err
+// before each step never sees a lock that it no longer holds. A context derived from it ends a
+// moment later, when the process's timers have run.
+//
+// An acquisition with this context, or with one derived from it, is known to happen while the lock
+// is held. That is how deadlocks are found: see [Client.Acquire] and [Holding].
+func (l *Lock) Context() context.Context { return &l.ctx }
+
+// lockEnder ends the lock's context.
+type lockEnder Lock
+
+// EndIfLost ends the context if the lock cannot be relied on any longer.
+func (e *lockEnder) EndIfLost() {
+	l := (*Lock)(e)
+	if l.ctx.Context.Err() != nil {
+		return
+	}
+	if err := l.lease.err(l.Name()); err != nil {
+		l.cancel(err)
+	}
+}
+
+// Guard makes sure that the lock is still held and stays held until tx has ended. Nobody can take
+// it over before that, however long this process is paused and whatever becomes of its lease.
+//
+// Call Guard last, right before the commit. Do not call [Lock.Release] before tx has ended, because
+// it would wait for tx. Begin tx after the lock was acquired. [Client.DoTx] does all of this.
+//
+// Guard blocks until the database has answered or ctx ends; it does not wait for other holders. Its
+// errors are:
+//
+//   - [ErrLost] if another holds the lock by now, or the lock can't be trusted any longer. Roll
+//     back.
+//   - [ErrNotHeld] if the lock was released.
+//   - [ErrInvalid] if tx is of another database than the lock, or began before the lock was
+//     acquired: under REPEATABLE READ and SERIALIZABLE such a transaction does not see the
+//     acquisition.
+func (l *Lock) Guard(ctx context.Context, tx Tx) error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	return l.lease.anchor.guard(ctx, tx, l)
+	in, err := anytx.Of(tx, "Guard of lock", l.Name())
+	if err != nil {
+		return err
+	}
+	return l.guardIn(ctx, in)
 }
 
-// check refuses a lock that is known to be over. It looks at the clock itself: the timers of a process that was
-// just resumed may not have fired yet.
+// guardIn implements Guard for a lock that is trusted.
+func (l *Lock) guardIn(ctx context.Context, tx dialect.Tx) error {
+	ours, err := l.c.store.Guard(ctx, tx, []dialect.Claim{l.claim})
+	switch {
+	case err != nil:
+		return l.c.failed(fmt.Sprintf("guarding lock %q", l.Name()), err)
+	case ours[0]:
+		return nil
+	case l.oursElsewhere(ctx):
+		return l.unseen(ctx, tx)
+	}
+	err = lost(l.Name(), "its row no longer names this acquisition")
+	l.cancel(err)
+	return err
+}
+
+// unseen returns the reason why tx doesn't see that the lock is ours.
+func (l *Lock) unseen(ctx context.Context, tx dialect.Tx) error {
+	if locator, ok := l.c.store.Dialect.(dialect.Locator); ok {
+		if of, own, err := locator.Locate(ctx, tx); err == nil && of != own {
+			return fail.Invalid("Guard of lock %q: the transaction isn't in the lock's database: it is in %s, and the "+
+				"lock in %s; begin it on the pool that the Client was made with", l.Name(), of, own)
+		}
+	}
+	return fail.Invalid("Guard of lock %q: the transaction began before the lock was acquired, or is on another "+
+		"server; begin it afterwards, on the pool that the Client was made with", l.Name())
+}
+
+// oursElsewhere reports whether a read outside of the guarded transaction still finds the lock
+// ours.
+func (l *Lock) oursElsewhere(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	rows, err := l.c.store.Get(ctx, []dialect.Key{l.claim.Key})
+	return err == nil && rows[0].Owner == l.claim.Owner
+}
+
+// check returns an error if the lock was released or lost.
 func (l *Lock) check() error {
 	if l.released.Load() {
 		return fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name())
 	}
-	if l.ctx.Err() != nil {
-		return context.Cause(l.ctx)
-	}
-	if l.lease.left() <= 0 {
-		return lost(l.Name(), l.lease.outlived())
-	}
-	return nil
+	return context.Cause(l.Context())
 }
 
-// Release frees the lock. It does so even if ctx has ended, and blocks for a few seconds at most: an error from the
-// database says that it couldn't be confirmed yet, and it goes on in the background until it is, or the lease has
-// run out. If the lock had been lost before, the error is ErrLost and nothing was changed; a second call answers
-// ErrNotHeld. While a transaction that it Guards is open, Release waits.
+// Release frees the lock. It also works if ctx has ended, and blocks for a few seconds at most.
+// While a transaction that [Lock.Guard] guarded is open, Release waits for it. Its errors are:
+//
+//   - [ErrLost] if the lock was lost before. Nothing was changed.
+//   - [ErrNotHeld] at a second call.
+//   - [ErrClosed] if [Client.Close], which releases all locks, is in progress.
+//   - [ErrDeadlock] on SQLite if the calling goroutine itself has a transaction open. The lock is
+//     released when that has ended.
+//   - An error of the database if the release could not be confirmed yet. It is retried in the
+//     background until it is confirmed or the lease has expired.
 func (l *Lock) Release(ctx context.Context) error {
+	return l.release(ctx, func() error { return l.c.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name()) })
+}
+
+// release implements Release. refused returns an error if the database can't be called now; the
+// lock is then released in the background.
+func (l *Lock) release(ctx context.Context, refused func() error) error {
 	if !l.released.CompareAndSwap(false, true) {
 		return fmt.Errorf("sqllock: %w: %q was released before", ErrNotHeld, l.Name())
 	}
 	defer l.lease.drop(l)
-	if l.ctx.Err() != nil {
-		return context.Cause(l.ctx)
-	}
-	if l.lease.left() <= 0 {
-		err := lost(l.Name(), l.lease.outlived())
-		l.cancel(err)
+	if err := context.Cause(l.Context()); err != nil {
 		return err
 	}
 	l.cancel(fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name()))
 
-	ours, err := l.lease.anchor.release(l.c.operation(ctx), l)
+	if err := refused(); err != nil {
+		l.lease.backend.releaseLater(l.lease, l.claim, l.doubtWindow())
+		return fmt.Errorf("%w; the lock is released in the background when the transaction has ended, "+
+			"or its lease has", err)
+	}
+	ours, err := l.lease.backend.release(l.c.store.Operation(ctx), l)
+	if ended := l.lease.endedWith(l.Name()); (err != nil || !ours) && errors.Is(ended, ErrClosed) {
+		return ended // Close came first and releases all locks
+	}
 	if err != nil {
 		return err
 	}
-	if l.reads() && !l.unsure {
-		l.c.stalls.leave(l.Name(), l.claim.Slot)
+	if l.reads() && !l.inDoubt {
+		l.c.readerSlots.leave(l.Name(), l.claim.Slot)
 	}
 	if !ours {
-		return lost(l.Name(), "it was another's before it was released")
+		return lost(l.Name(), "its row no longer named this acquisition when it was released")
 	}
 	return nil
 }
 
-// place is where those of this process stand who hear of its release.
-func (l *Lock) place() place {
-	p := l.lease.place(l.claim.Key)
-	p.permits = l.permits
-	return p
+// queueKey returns the key of the local queue whose waiters are woken by the release of this lock.
+func (l *Lock) queueKey() queueKey {
+	key := l.lease.queueKey(l.claim.Key)
+	key.permits = l.permits
+	return key
 }
 
-// late is how long after its release the lock may yet be taken by a request of ours that is still on its way.
-func (l *Lock) late() time.Duration {
-	if l.unsure {
+// doubtWindow returns for how long after its release the lock may still be taken by a request of
+// this process that is on its way.
+func (l *Lock) doubtWindow() time.Duration {
+	if l.inDoubt {
 		return l.lease.ttl
 	}
 	return 0
 }
 
-// giveBack releases in the background a lock that nobody waits for any more.
-func (l *Lock) giveBack() {
+// discardLater releases in the background a lock that nobody waits for any more.
+func (l *Lock) discardLater() {
 	if l.released.Swap(true) {
 		return
 	}
-	l.cancel(errors.New("sqllock: given back"))
+	l.cancel(errors.New("sqllock: discarded"))
 	l.lease.drop(l)
-	l.lease.anchor.settle(l.lease, l.claim, l.late())
+	l.lease.backend.releaseLater(l.lease, l.claim, l.doubtWindow())
 }

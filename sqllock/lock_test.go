@@ -76,12 +76,13 @@ func TestGuard(t *testing.T) {
 	})
 }
 
-// TestFrozenHolder: a process that was paused past its TTL has lost the lock, knows it, and can change nothing.
+// TestFrozenHolder: a process that was paused past its TTL has lost the lock, notices that, and can
+// change nothing.
 func TestFrozenHolder(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustTry(t, a, "job")
-		db.ExpireLeases()
+		db.ExpireAllLeases()
 		taken := mustTry(t, b, "job")
 		if taken.Fence() <= lock.Fence() {
 			t.Errorf("fence %d after %d", taken.Fence(), lock.Fence())
@@ -99,7 +100,7 @@ func TestLostByHeartbeat(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
 		one, two := mustTry(t, a, "one"), mustTry(t, a, "two")
-		db.ExpireLeases()
+		db.ExpireAllLeases()
 		endsWithin(t, one, 0, sqllock.DefaultTTL/3+time.Second, sqllock.ErrLost)
 		endsWithin(t, two, 0, time.Millisecond, sqllock.ErrLost)
 		again := mustTry(t, a, "one") // under a new lease
@@ -107,11 +108,12 @@ func TestLostByHeartbeat(t *testing.T) {
 	})
 }
 
-// TestOutage: the holder gives up before its lease can run out, counted from before the last heartbeat was sent.
+// TestOutage: the holder gives up before its lease can expire, counted from before the last
+// heartbeat was sent.
 func TestOutage(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		lock := mustTry(t, client(t, db, "a"), "job", sqllock.WithTTL(10*time.Second))
-		time.Sleep(time.Minute) // heartbeats keep it
+		time.Sleep(time.Minute) // heartbeats keep the lease alive
 		if lock.Context().Err() != nil {
 			t.Fatal("lost without a reason:", context.Cause(lock.Context()))
 		}
@@ -122,8 +124,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestStuckHeartbeat: the same while the database neither answers nor refuses.
-func TestStuckHeartbeat(t *testing.T) {
+// TestHeartbeatHangs: the same while the database neither answers nor refuses.
+func TestHeartbeatHangs(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		lock := mustTry(t, client(t, db, "a"), "job", sqllock.WithTTL(10*time.Second))
 		db.Delay(sqllocktest.OpRenewLeases, time.Hour)
@@ -132,7 +134,7 @@ func TestStuckHeartbeat(t *testing.T) {
 	})
 }
 
-// TestHiccup: a heartbeat that fails once or twice loses nothing.
+// TestHiccup: one or two failed heartbeats lose nothing.
 func TestHiccup(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		lock := mustTry(t, client(t, db, "a"), "job")
@@ -164,7 +166,7 @@ func TestOneHeartbeatForAllLocks(t *testing.T) {
 	})
 }
 
-// TestIdleLease: a process that holds nothing doesn't go on beating for ever.
+// TestIdleLease: a process that holds nothing stops sending heartbeats.
 func TestIdleLease(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
@@ -208,7 +210,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// Close doesn't wait for the heartbeats of a lease that is opened at that moment.
+// Close doesn't wait for the heartbeats of a lease that is being opened at that moment.
 func TestCloseWhileALeaseOpens(t *testing.T) {
 	for range 3000 {
 		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
@@ -241,7 +243,7 @@ func TestCloseDuringOutage(t *testing.T) {
 		db.Outage(true)
 		start := time.Now()
 		if err := a.Close(t.Context()); err == nil {
-			t.Error("Close says that it let go of the locks, which it can't have")
+			t.Error("Close says that it released the locks, which it can't have")
 		}
 		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("Close took %s", d)
@@ -264,7 +266,7 @@ func TestDo(t *testing.T) {
 		mustRelease(t, mustTry(t, b, "job"))
 
 		err = a.Do(t.Context(), "job", func(ctx context.Context, lock *sqllock.Lock) error {
-			db.ExpireLeases()
+			db.ExpireAllLeases()
 			<-ctx.Done()
 			wantErr(t, "fn's ctx", context.Cause(ctx), sqllock.ErrLost)
 			return nil

@@ -7,10 +7,14 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sqllock/sqllock/sqllock/internal/request"
 )
 
 func TestCheckName(t *testing.T) {
-	for _, good := range []string{"a", "report/nightly", "Ünïcode 🔒", "a b", strings.Repeat("x", MaxNameBytes), "%_'\"\\;--"} {
+	for _, good := range []string{
+		"a", "report/nightly", "Ünïcode 🔒", "a b", strings.Repeat("x", MaxNameBytes), "%_'\"\\;--",
+	} {
 		if err := CheckName(good); err != nil {
 			t.Errorf("CheckName(%q) = %v; want nil", good, err)
 		}
@@ -51,7 +55,7 @@ func FuzzCheckName(f *testing.F) {
 	})
 }
 
-func TestWishLimits(t *testing.T) {
+func TestRequestLimits(t *testing.T) {
 	c := &Client{opts: Options{TTL: DefaultTTL}}
 	for what, opts := range map[string][]Option{
 		"TTL of zero":          {WithTTL(0)},
@@ -66,15 +70,15 @@ func TestWishLimits(t *testing.T) {
 		"endless LockDelay":    {LockDelay(MaxHold + 1)},
 		"nil option":           {nil},
 	} {
-		if _, err := c.wish("a", opts); !errors.Is(err, ErrInvalid) {
+		if _, err := c.exclusiveRequest("a", opts); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: error is %v; want ErrInvalid", what, err)
 		}
 	}
-	w, err := c.wish("a", []Option{WithTTL(MinTTL), WithNote("n"), HoldAtLeast(1), LockDelay(MaxHold)})
-	if err != nil || w.ttl != MinTTL || w.note != "n" || w.lockDelay != MaxHold {
-		t.Errorf("wish = %+v, %v", w, err)
+	req, err := c.exclusiveRequest("a", []Option{WithTTL(MinTTL), WithNote("n"), HoldAtLeast(1), LockDelay(MaxHold)})
+	if err != nil || req.TTL != MinTTL || req.Note != "n" || req.LockDelay != MaxHold {
+		t.Errorf("request = %+v, %v", req, err)
 	}
-	if got := toMicros(w.holdAtLeast); got != time.Microsecond {
+	if got := request.ToMicros(req.HoldAtLeast); got != time.Microsecond {
 		t.Errorf("HoldAtLeast(1ns) is kept as %s; want it rounded up to 1µs", got)
 	}
 }

@@ -3,30 +3,34 @@ package sqllock_test
 import (
 	"pgregory.net/rapid"
 
-	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// want is what somebody asks for.
+// want is what a caller asks for.
 type want struct {
 	reads bool
-	n     int // permits of the semaphore; 0: none
+	rw    bool // the lock is an RWLock
+	n     int  // permits of the semaphore; 0 for no semaphore
 }
 
-func (w want) options() (opts []sqllock.Option) {
-	if w.reads {
-		opts = append(opts, sqllock.Shared())
+func (w want) options() (opts []any) {
+	switch {
+	case w.reads:
+		opts = append(opts, locktest.Shared)
+	case w.rw:
+		opts = append(opts, locktest.Writer)
 	}
 	if w.n > 0 {
-		opts = append(opts, sqllock.Permits(w.n))
+		opts = append(opts, locktest.Permits(w.n))
 	}
 	return opts
 }
 
-// rules are a kind of lock as its users understand it.
+// rules describe a kind of lock as its users understand it.
 type rules struct {
 	want func(t *rapid.T) want
-	mix  func(a, b *grant) bool           // both may be held at a time
-	full func(held []*grant, w want) bool // it has to be refused beside those
+	mix  func(a, b *grant) bool           // reports whether both may be held at the same time
+	full func(held []*grant, w want) bool // reports whether w has to be refused while these are held
 }
 
 func anyHeld(held []*grant, _ want) bool { return len(held) > 0 }
@@ -38,7 +42,7 @@ var exclusiveRules = rules{
 }
 
 var sharedRules = rules{
-	want: func(t *rapid.T) want { return want{reads: rapid.Bool().Draw(t, "reads")} },
+	want: func(t *rapid.T) want { return want{rw: true, reads: rapid.Bool().Draw(t, "reads")} },
 	mix:  func(a, b *grant) bool { return a.reads && b.reads },
 	full: func(held []*grant, w want) bool {
 		for _, g := range held {
@@ -52,12 +56,12 @@ var sharedRules = rules{
 
 var permitRules = rules{
 	want: func(t *rapid.T) want { return want{n: rapid.IntRange(1, 4).Draw(t, "n")} },
-	mix:  func(a, b *grant) bool { return a.lock.Slot() != b.lock.Slot() },
+	mix:  func(a, b *grant) bool { return a.lock.Permit() != b.lock.Permit() },
 	full: func(held []*grant, w want) bool {
 		taken := make(map[int]bool)
 		for _, g := range held {
-			if g.lock.Slot() < w.n {
-				taken[g.lock.Slot()] = true
+			if g.lock.Permit() < w.n {
+				taken[g.lock.Permit()] = true
 			}
 		}
 		return len(taken) == w.n

@@ -18,13 +18,14 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// Whatever some clients do, in whatever order, and whatever befalls the database meanwhile: what is held at a time may be held
-// together, fences grow, what is free is had, and nothing is left behind.
+// Whatever some clients do, in any order, and whatever happens to the database meanwhile: locks
+// that are held at the same time may be held together, fences grow, what is free can be acquired,
+// and nothing is left behind.
 func TestProperties(t *testing.T) {
 	for name, r := range map[string]rules{"exclusive": exclusiveRules, "shared": sharedRules, "permits": permitRules} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
-				var failure any // that a bubble has to hand out, since it is a panic of another goroutine
+				var failure any // passed out of the bubble, since it is a panic of another goroutine
 				synctest.Test(t, func(t *testing.T) {
 					defer func() { failure = recover() }()
 					m := newMachine(t, rt, r)
@@ -37,8 +38,8 @@ func TestProperties(t *testing.T) {
 	}
 }
 
-// rethrow panics as the bubble did. rapid tells failures apart by where they come from: that a case was too short for what was
-// drawn is no failure, and comes from elsewhere.
+// rethrow panics as the bubble did. rapid distinguishes failures by where they come from. A case
+// that was too short for what was drawn is no failure, and comes from elsewhere.
 func rethrow(failure any) {
 	switch {
 	case failure == nil:
@@ -51,7 +52,7 @@ func rethrow(failure any) {
 
 const propertyTTL = 10 * time.Second
 
-// machine is some clients of one database, what they hold, and who waits.
+// machine is some clients of one database, with what they hold and what they wait for.
 type machine struct {
 	rules   rules
 	db      *sqllocktest.Dialect
@@ -60,34 +61,36 @@ type machine struct {
 	fresh   []*grant // granted in this step
 	waiting []*waiting
 	fences  map[int]int64                 // by slot
-	unclear map[*sqllock.Client]time.Time // until when it may rely on a lease that is over
-	calm    time.Time                     // when all is over that was done to the database
+	unclear map[*sqllock.Client]time.Time // until when a client may rely on a lease that is over
+	calm    time.Time                     // when the effects of all faults so far are over
 	outage  bool
 }
 
-// grant is a lock that somebody has.
+// grant is a lock that a client holds.
 type grant struct {
 	want
 	client *sqllock.Client
 	lock   *sqllock.Lock
-	lapsed bool // its lease was ended under it: it may be another's
-	doubt  bool // or before it was taken
+	lapsed bool // its lease was ended while it was held: another may hold it
+	doubt  bool // the same, before it was acquired
 }
 
-// waiting is an Acquire under way.
+// waiting is an Acquire in progress.
 type waiting struct {
 	want
 	client *sqllock.Client
 	since  time.Time
 	cancel context.CancelFunc
-	lock   *sqllock.Lock // once done
+	lock   *sqllock.Lock // set when done
 	err    error
 	ended  time.Time
 	done   chan struct{}
 }
 
 func newMachine(t *testing.T, rt *rapid.T, r rules) *machine {
-	m := &machine{rules: r, db: sqllocktest.New(), fences: make(map[int]int64), unclear: make(map[*sqllock.Client]time.Time)}
+	m := &machine{
+		rules: r, db: sqllocktest.New(), fences: make(map[int]int64), unclear: make(map[*sqllock.Client]time.Time),
+	}
 	for i := range 3 {
 		c, err := sqllock.New(t.Context(), m.db, &sqllock.Options{
 			TTL: propertyTTL, ReapEvery: -1, Logger: slog.New(slog.DiscardHandler), PollOnly: i == 2,
@@ -103,34 +106,35 @@ func newMachine(t *testing.T, rt *rapid.T, r rules) *machine {
 			w.cancel()
 		}
 		for _, c := range m.clients {
-			_ = c.Close(context.Background()) // what is scripted may be hit by it
+			_ = c.Close(context.Background()) // scripted faults may affect it
 		}
 	})
 	return m
 }
 
-// trusted is what is held for certain.
+// trusted returns the locks that are held for certain.
 func (m *machine) trusted() []*grant {
 	m.held = slices.DeleteFunc(m.held, func(g *grant) bool { return g.lock.Context().Err() != nil })
 	return slices.DeleteFunc(m.living(), func(g *grant) bool { return g.doubt })
 }
 
-// living is what may be in others' way.
+// living returns the locks that may keep others waiting.
 func (m *machine) living() []*grant {
 	return slices.DeleteFunc(slices.Clone(m.held), func(g *grant) bool { return g.lapsed })
 }
 
-// granted takes note of a lock.
+// granted records a lock.
 func (m *machine) granted(g *grant) {
 	g.doubt = time.Now().Before(m.unclear[g.client])
 	m.held, m.fresh = append(m.held, g), append(m.fresh, g)
 }
 
-// fencesGrow looks at the locks that were granted in this step, by those who tried and those who waited, in whatever order.
+// fencesGrow checks the locks that were granted in this step, to callers that tried and callers
+// that waited, in any order.
 func (m *machine) fencesGrow(t *rapid.T) {
 	slices.SortFunc(m.fresh, func(a, b *grant) int { return cmp.Compare(a.lock.Fence(), b.lock.Fence()) })
 	for _, g := range m.fresh {
-		slot, fence := g.lock.Slot(), g.lock.Fence()
+		slot, fence := g.lock.Permit(), g.lock.Fence()
 		switch {
 		case g.reads:
 		case g.n > 0 && slot >= g.n:
@@ -144,8 +148,8 @@ func (m *machine) fencesGrow(t *rapid.T) {
 	m.fresh = nil
 }
 
-// hears takes note of those who have waited.
-func (m *machine) hears(t *rapid.T) {
+// collect records the acquisitions that have ended.
+func (m *machine) collect(t *rapid.T) {
 	synctest.Wait()
 	m.waiting = slices.DeleteFunc(m.waiting, func(w *waiting) bool {
 		select {
@@ -164,24 +168,25 @@ func (m *machine) hears(t *rapid.T) {
 }
 
 func (m *machine) check(t *rapid.T) {
-	m.hears(t)
+	m.collect(t)
 	m.fencesGrow(t)
 	held := m.trusted()
 	for i, a := range held {
 		for _, b := range held[:i] {
 			if !m.rules.mix(a, b) {
-				t.Fatalf("held at the same time: %+v with fence %d, %+v with fence %d", a.want, a.lock.Fence(), b.want, b.lock.Fence())
+				t.Fatalf("held at the same time: %+v with fence %d, %+v with fence %d",
+					a.want, a.lock.Fence(), b.want, b.lock.Fence())
 			}
 		}
 	}
 }
 
-// comesToRest: all who wait get their turn, and nothing is left.
+// comesToRest: all waiters get their turn, and nothing is left behind.
 func (m *machine) comesToRest(t *rapid.T) {
 	m.outage = false
 	m.db.Outage(false)
 	m.fast()
-	for { // those replies that are yet to be lost
+	for { // replies that are still to be lost
 		if _, err := m.db.List(context.Background(), dialect.Key{}, true, 1); err == nil {
 			break
 		}
@@ -190,7 +195,7 @@ func (m *machine) comesToRest(t *rapid.T) {
 	for rounds := len(m.waiting) + 2; ; rounds-- {
 		m.check(t)
 		for _, g := range slices.Clone(m.held) {
-			m.let(t, g)
+			m.releaseGrant(t, g)
 		}
 		if len(m.waiting) == 0 {
 			break

@@ -4,27 +4,39 @@ import (
 	"context"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
+	"github.com/sqllock/sqllock/sqllock/internal/request"
+	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// Reaped counts what the reaper cleared away.
+// Reaped counts what the reaper removed.
 type Reaped struct {
-	Leases int // that had run out
-	Locks  int // freed, whose holders were dead
+	Leases int // leases that had expired
+	Locks  int // locks of dead holders that were freed
 	Purged int // rows of locks that had been free for long
 
-	Waiters  int // in queues, that were dead
-	Outcomes int // of Once and OnceTx, that were kept no longer
+	Waiters  int // queue entries of dead waiters
+	Outcomes int // outcomes of once.Do and once.DoTx whose time to be kept was over
 }
 
-// reapChunk is how many rows one statement deletes: short transactions don't stand in anybody's way.
+// reapChunk is the number of rows that one statement deletes. Short transactions don't block others
+// for long.
 const reapChunk = 500
 
-// Reap buries the leases that have run out, frees their locks, and deletes the rows of locks that have been free
-// for longer than Options.PurgeAfter, of waiters that are dead, and of outcomes that are kept no longer. Every process may run
-// it at any time; correctness never waits for it. It goes on until nothing is left or ctx ends, and counts what it did even if
-// it fails.
+// Reap deletes the leases that have expired and frees their locks. It also deletes the rows of
+// locks that have been free for longer than [Options].PurgeAfter, the queue entries of dead
+// waiters, and outcomes whose time to be kept is over. Every process may call it at any time, and
+// the [Client] calls it in the background every [Options].ReapEvery; correctness never depends on
+// it. It goes on until nothing is left or ctx ends, and returns what it did even if it fails.
 func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 	var r Reaped
+	if err := c.ownTx(ctx, "reaping", ""); err != nil {
+		return r, err
+	}
+	begun := clock.Now()
+	if err := c.expiry.ExpireOverlong(ctx, reapChunk); err != nil {
+		return r, c.failed("reaping leases", err)
+	}
 	for rows, err := range c.pages(ctx, true) {
 		if err != nil {
 			return r, c.failed("reaping locks", err)
@@ -37,10 +49,12 @@ func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 		count  *int
 		delete func() (int, error)
 	}{
-		{&r.Leases, func() (int, error) { return c.dialect.BuryExpired(ctx, reapChunk) }},
-		{&r.Waiters, func() (int, error) { return c.dialect.PurgeWaiters(ctx, reapChunk) }},
-		{&r.Outcomes, func() (int, error) { return c.dialect.PurgeOutcomes(ctx, reapChunk) }},
-		{&r.Purged, func() (int, error) { return c.dialect.Purge(ctx, toMicros(c.opts.PurgeAfter), reapChunk) }},
+		// Leases that expired after begun may still have locks that are not freed, and LockDelay
+		// counts from their end.
+		{&r.Leases, func() (int, error) { return c.store.DeleteExpired(ctx, clock.Now().Since(begun), reapChunk) }},
+		{&r.Waiters, func() (int, error) { return c.store.PurgeWaiters(ctx, reapChunk) }},
+		{&r.Outcomes, func() (int, error) { return c.store.PurgeOutcomes(ctx, reapChunk) }},
+		{&r.Purged, func() (int, error) { return c.store.Purge(ctx, request.ToMicros(c.opts.PurgeAfter), reapChunk) }},
 	} {
 		for n := reapChunk; n == reapChunk; *chunk.count += n {
 			var err error
@@ -52,7 +66,8 @@ func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 	return r, nil
 }
 
-// reapPage frees those of the rows whose holders are dead. What List saw is not believed: BuryLeases decides.
+// reapPage frees the rows whose holders are dead. It does not rely on what List returned:
+// ExpireLeases decides.
 func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) error {
 	seen := make(map[string]bool)
 	var leases []string
@@ -62,28 +77,25 @@ func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) er
 			leases = append(leases, row.LeaseID)
 		}
 	}
-	burials, err := c.dialect.BuryLeases(ctx, leases)
+	expiries, err := c.store.ExpireLeases(ctx, leases)
 	if err != nil {
 		return err
 	}
-	dead := make(map[string]dialect.Burial)
-	for i, b := range burials {
-		if b.Dead {
-			dead[leases[i]] = b
-		}
-		if b.Dead && b.Overdue > 0 { // buried by us, not found buried
-			r.Leases++
+	dead := make(map[string]dialect.Expiry)
+	for i, e := range expiries {
+		if e.Dead {
+			dead[leases[i]] = e
 		}
 	}
-	var orphans []dialect.Orphan
+	var holders []dialect.DeadHolder
 	for _, row := range rows {
-		if b, ok := dead[row.LeaseID]; ok {
-			orphans = append(orphans, dialect.Orphan{
-				Key: row.Key, Fence: row.Fence, LeaseID: row.LeaseID, Overdue: b.Overdue,
+		if e, ok := dead[row.LeaseID]; ok {
+			holders = append(holders, dialect.DeadHolder{
+				Key: row.Key, Fence: row.Fence, LeaseID: row.LeaseID, ExpiredFor: e.ExpiredFor,
 			})
 		}
 	}
-	freed, err := c.dialect.Free(ctx, orphans)
+	freed, err := c.store.Free(ctx, holders)
 	for _, ok := range freed {
 		if ok {
 			r.Locks++
@@ -92,14 +104,14 @@ func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) er
 	return err
 }
 
-// reapForever is the reaper in the background.
+// reapForever runs the reaper in the background.
 func (c *Client) reapForever() {
-	for nap(c.open, c.opts.ReapEvery-c.opts.ReapEvery/10+jitter(c.opts.ReapEvery/10)) {
-		ctx, cancel := context.WithTimeout(c.open, max(c.opts.ReapEvery, patience))
+	for store.Sleep(c.store.Open(), c.opts.ReapEvery-c.opts.ReapEvery/10+store.Jitter(c.opts.ReapEvery/10)) {
+		ctx, cancel := context.WithTimeout(c.store.Open(), max(c.opts.ReapEvery, store.OperationTimeout))
 		r, err := c.Reap(ctx)
 		cancel()
 		switch {
-		case err != nil && c.open.Err() == nil:
+		case err != nil && c.store.Open().Err() == nil:
 			c.log.Warn("sqllock: the reaper failed; it will try again", "err", err)
 		case r != Reaped{}:
 			c.log.Info("sqllock: reaped", "leases", r.Leases, "locks", r.Locks, "purged", r.Purged,

@@ -3,37 +3,39 @@ package sqllock
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
 )
 
-// sessionAnchor is a connection, for which the server holds the locks. Nothing on it ever waits for a lock, so one
-// serves them all, and who waits for a lock keeps nobody from releasing another.
-type sessionAnchor struct {
-	c    *Client
-	conn dialect.Session
-	turn chan struct{}     // one statement at a time
-	held map[string]*count // by name; whose turn it is may look
-	seen map[string]sight  // likewise: who had a lock, for those who wait for it
+// sessionBackend is a connection for which the server holds locks. No statement on it ever waits
+// for a lock, so one connection serves them all, and a waiter does not delay the release of another
+// lock.
+type sessionBackend struct {
+	c      *Client
+	conn   dialect.Session
+	busy   chan struct{}           // one statement at a time
+	held   map[string]*count       // by name; used only while busy is taken
+	cached map[string]cachedHolder // the holders of locks that are waited for; likewise
 }
 
-// sight is who was seen to have a lock.
-type sight struct {
-	at   moment
+// cachedHolder is the holder of a lock as it was last seen.
+type cachedHolder struct {
+	at   clock.Instant
 	held *HeldError
 }
 
-// A waiter asks who has the lock no more often than every sightLasts, and much more often whether it is free.
+// A waiter asks for the holder of a lock at most once per cachedHolderTTL, and much more often
+// whether the lock is free.
 const (
-	sightLasts = time.Second
-	maxSights  = 1000
+	cachedHolderTTL  = time.Second
+	maxCachedHolders = 1000
 )
 
-// count is how often this process holds a lock that the server has granted once.
+// count is how many times this process holds a lock that the server has granted once.
 type count struct {
 	shared bool
 	n      int
@@ -45,47 +47,51 @@ func (c *Client) openSession(ctx context.Context, l *lease) error {
 	if err != nil {
 		return err
 	}
-	a := &sessionAnchor{c: c, turn: make(chan struct{}, 1), held: make(map[string]*count), seen: make(map[string]sight)}
-	_, err = c.retry(ctx, func(ctx context.Context) (err error) {
-		l.id, l.trust = rand.Text(), trust{sent: now(), ttl: l.ttl}
+	a := &sessionBackend{
+		c: c, busy: make(chan struct{}, 1), held: make(map[string]*count), cached: make(map[string]cachedHolder),
+	}
+	_, err = c.store.Retry(ctx, func(ctx context.Context) (err error) {
+		l.id, l.validity = rand.Text(), clock.Validity{Sent: clock.Now(), TTL: l.ttl}
 		a.conn, err = c.provenSession(ctx, locker)
 		return err
 	})
 	if err != nil {
 		return c.failed("opening a connection for session locks", err)
 	}
-	l.anchor = a
+	l.backend = a
 	return nil
 }
 
-// enter waits for the caller's turn on the connection.
-func (a *sessionAnchor) enter(ctx context.Context) error {
+// enter waits until the connection is free for the caller's statement.
+func (a *sessionBackend) enter(ctx context.Context) error {
 	select {
-	case a.turn <- struct{}{}:
+	case a.busy <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (a *sessionAnchor) leave() { <-a.turn }
+func (a *sessionBackend) leave() { <-a.busy }
 
-func (a *sessionAnchor) take(ctx, caller context.Context, l *lease, w wish, looking bool) (*Lock, error) {
-	want := dialect.ServerLock{Name: w.name, Shared: w.shared}
-	held, err := a.try(ctx, l, want, looking)
+func (a *sessionBackend) take(ctx, caller context.Context, l *lease, req acquisition, readFirst bool) (*Lock, error) {
+	want := dialect.ServerLock{Name: req.Name, Shared: req.Shared}
+	held, err := a.try(ctx, l, want, readFirst)
 	if err == nil && held == nil {
-		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: w.name}}})
+		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: req.Name}}})
 	}
-	l.unuse()
+	l.removeUser()
 	if err != nil {
-		return nil, a.c.failed(fmt.Sprintf("acquiring session lock %q", w.name), err)
+		return nil, a.c.failed(fmt.Sprintf("acquiring session lock %q", req.Name), err)
 	}
 	return nil, held
 }
 
-// try takes the lock, or tells who has it. A lock that this process holds isn't asked for: to its own session, a
-// server may grant it once more.
-func (a *sessionAnchor) try(ctx context.Context, l *lease, want dialect.ServerLock, looking bool) (*HeldError, error) {
+// try takes the lock, or returns who holds it. It doesn't ask the server for a lock that this
+// process holds, because a server may grant it to its own session once more.
+func (a *sessionBackend) try(
+	ctx context.Context, l *lease, want dialect.ServerLock, readFirst bool,
+) (*HeldError, error) {
 	if err := a.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -100,37 +106,38 @@ func (a *sessionAnchor) try(ctx context.Context, l *lease, want dialect.ServerLo
 	granted, err := a.conn.TryLock(ctx, []dialect.ServerLock{want})
 	switch {
 	case err != nil:
-		return nil, a.doubt(l, want, err)
+		return nil, a.unlockAfterError(l, want, err)
 	case granted[0]:
 		a.held[want.Name] = &count{shared: want.Shared, n: 1}
-		delete(a.seen, want.Name)
+		delete(a.cached, want.Name)
 		return nil, nil
 	}
-	if last, ok := a.seen[want.Name]; looking && ok && now().since(last.at) < sightLasts {
+	if last, ok := a.cached[want.Name]; readFirst && ok && clock.Now().Since(last.at) < cachedHolderTTL {
 		return last.held, nil
 	}
-	if len(a.seen) >= maxSights {
-		clear(a.seen)
+	if len(a.cached) >= maxCachedHolders {
+		clear(a.cached)
 	}
 	held := a.heldBy(ctx, want)
-	a.seen[want.Name] = sight{at: now(), held: held}
+	a.cached[want.Name] = cachedHolder{at: clock.Now(), held: held}
 	return held, nil
 }
 
-// doubt makes sure that nothing is held after a try that failed, or gives the connection up.
-func (a *sessionAnchor) doubt(l *lease, lock dialect.ServerLock, err error) error {
+// unlockAfterError makes sure that nothing is held after a try that failed. If it can't, it gives
+// up the connection.
+func (a *sessionBackend) unlockAfterError(l *lease, lock dialect.ServerLock, err error) error {
 	if errors.Is(err, ErrUnsupported) || errors.Is(err, ErrInvalid) {
 		return err
 	}
-	ctx := a.c.operation(context.Background())
+	ctx := a.c.store.Operation(context.Background())
 	if _, unlock := a.conn.Unlock(ctx, []dialect.ServerLock{lock}); unlock != nil {
 		l.lose(fmt.Sprintf("the connection of the session locks failed: %v", err))
 	}
 	return err
 }
 
-// heldBy tells who holds the lock, as far as the server says.
-func (a *sessionAnchor) heldBy(ctx context.Context, lock dialect.ServerLock) *HeldError {
+// heldBy returns who holds the lock, as far as the server says.
+func (a *sessionBackend) heldBy(ctx context.Context, lock dialect.ServerLock) *HeldError {
 	e := &HeldError{Name: lock.Name, reason: "held by another session of the server"}
 	holders, err := a.conn.HeldBy(ctx, []dialect.ServerLock{lock})
 	if err != nil { // if the connection has failed, the next try finds out
@@ -146,22 +153,22 @@ func (a *sessionAnchor) heldBy(ctx context.Context, lock dialect.ServerLock) *He
 	return e
 }
 
-func (a *sessionAnchor) release(ctx context.Context, l *Lock) (bool, error) {
+func (a *sessionBackend) release(ctx context.Context, l *Lock) (bool, error) {
 	ours, err := a.unlock(ctx, l.Name())
 	switch {
 	case err != nil:
 		l.lease.lose(fmt.Sprintf("a release couldn't be confirmed, so the connection was given up: %v", err))
 		return false, a.c.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the server "+
-			"lets the lock go when it notices", l.Name()), err)
+			"releases the lock when it notices", l.Name()), err)
 	case !ours:
 		l.lease.lose("the server's session isn't the one that took the lock")
 	default:
-		a.c.freed(l.lease.place(l.claim.Key))
+		a.c.queues.freed(l.lease.queueKey(l.claim.Key))
 	}
 	return ours, nil
 }
 
-func (a *sessionAnchor) unlock(ctx context.Context, name string) (bool, error) {
+func (a *sessionBackend) unlock(ctx context.Context, name string) (bool, error) {
 	if err := a.enter(ctx); err != nil {
 		return false, err
 	}
@@ -178,23 +185,19 @@ func (a *sessionAnchor) unlock(ctx context.Context, name string) (bool, error) {
 	return err == nil && ours[0], err
 }
 
-func (a *sessionAnchor) settle(l *lease, claim dialect.Claim, _ time.Duration) {
-	a.c.spawn(func() {
-		ctx := a.c.operation(context.Background())
+func (a *sessionBackend) releaseLater(l *lease, claim dialect.Claim, _ time.Duration) {
+	a.c.store.Spawn(func() {
+		ctx := a.c.store.Operation(context.Background())
 		if _, err := a.unlock(ctx, claim.Name); err != nil {
-			l.lose(fmt.Sprintf("giving back a lock couldn't be confirmed, so the connection was given up: %v", err))
+			l.lose(fmt.Sprintf("discarding a lock couldn't be confirmed, so the connection was given up: %v", err))
 		}
-		a.c.freed(l.place(claim.Key))
+		a.c.queues.freed(l.queueKey(claim.Key))
 	})
 }
 
-func (a *sessionAnchor) guard(_ context.Context, _ *sql.Tx, l *Lock) error {
-	return fmt.Errorf("sqllock: %w: Guard of session lock %q: it has no row that a transaction could hold; "+
-		"use a lease lock, or AcquireTx", ErrUnsupported, l.Name())
-}
-
-// beat asks whether the session is still there. What comes of a failure is that the driver has closed it.
-func (a *sessionAnchor) beat(ctx context.Context, _ *lease) error {
+// heartbeat checks whether the session is still there. A failure means that the driver has closed
+// the connection.
+func (a *sessionBackend) heartbeat(ctx context.Context, _ *lease) error {
 	if err := a.enter(ctx); err != nil {
 		return err
 	}
@@ -205,13 +208,78 @@ func (a *sessionAnchor) beat(ctx context.Context, _ *lease) error {
 	return nil
 }
 
-// patience is all that is left: a ping that is broken off breaks the connection.
-func (a *sessionAnchor) patience(_ *lease, left time.Duration) time.Duration { return left }
+// heartbeatTimeout is all that is left of the lease, because canceling a ping breaks the
+// connection.
+func (a *sessionBackend) heartbeatTimeout(_ *lease, left time.Duration) time.Duration { return left }
 
-func (a *sessionAnchor) end(context.Context, *lease) error { return a.conn.Close() }
+func (a *sessionBackend) end(context.Context, *lease) error { return a.conn.Close() }
 
-func (a *sessionAnchor) abandon() {
+func (a *sessionBackend) abandon() {
 	if err := a.conn.Close(); err != nil {
-		a.c.log.Debug("sqllock: closing the connection of the session locks", "err", err)
+		a.c.log.Debug("sqllock: closing the connection of the session locks failed", "err", err)
 	}
+}
+
+// sessionLocker returns the engine as a [dialect.SessionLocker], if it has session locks.
+func (c *Client) sessionLocker() (dialect.SessionLocker, error) {
+	locker, ok := c.store.Dialect.(dialect.SessionLocker)
+	if !ok {
+		return nil, fmt.Errorf("sqllock: %w: %s has no session locks; use a lease lock, which is the default",
+			ErrUnsupported, c.store.Name())
+	}
+	return locker, nil
+}
+
+// provenSession opens a session. The first session has to show that session locks work here, by
+// competing with another one. As long as they don't work, the proof is repeated for each session.
+func (c *Client) provenSession(ctx context.Context, locker dialect.SessionLocker) (dialect.Session, error) {
+	options := dialect.SessionOptions{Holder: c.opts.Holder, Idle: c.opts.KeepAlive}
+	session, err := locker.OpenSession(ctx, options)
+	if err != nil || c.proven.Load() {
+		return session, err
+	}
+	rival, err := locker.OpenSession(ctx, options)
+	if err != nil {
+		return nil, errors.Join(err, session.Close())
+	}
+	defer rival.Close() //nolint:errcheck // it holds nothing that matters
+	if err := prove(ctx, session, rival); err != nil {
+		return nil, errors.Join(err, session.Close())
+	}
+	c.proven.Store(true)
+	return session, nil
+}
+
+// prove lets two sessions compete for a lock. If both get it, it is no lock: behind a transaction
+// pooler they may be one session of the server, and there were imitations of PostgreSQL with lock
+// functions that did nothing.
+func prove(ctx context.Context, session, rival dialect.Session) error {
+	const changesSessions = "a connection doesn't have the lock that it took: " +
+		"a pooler changes sessions between statements"
+	lock := []dialect.ServerLock{{Name: "sqllock probe " + rand.Text()}}
+	type ask = func(context.Context, []dialect.ServerLock) ([]bool, error)
+	for _, step := range []struct {
+		ask  ask
+		want bool
+		what string // what another answer means
+	}{
+		{session.TryLock, true, "a lock that nobody has was refused"},
+		{
+			rival.TryLock, false,
+			"two connections got the same lock: a pooler shares the server's sessions, or its locks do nothing",
+		},
+		{session.Unlock, true, changesSessions},
+		{rival.TryLock, true, "a lock stayed taken after its release"},
+		{rival.Unlock, true, changesSessions},
+	} {
+		answer, err := step.ask(ctx, lock)
+		if err != nil {
+			return err
+		}
+		if answer[0] != step.want {
+			return fmt.Errorf("%w: session locks can't be trusted here: %s; use a lease lock, which can",
+				ErrUnsupported, step.what)
+		}
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,22 +14,27 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-func trySession(c *sqllock.Client, name string, opts ...sqllock.Option) (*sqllock.Lock, error) {
-	return c.TryAcquire(context.Background(), name, append(opts, sqllock.Session())...)
-}
-
-func mustSession(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.Lock {
+func mustSession(t *testing.T, c *sqllock.Client, name string) *sqllock.SessionLock {
 	t.Helper()
-	lock, err := trySession(c, name, opts...)
+	lock, err := c.Session(name).TryAcquire(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return lock
 }
 
-func sessionHeld(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option) *sqllock.HeldError {
+func mustShare(t *testing.T, c *sqllock.Client, name string) *sqllock.SessionLock {
 	t.Helper()
-	_, err := trySession(c, name, opts...)
+	lock, err := c.Session(name).TryAcquireShared(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lock
+}
+
+func sessionHeld(t *testing.T, c *sqllock.Client, name string) *sqllock.HeldError {
+	t.Helper()
+	_, err := c.Session(name).TryAcquire(context.Background())
 	held, ok := errors.AsType[*sqllock.HeldError](err)
 	if !ok {
 		t.Fatalf("session lock %q: %v; want a *HeldError", name, err)
@@ -42,8 +46,8 @@ func TestSessionLock(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustSession(t, a, "job")
-		if lock.Fence() != 0 || lock.Name() != "job" {
-			t.Errorf("fence %d, name %q", lock.Fence(), lock.Name())
+		if lock.Name() != "job" {
+			t.Errorf("name %q", lock.Name())
 		}
 		if held := sessionHeld(t, b, "job"); held.Holder != "a" || held.Self {
 			t.Errorf("held by %+v", held)
@@ -52,7 +56,6 @@ func TestSessionLock(t *testing.T) {
 			t.Errorf("this process's own lock: %+v", held)
 		}
 		mustRelease(t, mustTry(t, b, "job")) // a lease lock of that name is another lock
-		wantErr(t, "Guard", lock.Guard(t.Context(), nil), sqllock.ErrUnsupported)
 		mustRelease(t, lock)
 		wantErr(t, "second release", lock.Release(t.Context()), sqllock.ErrNotHeld)
 		wantErr(t, "cause", context.Cause(lock.Context()), sqllock.ErrNotHeld)
@@ -65,7 +68,7 @@ func TestSessionLocksShareAConnection(t *testing.T) {
 		a := client(t, db, "a")
 		mustRelease(t, mustSession(t, a, "first")) // and the rival of the probe
 		before := db.Calls(sqllocktest.OpOpenSession)
-		var locks []*sqllock.Lock
+		var locks []*sqllock.SessionLock
 		for i := range 1000 {
 			locks = append(locks, mustSession(t, a, fmt.Sprint("lock ", i)))
 		}
@@ -115,7 +118,7 @@ func TestSessionReleaseUnconfirmed(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock, other := mustSession(t, a, "job"), mustSession(t, a, "other")
-		db.FailNext(sqllocktest.OpUnlock, 1, dialect.Unknown)
+		db.FailNext(sqllocktest.OpUnlock, 1, dialect.ClassUnknown)
 		if err := lock.Release(t.Context()); err == nil {
 			t.Error("an unconfirmed release is no error")
 		}
@@ -125,7 +128,8 @@ func TestSessionReleaseUnconfirmed(t *testing.T) {
 	})
 }
 
-// A grant whose reply was lost is given back, with the connection if need be; the same call gets the lock all the same.
+// A grant whose reply was lost is released, by closing the connection if necessary. The same call
+// still gets the lock.
 func TestSessionReplyLost(t *testing.T) {
 	for name, unlock := range map[string]int{"connection lives": 0, "connection fails": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -133,8 +137,8 @@ func TestSessionReplyLost(t *testing.T) {
 				a, b := client(t, db, "a"), client(t, db, "b")
 				mustRelease(t, mustSession(t, a, "warm"))
 				db.LoseReplies(sqllocktest.OpTryLock, 1)
-				db.FailNext(sqllocktest.OpUnlock, unlock, dialect.Unknown)
-				lock, err := trySession(a, "job")
+				db.FailNext(sqllocktest.OpUnlock, unlock, dialect.ClassUnknown)
+				lock, err := a.Session("job").TryAcquire(t.Context())
 				if unlock > 0 && err != nil {
 					t.Fatalf("not on the next connection: %v", err)
 				}
@@ -150,8 +154,8 @@ func TestSessionReplyLost(t *testing.T) {
 func TestSessionShared(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
-		one, two := mustSession(t, a, "doc", sqllock.Shared()), mustSession(t, a, "doc", sqllock.Shared())
-		three := mustSession(t, b, "doc", sqllock.Shared())
+		one, two := mustShare(t, a, "doc"), mustShare(t, a, "doc")
+		three := mustShare(t, b, "doc")
 		sessionHeld(t, a, "doc")
 		sessionHeld(t, b, "doc")
 		mustRelease(t, one)
@@ -159,7 +163,8 @@ func TestSessionShared(t *testing.T) {
 		sessionHeld(t, b, "doc")
 		mustRelease(t, two)
 		alone := mustSession(t, b, "doc")
-		sessionHeld(t, a, "doc", sqllock.Shared())
+		_, err := a.Session("doc").TryAcquireShared(t.Context())
+		wantErr(t, "shared while b has it alone", err, sqllock.ErrNotAcquired)
 		mustRelease(t, alone)
 	})
 }
@@ -170,7 +175,7 @@ func TestSessionWaits(t *testing.T) {
 		lock := mustSession(t, a, "job")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := b.Acquire(ctx, "job", sqllock.Session())
+		_, err := b.Session("job").Acquire(ctx)
 		wantErr(t, "Acquire", err, sqllock.ErrNotAcquired)
 		wantErr(t, "Acquire", err, context.DeadlineExceeded)
 
@@ -179,7 +184,7 @@ func TestSessionWaits(t *testing.T) {
 		var mu sync.Mutex
 		for _, c := range []*sqllock.Client{a, a, b, b} {
 			group.Go(func() {
-				err := c.Do(t.Context(), "job", func(context.Context, *sqllock.Lock) error {
+				err := c.Session("job").Do(t.Context(), func(context.Context, *sqllock.SessionLock) error {
 					mu.Lock()
 					inside++
 					most = max(most, inside)
@@ -189,7 +194,7 @@ func TestSessionWaits(t *testing.T) {
 					inside--
 					mu.Unlock()
 					return nil
-				}, sqllock.Session())
+				})
 				if err != nil {
 					t.Error(err)
 				}
@@ -203,7 +208,7 @@ func TestSessionWaits(t *testing.T) {
 	})
 }
 
-// A caller who leaves while the server is asked leaves no lock behind.
+// A caller that leaves while the server is asked leaves no lock behind.
 func TestSessionCancelled(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -211,7 +216,7 @@ func TestSessionCancelled(t *testing.T) {
 		db.Delay(sqllocktest.OpTryLock, time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		_, err := a.Acquire(ctx, "job", sqllock.Session())
+		_, err := a.Session("job").Acquire(ctx)
 		wantErr(t, "Acquire", err, context.DeadlineExceeded)
 		db.Delay(sqllocktest.OpTryLock, 0)
 		time.Sleep(2 * time.Second)
@@ -219,7 +224,7 @@ func TestSessionCancelled(t *testing.T) {
 	})
 }
 
-// liar is a database in which everybody gets every session lock.
+// liar is a database that grants everybody every session lock.
 type liar struct{ *sqllocktest.Dialect }
 
 type lie struct{ dialect.Session }
@@ -236,7 +241,7 @@ func (lie) TryLock(_ context.Context, locks []dialect.ServerLock) ([]bool, error
 func TestSessionStub(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, liar{db}, "a")
-		_, err := trySession(a, "job")
+		_, err := a.Session("job").TryAcquire(t.Context())
 		wantErr(t, "a lock that isn't one", err, sqllock.ErrUnsupported)
 		mustRelease(t, mustTry(t, a, "job"))
 	})
@@ -248,27 +253,18 @@ type leasesOnly struct{ dialect.Dialect }
 func TestSessionUnsupported(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, leasesOnly{db}, "a")
-		_, err := trySession(a, "job")
+		_, err := a.Session("job").TryAcquire(t.Context())
 		wantErr(t, "no session locks", err, sqllock.ErrUnsupported)
 		wantErr(t, "AcquireTx without a transaction", a.AcquireTx(t.Context(), nil, "job"), sqllock.ErrInvalid)
-		err = a.AcquireTx(t.Context(), nil, "job", sqllock.OnWait(func(*sqllock.HeldError) {}))
-		if !errors.Is(err, sqllock.ErrInvalid) || !strings.Contains(err.Error(), "OnWait") {
-			t.Errorf("AcquireTx with OnWait: %v; it would never be called", err)
-		}
 	})
 }
 
 func TestSessionOptions(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
-		for name, opt := range map[string]sqllock.Option{
-			"WithTTL": sqllock.WithTTL(time.Second), "WithNote": sqllock.WithNote("x"),
-			"HoldAtLeast": sqllock.HoldAtLeast(time.Second), "LockDelay": sqllock.LockDelay(time.Second),
-		} {
-			_, err := trySession(a, "job", opt)
-			wantErr(t, name, err, sqllock.ErrInvalid)
-		}
-		_, err := trySession(a, "")
+		_, err := a.Session("job").Acquire(t.Context(), nil)
+		wantErr(t, "a nil option", err, sqllock.ErrInvalid)
+		_, err = a.Session("").TryAcquire(t.Context())
 		wantErr(t, "no name", err, sqllock.ErrInvalid)
 		for _, d := range []time.Duration{-1, time.Millisecond, 25 * time.Hour} {
 			_, err := sqllock.New(t.Context(), db, &sqllock.Options{KeepAlive: d})

@@ -7,48 +7,77 @@ import (
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/anytx"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
 )
 
-// AcquireTx takes a lock in the caller's transaction. It ends with it: by Commit, by Rollback, or with its connection;
-// there is nothing to release. It waits in the server's own queue until ctx ends, and then, or after any other error,
-// tx can only be rolled back; give it a ctx with a deadline. Shared is the only option. The errors: ErrNotAcquired if
-// ctx ended first, ErrDeadlock if the server found that transactions wait for each other, ErrUnsupported where the
-// engine can't do it, ErrInvalid.
+// AcquireTx takes a lock in the caller's transaction. The lock ends with the transaction: by
+// Commit, by Rollback, or when its connection ends. There is nothing to release. AcquireTx waits in
+// the server's own queue until ctx ends, so give it a ctx with a deadline. After any error tx can
+// only be rolled back. The errors are:
 //
-// What is read after it under READ COMMITTED, or on MySQL and MariaDB under REPEATABLE READ too if nothing was read in
-// tx before, is what the holder before has committed. On PostgreSQL, a transaction above READ COMMITTED keeps to what
-// it saw when it began to wait: lock first and begin then, with a lease lock, or use READ COMMITTED.
+//   - [ErrNotAcquired] if ctx ended first. The error is then also ctx.Err().
+//   - [ErrDeadlock] if the server found that transactions wait for each other.
+//   - [ErrUnsupported] if the engine has no transaction locks.
+//   - [ErrInvalid] if the name breaks a rule, or tx is nil or not a transaction.
 //
-// Locks of this kind exclude each other alone, not the lease locks and session locks of the same name. On SQLite each
+// A statement after it sees what the previous holder has committed, under READ COMMITTED, and on
+// MySQL and MariaDB also under REPEATABLE READ if nothing was read in tx before. On PostgreSQL, a
+// transaction at a level above READ COMMITTED sees only what was committed when it began to wait.
+// Use READ COMMITTED there, or acquire a lease lock and begin the transaction after that.
+//
+// ROLLBACK TO SAVEPOINT may release a lock that was taken after the savepoint. PostgreSQL and SQL
+// Server release it, MySQL and MariaDB do if tx had done nothing before the savepoint, and SQLite
+// keeps it until tx ends. So take the lock again: taking a lock that tx holds already has no
+// effect.
+//
+// tx must be in the Client's database; in another database it takes another lock. Transaction locks
+// exclude only each other, not the lease locks and session locks of the same name. On SQLite each
 // of them is the database's write lock, whatever its name.
-func (c *Client) AcquireTx(ctx context.Context, tx *sql.Tx, name string, opts ...Option) error {
-	return c.lockTx(ctx, tx, name, opts, true)
+func (c *Client) AcquireTx(ctx context.Context, tx Tx, name string) error {
+	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name}, true)
 }
 
-// TryAcquireTx is AcquireTx without waiting: if the lock is another's the error is an ErrNotAcquired, and tx can be
-// used on.
-func (c *Client) TryAcquireTx(ctx context.Context, tx *sql.Tx, name string, opts ...Option) error {
-	return c.lockTx(ctx, tx, name, opts, false)
+// AcquireTxShared is [Client.AcquireTx] for a lock that several transactions share, as long as all
+// of them take it shared. It is an [ErrUnsupported] on SQLite.
+func (c *Client) AcquireTxShared(ctx context.Context, tx Tx, name string) error {
+	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, true)
 }
 
-func (c *Client) lockTx(ctx context.Context, tx *sql.Tx, name string, opts []Option, wait bool) error {
-	lock, err := txWish(name, opts)
+// TryAcquireTx is [Client.AcquireTx] without waiting. If another transaction holds the lock, the
+// error is an [ErrNotAcquired], and tx can still be used.
+func (c *Client) TryAcquireTx(ctx context.Context, tx Tx, name string) error {
+	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name}, false)
+}
+
+// TryAcquireTxShared is [Client.AcquireTxShared] without waiting. Its errors are those of
+// [Client.TryAcquireTx].
+func (c *Client) TryAcquireTxShared(ctx context.Context, tx Tx, name string) error {
+	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, false)
+}
+
+func (c *Client) lockTx(ctx context.Context, tx Tx, lock dialect.ServerLock, wait bool) error {
+	name := lock.Name
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	in, err := anytx.Of(tx, "AcquireTx of lock", name)
 	if err != nil {
 		return err
 	}
-	locker, ok := c.dialect.(dialect.TxLocker)
+	locker, ok := c.store.Dialect.(dialect.TxLocker)
 	switch {
-	case tx == nil:
-		return invalid("the transaction for lock %q is nil", name)
-	case c.open.Err() != nil:
+	case in == nil:
+		return fail.Invalid("the transaction for lock %q is nil", name)
+	case c.store.Open().Err() != nil:
 		return errClosed
 	case !ok:
 		return fmt.Errorf("sqllock: %w: %s has no transaction locks; use a lease lock and its Guard",
-			ErrUnsupported, c.dialect.Name())
+			ErrUnsupported, c.store.Name())
 	case ctx.Err() != nil:
 		return gaveUp(ctx, name, nil)
 	}
-	granted, err := locker.LockTx(ctx, tx, lock, wait)
+	granted, err := locker.LockTx(ctx, in, lock, wait)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w; roll the transaction back: %w", gaveUp(ctx, name, nil), err)
@@ -62,13 +91,21 @@ func (c *Client) lockTx(ctx context.Context, tx *sql.Tx, name string, opts []Opt
 	return nil
 }
 
-func txWish(name string, opts []Option) (dialect.ServerLock, error) {
-	w, err := wished(name, opts)
-	if err != nil {
-		return dialect.ServerLock{}, err
-	}
-	if w.session || w.onWait != nil {
-		return dialect.ServerLock{}, invalid("Session and OnWait of lock %q don't go with AcquireTx", name)
-	}
-	return dialect.ServerLock{Name: name, Shared: w.shared}, w.checkServer("AcquireTx")
+// Tx is a transaction of the application, which begins and ends it. These types implement it:
+//
+//   - database/sql: a *sql.Tx
+//   - sqlx: a *sqlx.Tx
+//   - bun: a bun.Tx
+//   - ent: the generated *ent.Tx, if the feature sql/execquery is on
+//   - GORM: tx.Statement.ConnPool, of the tx that Transaction or Begin gives
+//
+// For pgx, pass what postgres.Tx of package dialect/postgres makes of a pgx.Tx. Any other type with
+// the methods ExecContext, QueryContext, Commit and Rollback of a *sql.Tx is a transaction too, and
+// so is an implementation of [dialect.Tx]. sqllock never calls Commit or Rollback; they distinguish
+// a transaction from a pool. A pool is an [ErrInvalid].
+//
+// If a type embeds a *sql.Tx, that *sql.Tx is used, so that statements reach the driver unchanged.
+type Tx interface {
+	// ExecContext is that of [sql.Tx].
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }

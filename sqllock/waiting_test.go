@@ -12,9 +12,10 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// nobodyLeft checks that nothing is held and nobody waits, once the background is quiet.
+// nobodyLeft checks that nothing is held and nobody waits, once the background work is done.
 func nobodyLeft(t *testing.T, db *sqllocktest.Dialect, c *sqllock.Client, name string) {
 	t.Helper()
 	time.Sleep(time.Minute)
@@ -28,11 +29,11 @@ func nobodyLeft(t *testing.T, db *sqllocktest.Dialect, c *sqllock.Client, name s
 	}
 }
 
-// waiter waits for the lock in the background, and tells when it has it.
-func waiter(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option) <-chan *sqllock.Lock {
+// waiter waits for the lock in the background, and delivers it when it has it.
+func waiter(t *testing.T, c *sqllock.Client, name string, opts ...any) <-chan *sqllock.Lock {
 	got := make(chan *sqllock.Lock, 1)
 	go func() {
-		lock, err := c.Acquire(t.Context(), name, opts...)
+		lock, err := locktest.Acquire(t.Context(), c, name, opts...)
 		if err != nil {
 			t.Error(err)
 		}
@@ -42,7 +43,8 @@ func waiter(t *testing.T, c *sqllock.Client, name string, opts ...sqllock.Option
 	return got
 }
 
-// A release gives the lock to the first who waits, who is told at once and asks for nothing.
+// A release hands the lock over to the first waiter, which is notified at once and asks for
+// nothing.
 func TestHandover(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -53,7 +55,7 @@ func TestHandover(t *testing.T) {
 		mustRelease(t, lock)
 		next := <-got
 		if d := time.Since(start); d != 0 {
-			t.Errorf("b was told after %s", d)
+			t.Errorf("b was notified after %s", d)
 		}
 		if n := db.Calls(sqllocktest.OpAcquire) - asked; n != 0 {
 			t.Errorf("b asked %d times for what it was given", n)
@@ -69,11 +71,11 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// A message that is lost, and a connection that is cut, cost a poll's time.
-func TestHandoverUnheard(t *testing.T) {
+// A notification that is lost, and a connection that is cut, cost the time of a poll.
+func TestHandoverNotificationLost(t *testing.T) {
 	for what, spoil := range map[string]func(db *sqllocktest.Dialect){
-		"lost": func(db *sqllocktest.Dialect) { db.LoseWakes(1) },
-		"cut":  func(db *sqllocktest.Dialect) { db.CutWakes(); db.LoseWakes(1) },
+		"lost": func(db *sqllocktest.Dialect) { db.LoseNotifications(1) },
+		"cut":  func(db *sqllocktest.Dialect) { db.CutListeners(); db.LoseNotifications(1) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
@@ -101,7 +103,7 @@ func TestHandoverUnheard(t *testing.T) {
 				mustRelease(t, lock)
 				mustRelease(t, <-got)
 				if d := time.Since(start); d != 0 {
-					t.Errorf("the next time, b was told after %s", d)
+					t.Errorf("the next time, b was notified after %s", d)
 				}
 				nobodyLeft(t, db, a, "job")
 			})
@@ -109,15 +111,16 @@ func TestHandoverUnheard(t *testing.T) {
 	}
 }
 
-// mute is a database behind a pooler, through which nothing is heard.
+// mute is a database behind a pooler, through which no notifications come.
 type mute struct{ *sqllocktest.Dialect }
 
-func (mute) OpenWakes(context.Context, string) (dialect.Wakes, error) {
+func (mute) OpenListener(context.Context, string) (dialect.Listener, error) {
 	return nil, fmt.Errorf("%w: a pooler", dialect.ErrUnsupported)
 }
 
-// Where nothing can be heard, waiters poll; and nothing is given to them, since they wouldn't hear of it.
-func TestNoWakes(t *testing.T) {
+// Without notifications, waiters poll, and no lock is handed over to them, because they would not
+// notice it.
+func TestNoNotifications(t *testing.T) {
 	for what, open := range map[string]func(t *testing.T, db *sqllocktest.Dialect) *sqllock.Client{
 		"refused":  func(t *testing.T, db *sqllocktest.Dialect) *sqllock.Client { return client(t, mute{db}, "b") },
 		"PollOnly": func(t *testing.T, db *sqllocktest.Dialect) *sqllock.Client { return client(t, db, "b", pollOnly) },
@@ -140,7 +143,8 @@ func TestNoWakes(t *testing.T) {
 	}
 }
 
-// Those who are told don't starve one who polls: he is the first in the queue some time, and then nobody is told.
+// Waiters that are notified don't starve one that polls: it becomes the first in the queue, and
+// then nobody is notified.
 func TestPollerAmongListeners(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		poller := client(t, db, "poller", pollOnly)
@@ -173,7 +177,7 @@ func TestPollerAmongListeners(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("the one who polls had to wait for %s", d)
+			t.Errorf("the waiter that polls had to wait for %s", d)
 		}
 		mustRelease(t, lock)
 		close(stop)
@@ -182,7 +186,8 @@ func TestPollerAmongListeners(t *testing.T) {
 	})
 }
 
-// Callers give up around the very moment of the hand-over: nothing is left held, and the lock goes on.
+// Callers give up around the very moment of the hand-over: nothing stays held, and the lock goes
+// on.
 func TestHandoverToNobody(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c")
@@ -215,12 +220,12 @@ func TestHandoverToNobody(t *testing.T) {
 	})
 }
 
-// Within a process the lock is passed on in one statement, and not for longer than until another process wants it.
-func TestPass(t *testing.T) {
+// Within a process the lock is handed off in one statement, until another process wants it.
+func TestTransfer(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		db.Delay(sqllocktest.Any, time.Millisecond)
-		const people = 50
+		const waiters = 50
 		var order []string
 		var last int64
 		hold := func(c *sqllock.Client, who string) {
@@ -237,33 +242,33 @@ func TestPass(t *testing.T) {
 			mustRelease(t, lock)
 		}
 		var group sync.WaitGroup
-		for range people {
+		for range waiters {
 			group.Go(func() { hold(a, "a") })
 		}
 		time.Sleep(2050 * time.Millisecond)
 		group.Go(func() { hold(b, "b") })
 		group.Wait()
-		if at := slices.Index(order, "b"); len(order) != people+1 || at > 23 {
+		if at := slices.Index(order, "b"); len(order) != waiters+1 || at > 23 {
 			t.Errorf("b came after twenty, and was number %d of %d", at, len(order))
 		}
-		if n := db.Calls(sqllocktest.OpPass); n < people-10 || db.Calls(sqllocktest.OpRelease) > 10 {
-			t.Errorf("%d passes, %d releases of %d", n, db.Calls(sqllocktest.OpRelease), len(order))
+		if n := db.Calls(sqllocktest.OpTransfer); n < waiters-10 || db.Calls(sqllocktest.OpRelease) > 10 {
+			t.Errorf("%d transfers, %d releases of %d", n, db.Calls(sqllocktest.OpRelease), len(order))
 		}
 		nobodyLeft(t, db, a, "job")
 	})
 }
 
-// Replies to passes are lost, as the server carried them out and as it didn't.
-func TestPassReplyLost(t *testing.T) {
+// Replies to transfers are lost, some after the server carried them out and some before.
+func TestTransferReplyLost(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := client(t, db, "a")
 		for i := range 6 {
 			first := mustTry(t, a, "job")
 			got := waiter(t, a, "job")
 			if i%2 == 0 {
-				db.LoseReplies(sqllocktest.OpPass, 1+i/2)
+				db.LoseReplies(sqllocktest.OpTransfer, 1+i/2)
 			} else {
-				db.FailNext(sqllocktest.OpPass, 1+i/2, dialect.Unknown)
+				db.FailNext(sqllocktest.OpTransfer, 1+i/2, dialect.ClassUnknown)
 			}
 			mustRelease(t, first)
 			second := <-got
@@ -276,9 +281,9 @@ func TestPassReplyLost(t *testing.T) {
 	})
 }
 
-// First come, first served, across processes, whether they are told or poll.
+// Waiters are served first come, first served across processes, whether they are notified or poll.
 func TestFair(t *testing.T) {
-	for what, opts := range map[string][]func(*sqllock.Options){"told": nil, "polling": {pollOnly}} {
+	for what, opts := range map[string][]func(*sqllock.Options){"notified": nil, "polling": {pollOnly}} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 				first := mustTry(t, client(t, db, "first"), "job", sqllock.Fair())
@@ -301,7 +306,7 @@ func TestFair(t *testing.T) {
 				late := client(t, db, "late")
 				mustRelease(t, first)
 				_, err := late.TryAcquire(t.Context(), "job", sqllock.Fair())
-				wantErr(t, "TryAcquire that overtakes", err, sqllock.ErrNotAcquired)
+				wantErr(t, "TryAcquire that would pass ahead", err, sqllock.ErrNotAcquired)
 				group.Wait()
 				if !slices.IsSorted(order) || len(order) != 10 {
 					t.Errorf("they were served in the order %v", order)
@@ -313,7 +318,7 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// A waiter that is dead holds those behind it up until its lease has run out, and no longer.
+// A dead waiter delays those behind it until its lease has expired, and no longer.
 func TestFairBehindTheDead(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
@@ -341,8 +346,9 @@ func TestFairBehindTheDead(t *testing.T) {
 	})
 }
 
-// A lease that ends while its waiter stands in the queue takes the place with it: there is another under the next one.
-func TestSeatOutlivesNoLease(t *testing.T) {
+// A lease that ends while its waiter is in the queue takes the queue entry with it: there is
+// another one under the next lease.
+func TestQueueEntryEndsWithItsLease(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustTry(t, a, "job")
@@ -359,20 +365,20 @@ func TestSeatOutlivesNoLease(t *testing.T) {
 		mustRelease(t, lock)
 		mustRelease(t, <-got)
 		if d := time.Since(start); d != 0 {
-			t.Errorf("b was told after %s", d)
+			t.Errorf("b was notified after %s", d)
 		}
 		nobodyLeft(t, db, b, "job")
 	})
 }
 
-// A crowd of processes that want one lock cost a few statements for each time that it changes hands.
+// Many processes that want one lock cost a few statements for each time that it changes hands.
 func TestStatementsOfAHandover(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		db.Delay(sqllocktest.Any, time.Millisecond)
-		const people, rounds = 100, 20
+		const waiters, rounds = 100, 20
 		var group sync.WaitGroup
 		begin := make(chan struct{})
-		for i := range people {
+		for i := range waiters {
 			c := client(t, db, fmt.Sprint(i))
 			group.Go(func() {
 				for round := range rounds {
@@ -392,7 +398,7 @@ func TestStatementsOfAHandover(t *testing.T) {
 		before := db.Calls(sqllocktest.Any)
 		close(begin)
 		group.Wait()
-		each := float64(db.Calls(sqllocktest.Any)-before) / (people * (rounds - 1))
+		each := float64(db.Calls(sqllocktest.Any)-before) / (waiters * (rounds - 1))
 		t.Logf("%.2f statements a hand-over", each)
 		if each > 4 {
 			t.Errorf("%.2f statements a hand-over; want at most 4", each)
@@ -400,7 +406,7 @@ func TestStatementsOfAHandover(t *testing.T) {
 	})
 }
 
-// Who waits is seen, in order; and bad names are refused.
+// Queue lists the waiters in order, and refuses bad names.
 func TestQueue(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c", pollOnly)
@@ -410,7 +416,8 @@ func TestQueue(t *testing.T) {
 		second := waiter(t, c, "job")
 		time.Sleep(time.Second)
 		queue, err := a.Queue(t.Context(), "job")
-		if err != nil || len(queue) != 2 || queue[0].Holder != "b" || queue[0].Note != "first" || queue[1].Holder != "c" {
+		if err != nil || len(queue) != 2 || queue[0].Holder != "b" || queue[0].Note != "first" ||
+			queue[1].Holder != "c" {
 			t.Fatalf("%+v, %v", queue, err)
 		}
 		if !queue[0].Since.Equal(began) {
@@ -418,8 +425,6 @@ func TestQueue(t *testing.T) {
 		}
 		_, err = a.Queue(t.Context(), "")
 		wantErr(t, "no name", err, sqllock.ErrInvalid)
-		_, err = a.Acquire(t.Context(), "job", sqllock.Fair(), sqllock.Session())
-		wantErr(t, "a fair session lock", err, sqllock.ErrInvalid)
 		mustRelease(t, lock)
 		mustRelease(t, <-first)
 		mustRelease(t, <-second)

@@ -7,33 +7,41 @@ import (
 	"sync"
 
 	"github.com/go-co-op/gocron/v2"
+
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/election"
 )
 
-// ErrNotLeader is what Elector.IsLeader answers on all hosts but one.
+// ErrNotLeader is the error of [Elector.IsLeader] on all hosts but the leader.
 var ErrNotLeader = errors.New("not the leader")
 
-// Elector is a gocron.Elector: of all that are made with one name, one leads. Its methods are safe for concurrent use.
+// Elector is a [gocron.Elector]. Of all Electors with the same name, one leads. Its methods are
+// safe for concurrent use.
 type Elector struct {
 	name  string
 	stop  context.CancelFunc
 	ended chan struct{}
 
 	mu   sync.Mutex
-	term *sqllock.Term // nil: another leads, or nobody
-	err  error         // why the campaign has ended
+	term *election.Term // nil while this host doesn't lead
+	err  error          // the reason why the campaign ended
 }
 
 var _ gocron.Elector = (*Elector)(nil)
 
-// NewElector takes part in the sqllock.Election of that name, in the background, until Close. It doesn't wait: ask IsLeader. ctx
-// is for its values alone. The options are the election's. The Client stays the caller's to close, after the Elector. A nil Client,
-// or a name or options that an election can't have, are an ErrInvalid.
-func NewElector(ctx context.Context, locks *sqllock.Client, name string, opts ...sqllock.Option) (*Elector, error) {
+// NewElector starts a campaign in the election of that name, in the background, until Close. It
+// does not block: call [Elector.IsLeader] to see who leads. It uses ctx only for its values. The
+// options are those of the election.
+//
+// The caller must close the Client, and must do so after the Elector. The error is
+// [sqllock.ErrInvalid] if the Client is nil, or if an election can't have the name or the options.
+func NewElector(
+	ctx context.Context, locks *sqllock.Client, name string, opts ...election.Option,
+) (*Elector, error) {
 	if locks == nil {
 		return nil, fmt.Errorf("gocronlock: %w: the *sqllock.Client is nil", sqllock.ErrInvalid)
 	}
-	election, err := locks.Election(name, opts...)
+	leads, err := election.New(locks, name, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +49,7 @@ func NewElector(ctx context.Context, locks *sqllock.Client, name string, opts ..
 	ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(e.ended)
-		err := election.Run(ctx, e.lead)
+		err := leads.Run(ctx, e.lead)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.err = err
@@ -49,22 +57,23 @@ func NewElector(ctx context.Context, locks *sqllock.Client, name string, opts ..
 	return e, nil
 }
 
-// lead is for as long as this host leads.
-func (e *Elector) lead(ctx context.Context, term *sqllock.Term) error {
+// lead runs for as long as this host leads.
+func (e *Elector) lead(ctx context.Context, term *election.Term) error {
 	e.set(term)
 	<-ctx.Done()
 	e.set(nil)
 	return nil
 }
 
-func (e *Elector) set(term *sqllock.Term) {
+func (e *Elector) set(term *election.Term) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.term = term
 }
 
-// IsLeader answers nil on the host that leads, and else ErrNotLeader, with the reason if the campaign has failed. It asks the database
-// nothing. A leader that can't be sure any more, since the database can't be reached, is none.
+// IsLeader returns nil on the host that leads. On the others it returns [ErrNotLeader], together
+// with the reason if the campaign has failed. It does not access the database. A leader that is no
+// longer sure that it leads, because it can't reach the database, is not the leader.
 func (e *Elector) IsLeader(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,8 +86,9 @@ func (e *Elector) IsLeader(context.Context) error {
 	return fmt.Errorf("gocronlock: %w of %q", ErrNotLeader, e.name)
 }
 
-// Close ends the campaign, and lets another lead at once. It waits for the resignation, for a few seconds at most; its error says
-// that this couldn't be confirmed, and then another leads when the lease has run out.
+// Close ends the campaign, so that another host can lead at once. It waits a few seconds at most
+// for the resignation. An error means that the resignation couldn't be confirmed; another host then
+// leads when the lease has expired.
 func (e *Elector) Close(context.Context) error {
 	e.stop()
 	<-e.ended

@@ -5,41 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
-	"github.com/sqllock/sqllock/dialect/sqlite"
-	"github.com/sqllock/sqllock/migrations"
-	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
-	"github.com/sqllock/sqllock/sqllock"
 
 	gocronlock "github.com/sqllock/sqllock/adapters/gocron"
+	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
 func Example() {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "sqllock-gocron-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	db, err := sqlite.Open("sqlite://" + filepath.Join(dir, "app.db"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
-	if err := migrations.Up(ctx, db, sqlitemigrations.Engine); err != nil {
-		log.Fatal(err)
-	}
-	locks, err := sqllock.New(ctx, sqlite.New(db), nil)
+	locks, err := sqllock.New(ctx, sqllocktest.New(), nil) // postgres.New(db), mysql.New(db), … in a program
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer locks.Close(ctx)
 
-	// Longer than the hosts' clocks are apart, and shorter than the jobs' interval.
+	// Longer than the hosts' clocks differ, and shorter than the jobs' interval.
 	locker, err := gocronlock.NewLocker(locks, sqllock.HoldAtLeast(30*time.Second))
 	if err != nil {
 		log.Fatal(err)
@@ -58,7 +41,7 @@ func Example() {
 		scheduler.Start()
 		return scheduler
 	}
-	a, b := host(), host() // each host has one; these two share a process
+	a, b := host(), host() // normally on two hosts; here both are in one process
 	fmt.Println(<-ran)
 	if err := errors.Join(a.Shutdown(), b.Shutdown()); err != nil {
 		log.Fatal(err)

@@ -2,42 +2,35 @@ package gocronlock_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
-	"github.com/sqllock/sqllock/dialect/sqlite"
-	"github.com/sqllock/sqllock/migrations"
-	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
-	"github.com/sqllock/sqllock/sqllock"
 
 	gocronlock "github.com/sqllock/sqllock/adapters/gocron"
+	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/election"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
 const soon = 20 * time.Second
 
-// hosts are two Clients on one SQLite file, each with a pool of its own as two processes have.
+// hosts returns two Clients on one database in memory, as in two processes.
 func hosts(t *testing.T) [2]*sqllock.Client {
 	t.Helper()
-	hosts, _ := hostsAndDB(t)
+	hosts, _ := hostsAndDatabase(t)
 	return hosts
 }
 
-func hostsAndDB(t *testing.T) (hosts [2]*sqllock.Client, db *sql.DB) {
+func hostsAndDatabase(t *testing.T) (hosts [2]*sqllock.Client, db *sqllocktest.Dialect) {
 	t.Helper()
-	file := "sqlite://" + filepath.Join(t.TempDir(), "a.db") + "?_synchronous=OFF"
+	db = sqllocktest.New()
 	for i := range hosts {
 		var err error
-		db, err = sqlite.Open(file)
-		must(t, err)
-		t.Cleanup(func() { db.Close() })
-		must(t, migrations.Up(t.Context(), db, sqlitemigrations.Engine))
-		hosts[i], err = sqllock.New(t.Context(), sqlite.New(db), &sqllock.Options{
+		hosts[i], err = sqllock.New(t.Context(), db, &sqllock.Options{
 			TTL: time.Second, Logger: slog.New(slog.DiscardHandler),
 		})
 		must(t, err)
@@ -53,7 +46,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// scheduler runs until the test ends.
+// scheduler returns a scheduler that is shut down when the test ends.
 func scheduler(t *testing.T, opts ...gocron.SchedulerOption) gocron.Scheduler {
 	t.Helper()
 	s, err := gocron.NewScheduler(opts...)
@@ -62,20 +55,23 @@ func scheduler(t *testing.T, opts ...gocron.SchedulerOption) gocron.Scheduler {
 	return s
 }
 
-func hear[T any](t *testing.T, what string, from <-chan T) T {
+func receive[T any](t *testing.T, what string, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:
 		return v
 	case <-time.After(soon):
-		t.Fatalf("not %s within %s", what, soon)
+		t.Fatalf("%s: nothing within %s", what, soon)
 		panic("unreachable")
 	}
 }
 
-// While a job runs on one host, and for as long as HoldAtLeast says, the other is refused.
+// While a job runs on one host, and for as long as HoldAtLeast says, the other host is refused.
 func TestLocker(t *testing.T) {
-	for what, opts := range map[string][]sqllock.Option{"while it runs": nil, "after a quick run": {sqllock.HoldAtLeast(time.Minute)}} {
+	for what, opts := range map[string][]sqllock.Option{
+		"while it runs":     nil,
+		"after a quick run": {sqllock.HoldAtLeast(time.Minute)},
+	} {
 		t.Run(what, func(t *testing.T) {
 			running, refused, finish := make(chan int, 10), make(chan error, 10), make(chan struct{})
 			defer close(finish)
@@ -94,10 +90,10 @@ func TestLocker(t *testing.T) {
 				must(t, err)
 				s.Start()
 				if i == 0 {
-					hear(t, "running on the first host", running)
+					receive(t, "run on the first host", running)
 				}
 			}
-			if err := hear(t, "refused on the second", refused); !errors.Is(err, sqllock.ErrNotAcquired) {
+			if err := receive(t, "refusal on the second host", refused); !errors.Is(err, sqllock.ErrNotAcquired) {
 				t.Errorf("refused with %v", err)
 			}
 			if len(running) > 0 {
@@ -107,7 +103,7 @@ func TestLocker(t *testing.T) {
 	}
 }
 
-// After it has run on one host, without HoldAtLeast, it may run on the other.
+// After a job has run on one host, without HoldAtLeast, it may run on the other.
 func TestUnlock(t *testing.T) {
 	both := hosts(t)
 	a, err := gocronlock.NewLocker(both[0])
@@ -117,7 +113,7 @@ func TestUnlock(t *testing.T) {
 	lock, err := a.Lock(t.Context(), "report")
 	must(t, err)
 	if _, err := b.Lock(t.Context(), "report"); !errors.Is(err, sqllock.ErrNotAcquired) {
-		t.Errorf("Lock of what another has: %v", err)
+		t.Errorf("Lock while another host holds it: %v", err)
 	}
 	must(t, lock.Unlock(t.Context()))
 	lock, err = b.Lock(t.Context(), "report")
@@ -125,7 +121,7 @@ func TestUnlock(t *testing.T) {
 	must(t, lock.Unlock(t.Context()))
 }
 
-// One host leads and runs the jobs; when it leaves, the other does.
+// One host leads and runs the jobs. When it leaves, the other does.
 func TestElector(t *testing.T) {
 	both := hosts(t)
 	ran := make(chan int)
@@ -148,8 +144,8 @@ func TestElector(t *testing.T) {
 		s.Start()
 	}
 	for range 5 {
-		if host := hear(t, "run", ran); host != 0 {
-			t.Errorf("host %d ran a job, and doesn't lead", host)
+		if host := receive(t, "run", ran); host != 0 {
+			t.Errorf("host %d ran a job without leading", host)
 		}
 	}
 	if err := electors[1].IsLeader(t.Context()); !errors.Is(err, gocronlock.ErrNotLeader) {
@@ -157,7 +153,7 @@ func TestElector(t *testing.T) {
 	}
 	must(t, electors[0].Close(t.Context()))
 	for host := 0; host != 1; {
-		host = hear(t, "run by the second host", ran)
+		host = receive(t, "run by the second host", ran)
 	}
 	must(t, electors[1].Close(t.Context()))
 	if err := electors[1].IsLeader(t.Context()); !errors.Is(err, gocronlock.ErrNotLeader) {
@@ -174,30 +170,28 @@ func awaitLeader(t *testing.T, e *gocronlock.Elector) {
 	}
 }
 
-// A leader that has lost its lock doesn't lead, and campaigns again.
+// A leader that has lost its lock stops leading and campaigns again.
 func TestElectorLost(t *testing.T) {
-	both, db := hostsAndDB(t)
+	both, db := hostsAndDatabase(t)
 	e, err := gocronlock.NewElector(t.Context(), both[0], "leader")
 	must(t, err)
 	awaitLeader(t, e)
-	before := fence(t, both[1], "leader")
-	_, err = db.ExecContext(t.Context(), "DELETE FROM sqllock_leases") // as after a pause that was longer than its TTL
+	observer, err := election.New(both[1], "leader")
 	must(t, err)
-	for deadline := time.Now().Add(soon); fence(t, both[1], "leader") == before; time.Sleep(5 * time.Millisecond) {
+	leader, _, err := observer.Leader(t.Context())
+	must(t, err)
+	db.ExpireAllLeases() // as after a pause longer than the TTL
+	must(t, err)
+	for deadline, next := time.Now().Add(soon), leader; next.Term <= leader.Term; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it never campaigned again")
+			t.Fatal("the elector didn't campaign again")
 		}
+		next, _, err = observer.Leader(t.Context())
+		must(t, err)
 	}
 	awaitLeader(t, e)
 	must(t, e.Close(t.Context()))
 	must(t, e.Close(t.Context()))
-}
-
-func fence(t *testing.T, c *sqllock.Client, name string) int64 {
-	t.Helper()
-	info, err := c.Inspect(t.Context(), name)
-	must(t, err)
-	return info.Fence
 }
 
 func TestRefused(t *testing.T) {
@@ -211,20 +205,4 @@ func TestRefused(t *testing.T) {
 	if _, err := gocronlock.NewElector(t.Context(), both[0], ""); !errors.Is(err, sqllock.ErrInvalid) {
 		t.Errorf("NewElector without a name: %v", err)
 	}
-	if _, err := gocronlock.NewElector(t.Context(), both[0], "leader", sqllock.HoldAtLeast(time.Second)); !errors.Is(err, sqllock.ErrInvalid) {
-		t.Errorf("NewElector with an option that elections don't have: %v", err)
-	}
-	lock, err := both[1].TryAcquire(t.Context(), "leader")
-	must(t, err)
-	e, err := gocronlock.NewElector(t.Context(), both[0], "leader")
-	must(t, err)
-	for deadline := time.Now().Add(soon); !errors.Is(e.IsLeader(t.Context()), sqllock.ErrInvalid); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("IsLeader of a name that is in use as a lock: %v", e.IsLeader(t.Context()))
-		}
-	}
-	if err := e.Close(t.Context()); !errors.Is(err, sqllock.ErrInvalid) {
-		t.Errorf("Close after that: %v", err)
-	}
-	must(t, lock.Release(t.Context()))
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 
 	"github.com/go-co-op/gocron/v2"
+
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Locker is a gocron.Locker whose locks are lease locks, by the names of the jobs.
+// Locker is a [gocron.Locker]. Its locks are lease locks with the names of the jobs.
 type Locker struct {
 	locks *sqllock.Client
 	opts  []sqllock.Option
@@ -16,8 +17,9 @@ type Locker struct {
 
 var _ gocron.Locker = (*Locker)(nil)
 
-// NewLocker answers a Locker for gocron.WithDistributedLocker. The options go with each lock: sqllock.HoldAtLeast, for one. The
-// Client stays the caller's to close, after the scheduler has been shut down. A nil Client is an ErrInvalid.
+// NewLocker returns a [Locker] for gocron.WithDistributedLocker. The options, such as
+// [sqllock.HoldAtLeast], apply to each lock. The caller must close the Client, and must do so after
+// the scheduler has shut down. The error is [sqllock.ErrInvalid] if the Client is nil.
 func NewLocker(locks *sqllock.Client, opts ...sqllock.Option) (*Locker, error) {
 	if locks == nil {
 		return nil, fmt.Errorf("gocronlock: %w: the *sqllock.Client is nil", sqllock.ErrInvalid)
@@ -25,9 +27,10 @@ func NewLocker(locks *sqllock.Client, opts ...sqllock.Option) (*Locker, error) {
 	return &Locker{locks: locks, opts: opts}, nil
 }
 
-// Lock takes the lock of a job, and doesn't wait: if another host runs the job, or has just done so, the error is a
-// sqllock.ErrNotAcquired, and gocron leaves this run out. A job whose name can't be a lock's (sqllock.CheckName) is an ErrInvalid:
-// name it with gocron.WithName.
+// Lock takes the lock of a job. It does not wait: if another host runs the job, or has just run it,
+// the error is [sqllock.ErrNotAcquired], and gocron skips this run. If the job's name can't be the
+// name of a lock ([sqllock.CheckName]) the error is [sqllock.ErrInvalid]: name the job with
+// gocron.WithName.
 func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	lock, err := l.locks.TryAcquire(ctx, key, l.opts...)
 	if err != nil {
@@ -36,9 +39,10 @@ func (l *Locker) Lock(ctx context.Context, key string) (gocron.Lock, error) {
 	return held{lock}, nil
 }
 
-// held is the lock of a job that is running. gocron has no way to tell the job that its lock was lost: where that matters, let it
-// heed a ctx of its own, with Client.Do.
+// held is the lock of a running job. gocron can't tell a job that its lock was lost. A job for
+// which that matters should use the ctx of Client.Do instead.
 type held struct{ lock *sqllock.Lock }
 
-// Unlock releases it, though ctx has ended. A lock that was lost is a sqllock.ErrLost.
+// Unlock releases the lock, also if ctx has ended. If the lock had been lost the error is
+// [sqllock.ErrLost].
 func (h held) Unlock(ctx context.Context) error { return h.lock.Release(ctx) }

@@ -12,11 +12,14 @@ import (
 )
 
 func onEtcd(server string) []Kind {
-	return []Kind{{Name: "etcd concurrency", Server: server, Waits: "watches", Open: openEtcd, Keeps: true, Lonely: "to it, goroutines that share a session are one owner: they would need a mutex, or a session each"}}
+	return []Kind{{
+		Name: "etcd concurrency", Server: server, Waits: "watches", Open: openEtcd, MeasureHeld: true,
+		NoLocalWait: "to it, goroutines that share a session are one owner: they would need a mutex, or a session each",
+	}}
 }
 
-// etcd is its client's concurrency package: a session a process, and a mutex a lock. Two mutexes of one name in one
-// session are one owner to it.
+// etcd uses the concurrency package of etcd's client, with one session per process and one mutex
+// per lock. Two mutexes with the same name in one session have the same owner.
 type etcd struct {
 	client  *clientv3.Client
 	session *concurrency.Session

@@ -1,5 +1,6 @@
-// Package lockers are the contenders of bench: sqllock, and what somebody would use instead. Each takes named locks in
-// its own way, set up as its own documentation has it, or as well as can be done by hand.
+// Package lockers has the contenders of the benchmark: sqllock, and what a user would use instead.
+// Each takes named locks in its own way. It is set up as its own documentation recommends, or as
+// well as can be done by hand.
 package lockers
 
 import (
@@ -13,10 +14,10 @@ import (
 
 // Locker takes locks. Its methods are safe for concurrent use.
 type Locker interface {
-	// Lock waits for the lock until ctx ends, and keeps it until the Unlock.
+	// Lock waits for the lock until ctx ends. The lock is held until the Unlock.
 	Lock(ctx context.Context, name string) (Unlock, error)
 
-	// Close gives up what the Locker has open. Its locks were unlocked before.
+	// Close releases the Locker's resources. Its locks must have been unlocked.
 	Close() error
 }
 
@@ -25,39 +26,41 @@ type Unlock func(ctx context.Context) error
 
 // Config is how a Locker is opened.
 type Config struct {
-	URL   string        // of the server, as the contender takes it
-	TTL   time.Duration // of leases; heartbeats, where there are any, come every third of it
-	Conns int           // in the pool
-	Keep  bool          // keep locks alive, where that is the caller's own work
+	URL   string        // the server's URL, in the contender's syntax
+	TTL   time.Duration // the TTL of leases; heartbeats, if any, are sent every third of it
+	Conns int           // number of connections in the pool
+	Keep  bool          // keep locks alive, if the contender leaves that to its caller
 }
 
 // Kind is a way of locking on one kind of server.
 type Kind struct {
-	Name   string // "sqllock"
-	Server string // "postgres15"; "redis" and "redis-fsync" are the same program set up in two ways
+	Name   string // such as "sqllock"
+	Server string // such as "postgres15"; "redis" and "redis-fsync" are one program in two configurations
 	Waits  string // how it waits for a lock that is held
 	Open   func(ctx context.Context, c Config) (Locker, error)
 
-	// Prepare makes the tables, once, before the first Open. Nil: it needs none.
+	// Prepare creates the tables, once, before the first Open. It is nil if there are none.
 	Prepare func(ctx context.Context, url string) error
 
-	// ConnEach: each lock that is held or waited for occupies a connection.
+	// ConnEach reports whether each lock that is held or waited for occupies a connection.
 	ConnEach bool
 
-	// Lonely says why goroutines of one process can't wait for the same name; Sluggish, why processes can't either.
-	Lonely, Sluggish string
+	// NoLocalWait is the reason why goroutines of one process can't wait for the same name.
+	// NoHandOver is the reason why processes can't either. They are empty if waiting works.
+	NoLocalWait, NoHandOver string
 
-	// Keeps: it is asked what keeping many locks costs. Not all are, where one does as the other.
-	Keeps bool
+	// MeasureHeld reports whether the cost of many held locks is measured. It is not measured for a
+	// contender that behaves like another one.
+	MeasureHeld bool
 
-	// BeatsEach: it keeps its locks alive one by one.
+	// BeatsEach reports whether each lock needs its own heartbeat.
 	BeatsEach bool
 }
 
-// String names the kind among all others: "sqllock on postgres15".
+// String returns the kind's unique name, such as "sqllock on postgres15".
 func (k Kind) String() string { return k.Name + " on " + k.Server }
 
-// Ours tells whether it is sqllock.
+// Ours reports whether the contender is sqllock.
 func (k Kind) Ours() bool { return k.Name == sqllockName }
 
 // All are the contenders, in the order of the report.
@@ -71,7 +74,7 @@ var All = slices.Concat(
 	onEtcd("etcd"),
 )
 
-// Find is the kind of that String.
+// Find returns the Kind whose String is name.
 func Find(name string) (Kind, error) {
 	for _, k := range All {
 		if k.String() == name {
@@ -83,12 +86,13 @@ func Find(name string) (Kind, error) {
 
 const sqllockName = "sqllock"
 
-// pollEvery is how often those ask again who have to poll, give or take a half: as soon as sqllock's own first poll.
+// pollEvery is the mean interval of contenders that poll; each interval varies by a half of it. It
+// is the same as that of sqllock's first poll.
 const pollEvery = 20 * time.Millisecond
 
 var polls = "polls every " + pollEvery.String()
 
-// poll tries until it succeeds or ctx ends.
+// poll calls try until it succeeds or ctx ends.
 func poll(ctx context.Context, try func() (bool, error)) error {
 	for {
 		if ok, err := try(); err != nil || ok {
@@ -102,14 +106,14 @@ func poll(ctx context.Context, try func() (bool, error)) error {
 	}
 }
 
-// key is the name of an advisory lock.
+// key returns the key of an advisory lock for a name.
 func key(name string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	return int64(h.Sum64()) //nolint:gosec // any 64 bits do
+	return int64(h.Sum64()) //nolint:gosec // any 64 bits will do
 }
 
-// every runs beat at each third of the TTL until the answered function is called.
+// every calls beat at each third of the TTL until the caller calls stop.
 func every(ttl time.Duration, beat func(ctx context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

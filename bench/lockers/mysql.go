@@ -13,15 +13,16 @@ func onMySQL(server string) []Kind {
 		sqllockOn(server, "as it comes"),
 		{
 			Name: "by hand, a row", Server: server, Waits: polls, Open: mysqlRow.open(mysql.Open, as),
-			Prepare: mysqlRow.prepare(mysql.Open), Keeps: server == "mysql",
+			Prepare: mysqlRow.prepare(mysql.Open), MeasureHeld: server == "mysql",
 		},
 		{Name: "by hand, GET_LOCK", Server: server, Waits: "in the server", Open: openGetLock, ConnEach: true},
 	}
 }
 
 var mysqlRow = rowStatements{
-	table: `CREATE TABLE IF NOT EXISTS bench_locks (name VARCHAR(255) NOT NULL PRIMARY KEY, holder VARCHAR(64), owner VARCHAR(64),
-		fence BIGINT NOT NULL, expires_at DATETIME(6) NOT NULL) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+	table: `CREATE TABLE IF NOT EXISTS bench_locks (name VARCHAR(255) NOT NULL PRIMARY KEY, holder VARCHAR(64),
+		owner VARCHAR(64), fence BIGINT NOT NULL, expires_at DATETIME(6) NOT NULL)
+		ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
 	take: `UPDATE bench_locks SET holder = ?, owner = ?, fence = LAST_INSERT_ID(fence + 1),
 		expires_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND
 		WHERE name = ? AND (owner IS NULL OR expires_at <= UTC_TIMESTAMP(6))`,
@@ -31,11 +32,11 @@ var mysqlRow = rowStatements{
 	renew: `UPDATE bench_locks SET expires_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE holder = ?`,
 }
 
-// getLock holds each lock on a connection that is its own until the unlock.
+// getLock holds each lock on its own connection until the unlock.
 type getLock struct{ db *sql.DB }
 
 func openGetLock(ctx context.Context, c Config) (Locker, error) {
-	db, err := mysql.Open(c.URL + "?interpolateParams=true") // one round trip without a prepared statement
+	db, err := mysql.Open(c.URL + "?interpolateParams=true") // saves the round trip of a prepared statement
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,11 @@ import (
 
 	cirello "cirello.io/pglock"
 	gopglock "github.com/allisson/go-pglock/v3"
+
 	"github.com/sqllock/sqllock/dialect/postgres"
 )
 
-// goPglock is github.com/allisson/go-pglock: advisory locks, one connection each.
+// goPglock is github.com/allisson/go-pglock: advisory locks, with one connection per lock.
 type goPglock struct{ db *sql.DB }
 
 func openGoPglock(ctx context.Context, c Config) (Locker, error) {
@@ -35,7 +36,7 @@ func (l goPglock) Lock(ctx context.Context, name string) (Unlock, error) {
 
 func (l goPglock) Close() error { return l.db.Close() }
 
-// cirelloPglock is cirello.io/pglock: a row a lock, a heartbeat a lock. It insists on lib/pq.
+// cirelloPglock is cirello.io/pglock: one row and one heartbeat per lock. It requires lib/pq.
 type cirelloPglock struct {
 	db     *sql.DB
 	client *cirello.Client
@@ -69,7 +70,7 @@ func newCirello(c Config) (*cirelloPglock, error) {
 }
 
 func (l *cirelloPglock) Lock(ctx context.Context, name string) (Unlock, error) {
-	lock, err := l.client.AcquireContext(context.WithoutCancel(ctx), name) // its heartbeats end with that ctx
+	lock, err := l.client.AcquireContext(context.WithoutCancel(ctx), name) // its heartbeats end with this ctx
 	if err != nil {
 		return nil, err
 	}

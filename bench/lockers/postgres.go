@@ -13,20 +13,25 @@ import (
 func onPostgres(server string) []Kind {
 	return []Kind{
 		sqllockOn(server, "as it comes"),
-		{Name: "by hand, a row", Server: server, Waits: polls, Open: openPgRow, Prepare: preparePgRow, Keeps: true},
+		{
+			Name: "by hand, a row", Server: server, Waits: polls, Open: openPgRow, Prepare: preparePgRow,
+			MeasureHeld: true,
+		},
 		{Name: "by hand, advisory lock", Server: server, Waits: "in the server", Open: openPgAdvisory, ConnEach: true},
 		{Name: "go-pglock", Server: server, Waits: "in the server", Open: openGoPglock, ConnEach: true},
 		{
-			Name: "cirello.io/pglock", Server: server, Waits: "tries once a TTL", Open: openCirello, Prepare: prepareCirello,
-			Keeps: true, BeatsEach: true, Lonely: sleepsATTL, Sluggish: sleepsATTL,
+			Name: "cirello.io/pglock", Server: server, Waits: "tries once a TTL", Open: openCirello,
+			Prepare: prepareCirello, MeasureHeld: true, BeatsEach: true,
+			NoLocalWait: sleepsATTL, NoHandOver: sleepsATTL,
 		},
 	}
 }
 
-const sleepsATTL = "who finds the lock held asks again after a whole TTL"
+const sleepsATTL = "a waiter that finds the lock held tries again only after a whole TTL"
 
-// pgRow is the best that is known to be written by hand: single statements through pgx's own pool, which prepares them
-// once a connection, on a table made like sqllock's, by the database's clock, with a fence.
+// pgRow is the best known implementation by hand: single statements through pgx's own pool, which
+// prepares them once per connection, on a table like sqllock's, with the database's clock and a
+// fence.
 type pgRow struct {
 	*pgxpool.Pool
 	holder string
@@ -38,7 +43,8 @@ const pgRowTable = `CREATE TABLE IF NOT EXISTS bench_locks (
     name text COLLATE "C" PRIMARY KEY, holder text, owner text, fence bigint NOT NULL, expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 70)`
 
-const pgRowTake = `UPDATE bench_locks SET holder = $2, owner = $3, fence = fence + 1, expires_at = clock_timestamp() + $4::interval
+const pgRowTake = `UPDATE bench_locks SET holder = $2, owner = $3, fence = fence + 1,
+    expires_at = clock_timestamp() + $4::interval
 WHERE name = $1 AND (owner IS NULL OR expires_at <= clock_timestamp()) RETURNING fence`
 
 const pgRowMake = `INSERT INTO bench_locks (name, holder, owner, fence, expires_at)
@@ -53,7 +59,7 @@ func pgPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(c.Conns) //nolint:gosec // dozens
+	config.MaxConns = int32(c.Conns) //nolint:gosec // at most dozens
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
@@ -83,7 +89,7 @@ func (l *pgRow) Lock(ctx context.Context, name string) (Unlock, error) {
 	owner, first := rand.Text(), true
 	err := poll(ctx, func() (bool, error) {
 		ok, err := l.one(ctx, pgRowTake, name, owner)
-		if err == nil && !ok && first { // a row is made once: who waits for it has seen it
+		if err == nil && !ok && first { // the row is created at most once per call
 			first = false
 			ok, err = l.one(ctx, pgRowMake, name, owner)
 		}
@@ -110,7 +116,7 @@ func (l *pgRow) Close() error {
 	return nil
 }
 
-// pgAdvisory holds each lock on a connection that is its own until the unlock.
+// pgAdvisory holds each lock on its own connection until the unlock.
 type pgAdvisory struct{ *pgxpool.Pool }
 
 func openPgAdvisory(ctx context.Context, c Config) (Locker, error) {

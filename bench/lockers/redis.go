@@ -15,13 +15,16 @@ import (
 
 func onRedis(server string) []Kind {
 	return []Kind{
-		{Name: "redislock", Server: server, Waits: polls, Open: openRedislock, Keeps: server == "redis", BeatsEach: true},
+		{
+			Name: "redislock", Server: server, Waits: polls, Open: openRedislock,
+			MeasureHeld: server == "redis", BeatsEach: true,
+		},
 		{Name: "redsync", Server: server, Waits: polls, Open: openRedsync},
 	}
 }
 
-// redisClient is go-redis with its own pool size. Only its patience is longer: with thousands of goroutines the wait
-// for a connection would end in errors.
+// redisClient returns a go-redis client with its default pool size. Only the pool timeout is
+// longer, because with thousands of goroutines the wait for a connection would end in errors.
 func redisClient(c Config) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(c.URL, "tcp://"), PoolTimeout: time.Minute})
 }
@@ -34,12 +37,15 @@ type redisLock struct {
 	stop   func()
 
 	mu   sync.Mutex
-	held map[*redislock.Lock]struct{} // to be refreshed, one by one: it has no other way
+	held map[*redislock.Lock]struct{} // refreshed one by one, because redislock has no other way
 }
 
 func openRedislock(ctx context.Context, c Config) (Locker, error) {
 	client := redisClient(c)
-	l := &redisLock{client: client, locks: redislock.New(client), ttl: c.TTL, stop: func() {}, held: make(map[*redislock.Lock]struct{})}
+	l := &redisLock{
+		client: client, locks: redislock.New(client), ttl: c.TTL, stop: func() {},
+		held: make(map[*redislock.Lock]struct{}),
+	}
 	if c.Keep {
 		l.stop = every(c.TTL, l.refresh)
 	}
@@ -54,12 +60,12 @@ func (l *redisLock) refresh(ctx context.Context) {
 	}
 	l.mu.Unlock()
 	for _, lock := range locks {
-		_ = lock.Refresh(ctx, l.ttl, nil) // what is lost shows when it is released
+		_ = lock.Refresh(ctx, l.ttl, nil) // a lost lock is reported by its release
 	}
 }
 
 func (l *redisLock) Lock(ctx context.Context, name string) (Unlock, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Hour) // without a deadline it would wait for a TTL only
+	ctx, cancel := context.WithTimeout(ctx, time.Hour) // without a deadline Obtain waits only for the TTL
 	defer cancel()
 	lock, err := l.locks.Obtain(ctx, name, l.ttl, &redislock.Options{RetryStrategy: redislock.LinearBackoff(pollEvery)})
 	if err != nil {
@@ -95,7 +101,8 @@ func openRedsync(ctx context.Context, c Config) (Locker, error) {
 
 func (l redSync) Lock(ctx context.Context, name string) (Unlock, error) {
 	const always = 1 << 30
-	mutex := l.sync.NewMutex(name, redsync.WithExpiry(l.ttl), redsync.WithTries(always), redsync.WithRetryDelay(pollEvery))
+	mutex := l.sync.NewMutex(name,
+		redsync.WithExpiry(l.ttl), redsync.WithTries(always), redsync.WithRetryDelay(pollEvery))
 	if err := mutex.LockContext(ctx); err != nil {
 		return nil, err
 	}

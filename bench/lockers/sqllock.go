@@ -6,19 +6,22 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// ours is sqllock's lease lock, as an application uses it.
+// ours is sqllock's lease lock, used as an application uses it.
 type ours struct {
 	db     *sql.DB
 	client *sqllock.Client
 }
 
 func sqllockOn(server, waits string) Kind {
-	return Kind{Name: sqllockName, Server: server, Waits: waits, Open: openOurs, Prepare: migrate, Keeps: server == "postgres15" || server == "mysql"}
+	return Kind{
+		Name: sqllockName, Server: server, Waits: waits, Open: openOurs, Prepare: migrate,
+		MeasureHeld: server == "postgres15" || server == "mysql",
+	}
 }
 
 func migrate(ctx context.Context, url string) error {
@@ -55,7 +58,8 @@ func (o ours) Close() error {
 	return errors.Join(o.client.Close(context.Background()), o.db.Close())
 }
 
-// pool keeps that many connections: closing and opening them again would be measured instead of the locks.
+// pool sets the pool's size. It keeps idle connections open, so that opening and closing them isn't
+// measured.
 func pool(db *sql.DB, conns int) {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)

@@ -17,11 +17,11 @@ type sqlRow struct {
 	stop                      func()
 }
 
-// rowStatements are an engine's, with the same parameters in all.
+// rowStatements are an engine's statements. Their parameters are the same on all engines.
 type rowStatements struct {
 	table  string
 	take   string // holder, owner, micros, name
-	create string // name, holder, owner, micros: makes a row where there is none
+	create string // name, holder, owner, micros: creates the row if there is none
 	free   string // name, owner
 	renew  string // micros, holder
 }
@@ -37,7 +37,9 @@ func (s rowStatements) prepare(open func(url string) (*sql.DB, error)) func(ctx 
 	}
 }
 
-func (s rowStatements) open(open func(url string) (*sql.DB, error), conns func(int) int) func(context.Context, Config) (Locker, error) {
+func (s rowStatements) open(
+	open func(url string) (*sql.DB, error), conns func(int) int,
+) func(context.Context, Config) (Locker, error) {
 	return func(ctx context.Context, c Config) (Locker, error) {
 		db, err := open(c.URL)
 		if err != nil {
@@ -49,7 +51,8 @@ func (s rowStatements) open(open func(url string) (*sql.DB, error), conns func(i
 			to   **sql.Stmt
 			text string
 		}{{&l.take, s.take}, {&l.create, s.create}, {&l.free, s.free}, {&l.renew, s.renew}} {
-			if *p.to, err = db.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // kept until the *sql.DB is closed
+			//nolint:sqlclosecheck // kept until the *sql.DB is closed
+			if *p.to, err = db.PrepareContext(ctx, p.text); err != nil {
 				return nil, errors.Join(err, db.Close())
 			}
 		}
@@ -66,7 +69,7 @@ func (l *sqlRow) Lock(ctx context.Context, name string) (Unlock, error) {
 	owner, first := rand.Text(), true
 	err := poll(ctx, func() (bool, error) {
 		ok, err := affected(l.take.ExecContext(ctx, l.holder, owner, l.micros, name))
-		if err == nil && !ok && first { // a row is made once: who waits for it has seen it
+		if err == nil && !ok && first { // the row is created at most once per call
 			first = false
 			ok, err = affected(l.create.ExecContext(ctx, name, l.holder, owner, l.micros))
 		}
@@ -88,11 +91,12 @@ func affected(r sql.Result, err error) (bool, error) {
 
 func (l *sqlRow) Close() error {
 	l.stop()
-	return l.db.Close() // and with it the statements
+	return l.db.Close() // also closes the statements
 }
 
-// as many connections as there are to be.
+// as returns the pool's size unchanged.
 func as(conns int) int { return conns }
 
-// patience of one statement that waits in the server: short enough that a ctx's end is noticed.
+// slice bounds the wait of one statement in the server. It is short, so that the end of a ctx is
+// noticed.
 const slice = time.Second

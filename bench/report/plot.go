@@ -15,14 +15,14 @@ import (
 
 // Line is one contender in a plot.
 type Line struct {
-	Name  string    // in the legend
+	Name  string    // its name in the legend
 	Bold  bool      // drawn thicker
-	At    []float64 // places on the horizontal axis
-	Value []Sample  // one for each place
+	At    []float64 // positions on the horizontal axis
+	Value []Sample  // one for each position
 }
 
-// Plot draws medians, with bars from the smallest to the greatest round, on logarithmic axes: to path, in the format
-// that its name ends in (.svg, .png).
+// Plot draws medians on logarithmic axes, with bars from the smallest to the greatest round. It
+// writes the plot to path, in the format of the file's extension (.svg, .png).
 func Plot(path, title, x, y string, lines []Line) error {
 	p := plot.New()
 	p.Title.Text = title
@@ -51,7 +51,7 @@ func Plot(path, title, x, y string, lines []Line) error {
 		}
 	}
 	if len(ticks) == 0 {
-		return nil // nothing was measured, and a logarithmic axis of nothing is none
+		return nil // nothing was measured, and a logarithmic axis can't be empty
 	}
 	p.X.Tick.Marker = ticks
 	p.X.Max *= 8 // room for the legend
@@ -82,13 +82,13 @@ func add(p *plot.Plot, i int, line Line, points pointsWithRange) error {
 	return nil
 }
 
-// pointsWithRange is what gonum draws with bars.
+// pointsWithRange is the type of points that gonum draws with bars.
 type pointsWithRange struct {
 	plotter.XYs
 	plotter.YErrors
 }
 
-// errorPoints leaves out what a logarithmic axis can't show.
+// errorPoints returns the points of a line, without those that a logarithmic axis can't show.
 func errorPoints(line Line) (p pointsWithRange) {
 	for i, at := range line.At {
 		s := line.Value[i]

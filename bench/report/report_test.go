@@ -51,16 +51,17 @@ func TestPercentile(t *testing.T) {
 		t.Errorf("the median of 5 and 9 by nearest rank is %d, want 5", got)
 	}
 	if got := Percentile([]time.Duration{5}, 99); got != 5 {
-		t.Errorf("p99 of one is %d", got)
+		t.Errorf("p99 of 5 alone is %d, want 5", got)
 	}
 	if got := Percentile(nil, 50); got != 0 {
-		t.Errorf("of none: %d", got)
+		t.Errorf("the median of nothing is %d, want 0", got)
 	}
 }
 
 func TestNumber(t *testing.T) {
 	for in, want := range map[float64]string{
-		0: "0", 1: "1", 0.01234: "0.0123", 0.5: "0.5", 1.005: "1", 9.999: "10", 12.34: "12.3", 99.97: "100", 10: "10", 20: "20",
+		0: "0", 1: "1", 0.01234: "0.0123", 0.5: "0.5", 1.005: "1", 9.999: "10", 12.34: "12.3", 99.97: "100",
+		10: "10", 20: "20",
 		123.4: "123", 999.6: "1,000", 1234: "1,234", 1234567: "1,234,567", -1234: "-1,234", 100: "100",
 	} {
 		if got := Number(in); got != want {
@@ -76,7 +77,7 @@ func TestMarkdown(t *testing.T) {
 	table.Add("ours", "1", 1)
 	table.Add("ours", "1", 3)
 	table.Say("theirs", "1", "can't | won't")
-	table.Say("ours", "1", "words yield to figures")
+	table.Say("ours", "1", "words are replaced by figures")
 	table.Add("ours", "64", 5)
 	table.Note("once")
 	table.Note("once")
@@ -101,7 +102,7 @@ func TestPlot(t *testing.T) {
 	lines := []Line{
 		{Name: "quick", Bold: true, At: []float64{1, 8}, Value: []Sample{{10, 20, 30}, {100}}},
 		{Name: "nothing measured", At: []float64{1}, Value: []Sample{nil}},
-		{Name: "zero", At: []float64{1}, Value: []Sample{{0}}}, // has no place on a logarithmic axis
+		{Name: "zero", At: []float64{1}, Value: []Sample{{0}}}, // can't be shown on a logarithmic axis
 	}
 	if err := Plot(path, "Title", "x", "y", lines); err != nil {
 		t.Fatal(err)

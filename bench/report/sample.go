@@ -1,4 +1,4 @@
-// Package report turns measurements into a table and a plot.
+// Package report turns measurements into tables and plots.
 package report
 
 import (
@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Sample is one figure as it was measured in each round.
+// Sample is one figure as measured in each round.
 type Sample []float64
 
-// Median is the middle one, or the mean of the two in the middle. NaN if there is none.
+// Median returns the middle value, or the mean of the two middle values. It returns NaN if there is
+// none.
 func (s Sample) Median() float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -26,7 +27,7 @@ func (s Sample) Median() float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// Min is the smallest. NaN if there is none.
+// Min returns the smallest value, or NaN if there is none.
 func (s Sample) Min() float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -34,7 +35,7 @@ func (s Sample) Min() float64 {
 	return slices.Min(s)
 }
 
-// Max is the greatest. NaN if there is none.
+// Max returns the greatest value, or NaN if there is none.
 func (s Sample) Max() float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -42,8 +43,8 @@ func (s Sample) Max() float64 {
 	return slices.Max(s)
 }
 
-// Percentile is the smallest of the durations that at least p percent of them don't exceed (the nearest rank). It sorts
-// them. Zero if there are none.
+// Percentile returns the smallest of the durations that at least p percent of them don't exceed
+// (the nearest rank). It returns zero if there are none. It sorts durations.
 func Percentile(durations []time.Duration, p float64) time.Duration {
 	if len(durations) == 0 {
 		return 0
@@ -53,7 +54,7 @@ func Percentile(durations []time.Duration, p float64) time.Duration {
 	return durations[min(max(rank, 1), len(durations))-1]
 }
 
-// String is the median, with the range in brackets where rounds differ.
+// String returns the median, with the range in brackets if the rounds differ.
 func (s Sample) String() string {
 	if len(s) == 0 {
 		return "–"
@@ -65,7 +66,7 @@ func (s Sample) String() string {
 	return fmt.Sprintf("%s (%s–%s)", middle, low, high)
 }
 
-// Number is a figure to three digits, with commas between thousands.
+// Number formats a figure to three digits, with commas between thousands.
 func Number(f float64) string {
 	if f == 0 || math.IsNaN(f) || math.IsInf(f, 0) {
 		return strconv.FormatFloat(f, 'g', -1, 64)

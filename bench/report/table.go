@@ -6,28 +6,29 @@ import (
 	"strings"
 )
 
-// Table is one comparison: a row a contender, a column a figure. Cells come into being when something is added to them.
+// Table is one comparison, with a row for each contender and a column for each figure. Adding to a
+// cell creates it.
 type Table struct {
-	Title   string   // its heading
-	Text    string   // what was measured, above the table
-	Notes   []string // below the table
-	Columns []string // their titles, after the first one, which names the contender
+	Title   string   // the heading
+	Text    string   // what was measured; shown above the table
+	Notes   []string // shown below the table
+	Columns []string // the titles of all columns but the first, which names the contender
 
 	rows  []string
 	cells map[[2]string]Sample
 	words map[[2]string]string
 }
 
-// Add adds one round's figure. The columns and the rows come in the order in which they are first heard of.
+// Add adds one round's figure. Rows and columns appear in the order in which they are first used.
 func (t *Table) Add(row, column string, figure float64) {
 	at := t.at(row, column)
 	t.cells[at] = append(t.cells[at], figure)
 }
 
-// Say puts words where there is no figure.
+// Say sets the text that is shown in a cell without figures.
 func (t *Table) Say(row, column, words string) { t.words[t.at(row, column)] = words }
 
-// Row makes a row, so that its place doesn't depend on who is measured first.
+// Row adds a row, so that the order of the rows doesn't depend on the order of the measurements.
 func (t *Table) Row(name string) {
 	if !slices.Contains(t.rows, name) {
 		t.rows = append(t.rows, name)
@@ -45,20 +46,20 @@ func (t *Table) at(row, column string) [2]string {
 	return [2]string{row, column}
 }
 
-// Cell is what was added there.
+// Cell returns the figures in a cell.
 func (t *Table) Cell(row, column string) Sample { return t.cells[[2]string{row, column}] }
 
-// Rows are the names of the rows.
+// Rows returns the names of the rows.
 func (t *Table) Rows() []string { return t.rows }
 
-// Note adds a line below the table, once.
+// Note adds a line below the table, unless it is there already.
 func (t *Table) Note(format string, args ...any) {
 	if line := fmt.Sprintf(format, args...); !slices.Contains(t.Notes, line) {
 		t.Notes = append(t.Notes, line)
 	}
 }
 
-// Markdown is the whole of it.
+// Markdown returns the table as Markdown.
 func (t *Table) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", t.Title, t.Text)

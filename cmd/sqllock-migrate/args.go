@@ -16,7 +16,7 @@ import (
 
 const defaultLockTimeout = 15 * time.Second
 
-// lockTimeout is a flag in golang-migrate's whole seconds, or a duration.
+// lockTimeout is a flag whose value is a number of seconds, as in golang-migrate, or a duration.
 type lockTimeout time.Duration
 
 func (t *lockTimeout) String() string { return time.Duration(*t).String() }
@@ -34,7 +34,7 @@ func (t *lockTimeout) Set(text string) error {
 	return nil
 }
 
-// lockTTL is a flag, written as a lockTimeout is.
+// lockTTL is a flag with the same syntax as lockTimeout.
 type lockTTL struct{ lockTimeout }
 
 func (t *lockTTL) Set(text string) error {
@@ -49,8 +49,9 @@ func (t *lockTTL) Set(text string) error {
 
 var negative = regexp.MustCompile(`^-\d+$`)
 
-// normalise turns the spellings of Go's flag package, which golang-migrate uses, into pflag's: -path is --path, --f is
-// -f, and a negative number, as in "force -1", is an argument.
+// normalise converts the spellings of Go's flag package, which golang-migrate uses, to those of
+// pflag: -path becomes --path and --f becomes -f. A negative number, as in "force -1", is an
+// argument.
 func normalise(root *cobra.Command, args []string) []string {
 	takesValue := flagsWithValue(root)
 	var out, numbers []string
@@ -81,7 +82,7 @@ func normalise(root *cobra.Command, args []string) []string {
 	return out
 }
 
-// flagsWithValue are the names of all commands' flags that aren't switches.
+// flagsWithValue returns the names of all commands' flags that take a value.
 func flagsWithValue(root *cobra.Command) map[string]bool {
 	names := map[string]bool{}
 	note := func(f *pflag.Flag) {
@@ -90,29 +91,33 @@ func flagsWithValue(root *cobra.Command) map[string]bool {
 		}
 	}
 	root.PersistentFlags().VisitAll(note)
-	for _, cmd := range root.Commands() {
+	all := root.Commands()
+	for len(all) > 0 {
+		cmd := all[0]
 		cmd.Flags().VisitAll(note)
+		all = append(all[1:], cmd.Commands()...)
 	}
 	return names
 }
 
-// limit reads the argument N of up and down.
+// limit parses the argument N of up and down.
 func limit(args []string) (int, error) {
 	n, err := strconv.ParseUint(args[0], 10, 31)
 	if err != nil {
-		return 0, usagef("N is %q: want how many migrations, 0 or more", args[0])
+		return 0, usagef("N is %q: want a number of migrations, 0 or more", args[0])
 	}
 	return int(n), nil
 }
 
-// argument requires from least to most arguments, and names what they are.
+// argument returns a check that there are least to most arguments. what describes them in the
+// error.
 func argument(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least {
-			return usagef("%s needs %s", cmd.Name(), what)
+			return usagef("%s needs %s", commandName(cmd), what)
 		}
 		if len(args) > most {
-			return usagef("%s got %q: too many arguments", cmd.Name(), args)
+			return usagef("%s got %q: too many arguments", commandName(cmd), args)
 		}
 		return nil
 	}

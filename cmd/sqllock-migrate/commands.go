@@ -4,14 +4,22 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sqllock/sqllock/migrations"
 )
 
+// late adds the flag that allows late migrations. Commands for sqllock's own tables ignore it.
+func (a *app) late(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.allowMissing, "allow-missing", false,
+		"also apply late migrations (not applied although a later one was), before all others")
+	return cmd
+}
+
 func (a *app) up() *cobra.Command {
-	return &cobra.Command{
+	return a.late(&cobra.Command{
 		Use:   "up [N]",
 		Short: "Apply all pending migrations, or the next N",
 		Args:  argument(0, 1, ""),
@@ -27,26 +35,27 @@ func (a *app) up() *cobra.Command {
 				return m.Up(ctx, n)
 			})
 		},
-	}
+	})
 }
 
 func (a *app) down() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "down [N]",
-		Short: "Take back the last N migrations, or all after asking",
+		Short: "Undo the last N migrations, or all after asking",
 		Args:  argument(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := migrations.All
-			var err error
+			err := a.checkTables(cmd) // before the question below
 			switch {
+			case err != nil:
 			case all && len(args) > 0:
 				return usagef("--all cannot be used with other arguments")
 			case len(args) == 1:
 				n, err = limit(args)
 			case !all:
-				err = a.confirm(cmd.Context(), "Are you sure you want to apply all down migrations?", "Applying all down migrations",
-					"Not applying all down migrations")
+				err = a.confirm(cmd.Context(), "Are you sure you want to apply all down migrations?",
+					"Applying all down migrations", "Not applying all down migrations")
 			}
 			if err != nil {
 				return err
@@ -56,12 +65,12 @@ func (a *app) down() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "take back all, without asking")
+	cmd.Flags().BoolVar(&all, "all", false, "undo all, without asking")
 	return cmd
 }
 
 func (a *app) goTo() *cobra.Command {
-	return &cobra.Command{
+	return a.late(&cobra.Command{
 		Use:   "goto V",
 		Short: "Migrate up or down to version V",
 		Args:  argument(1, 1, "the version V to migrate to"),
@@ -74,24 +83,33 @@ func (a *app) goTo() *cobra.Command {
 				return m.Goto(ctx, uint(v))
 			})
 		},
-	}
+	})
 }
 
-// migrate does up, down or goto.
-func (a *app) migrate(cmd *cobra.Command, do func(context.Context, *migrations.Migrator) ([]migrations.Step, error)) error {
-	return a.with(cmd.Name(), func(m *migrations.Migrator) error {
+// versionTimeout bounds the read of the version after a run, which may have been stopped.
+const versionTimeout = 5 * time.Second
+
+// migrate runs up, down, goto or redo.
+func (a *app) migrate(
+	cmd *cobra.Command, do func(context.Context, *migrations.Migrator) ([]migrations.Step, error),
+) error {
+	return a.with(cmd, func(m *migrations.Migrator) error {
 		steps, err := do(cmd.Context(), m)
 		if err == nil && len(steps) == 0 {
 			a.say("no change")
 		}
 		if len(steps) == 0 {
-			a.result.Applied = nil // what it told of as it went was undone again
+			a.result.Applied = nil // the reported steps were undone again
 		}
 		var connect *migrations.ConnectError
 		var locked *migrations.LockTimeoutError
-		if a.json && !errors.As(err, &connect) && !errors.As(err, &locked) {
-			// Also after a failure: it is what the reader wants to know next.
-			if at, dirty, err := m.Version(context.WithoutCancel(cmd.Context())); err == nil {
+		var stopped *migrations.StoppedError
+		unanswered := errors.As(err, &stopped) && stopped.Unconfirmed
+		if a.json && !unanswered && !errors.As(err, &connect) && !errors.As(err, &locked) {
+			// The version is also read after a failure, because the reader needs it next.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), versionTimeout)
+			defer cancel()
+			if at, dirty, err := m.Version(ctx); err == nil {
 				a.at(at, dirty)
 			}
 		}
@@ -105,7 +123,7 @@ func (a *app) version() *cobra.Command {
 		Short: "Print the version that the database is at",
 		Args:  argument(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd.Name(), func(m *migrations.Migrator) error {
+			return a.with(cmd, func(m *migrations.Migrator) error {
 				at, dirty, err := m.Version(cmd.Context())
 				if err != nil {
 					return err
@@ -126,18 +144,22 @@ func (a *app) version() *cobra.Command {
 func (a *app) force() *cobra.Command {
 	return &cobra.Command{
 		Use:   "force V",
-		Short: "Record version V, and not dirty, without migrating; -1 is none",
-		Args:  argument(1, 1, "the version V to record; -1 is none"),
+		Short: "Record version V as not dirty, without migrating; -1 means none",
+		Args:  argument(1, 1, "the version V to record; -1 means none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := strconv.ParseInt(args[0], 10, 63)
 			if err != nil || v < -1 {
-				return usagef("V is %q: want a version, a number from -1, which is none", args[0])
+				return usagef("V is %q: want a version, a number from -1, which means none", args[0])
 			}
-			return a.with(cmd.Name(), func(m *migrations.Migrator) error {
+			return a.with(cmd, func(m *migrations.Migrator) error {
 				if err := m.Force(cmd.Context(), int(v)); err != nil {
 					return err
 				}
 				a.at(int(v), false)
+				if _, known := m.File(int(v)); !known {
+					a.warn("there is no migration of version %d: version %[1]d is recorded, and up and down won't "+
+						"know where to go on from it", v)
+				}
 				return nil
 			})
 		},
@@ -148,14 +170,17 @@ func (a *app) drop() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "drop",
-		Short: "Drop sqllock's tables; with --source, everything in the database",
-		Long: "Drop sqllock's own tables, all locks with them, and no others. With --source, drop everything in the database, " +
-			"as golang-migrate does.",
+		Short: "Drop everything in the database; after own, sqllock's tables alone",
+		Long: "Drop everything in the database, as golang-migrate does. own drop drops only sqllock's own tables, " +
+			"and with them all locks.",
 		Args: argument(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			what := "the entire database schema"
-			if a.own() {
+			if isOwn(cmd) {
 				what = "sqllock's tables, and all locks with them"
+			}
+			if err := a.checkTables(cmd); err != nil {
+				return err // before the question below
 			}
 			if !force {
 				if err := a.confirm(cmd.Context(), "Are you sure you want to drop "+what+"?", "Dropping "+what,
@@ -163,7 +188,7 @@ func (a *app) drop() *cobra.Command {
 					return err
 				}
 			}
-			return a.with(cmd.Name(), func(m *migrations.Migrator) error { return m.Drop(cmd.Context()) })
+			return a.with(cmd, func(m *migrations.Migrator) error { return m.Drop(cmd.Context()) })
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "don't ask")

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// confirm asks, and takes only y for a yes. The end of ctx is a no, and so is that of stdin.
+// confirm asks a question and returns nil only for the answer y. If ctx ends, or stdin does, the
+// answer is no.
 func (a *app) confirm(ctx context.Context, question, yes, no string) error {
 	a.say("%s [y/N]", question)
 	answer := make(chan string, 1)

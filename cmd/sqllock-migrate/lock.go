@@ -24,11 +24,11 @@ func (k *lockKind) Set(text string) error {
 	return nil
 }
 
-// locked is how the migration lock was had.
+// locked describes the migration lock of a run.
 type locked struct {
 	Kind   lock.Kind `json:"kind"` // session or lease
 	Waited float64   `json:"waited_ms"`
-	For    []string  `json:"for,omitempty"` // whom it waited for, one after the other
+	For    []string  `json:"for,omitempty"` // the holders that it waited for, one after the other
 }
 
 func (a *app) waiting(held *sqllock.HeldError) {
@@ -54,7 +54,8 @@ func (a *app) chosen(kind lock.Kind, why error) {
 	}
 }
 
-// logger is for what the lock logs: what went wrong, and with --verbose what it did about others'.
+// logger returns the logger for the lock. It writes errors, and with --verbose also what the lock
+// did about other processes.
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelError
 	if a.verbose {

@@ -1,9 +1,10 @@
-// Command sqllock-migrate creates sqllock's own tables and brings them up to date. With --source it migrates the
-// application's tables instead, and is then a drop-in for golang-migrate's command migrate: the same files, version
-// table, lock, verbs and flags, so that switching is changing the command's name.
+// Command sqllock-migrate migrates the application's tables, with the files in --source. It is a
+// drop-in replacement for golang-migrate's command migrate: it has the same files, version table,
+// lock, verbs and flags, so that switching only means changing the command's name. sqllock-migrate
+// own creates sqllock's own tables and brings them up to date.
 //
-//	sqllock-migrate --database URL up
 //	sqllock-migrate -path db/migrations -database URL up 2
+//	sqllock-migrate own up --database URL
 //
 // Results go to stdout (with --json as one object), progress and errors to stderr.
 //
@@ -13,12 +14,17 @@
 //	1    failed: a migration was refused, a version isn't known, an answer was no
 //	2    the command line or a URL is wrong; nothing was tried
 //	3    the database is dirty, from an earlier run; nothing was changed
-//	4    the database can't be reached, or lets us not in; nothing was changed
+//	4    the database can't be reached, refuses the login, or doesn't respond in time; nothing was
+//	     changed
 //	5    another process held the migration lock until the lock timeout; nothing was changed
-//	6    the migration lock was lost, so it stopped between two migrations; what was applied is recorded
-//	130  stopped between two migrations by SIGINT or SIGTERM; what was applied is recorded
+//	6    the migration lock was lost, so the run stopped between two migrations; what was applied
+//	     is recorded
+//	7    status --exit-code: a migration is pending, late or edited
+//	130  stopped by SIGINT or SIGTERM; what was applied is recorded, and the message says what
+//	     happened to a migration that was cut off
 //
-// Where golang-migrate differs it answers 1 for 3 to 6 and for a wrong URL, 0 for 130, and writes results to stderr.
+// golang-migrate differs: it exits with 1 in the cases 3 to 6 and for a wrong URL, and with 0 in
+// the case 130, and it writes results to stderr.
 package main
 
 import (
@@ -35,7 +41,7 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		s := <-signals
-		signal.Stop(signals) // before anything says that we're stopping: the next signal kills
+		signal.Stop(signals) // before the message that we are stopping: the next signal kills the process
 		cancel(fmt.Errorf("%v", s))
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,48 +11,57 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/spf13/cobra"
+
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// own tells sqllock's tables from the application's.
-func (a *app) own() bool { return a.source == "" && a.path == "" }
-
-// with opens what the flags name, calls f, and closes it again.
-func (a *app) with(command string, f func(m *migrations.Migrator) error) error {
-	return a.withThat(command, a.migrator, f)
+// with opens the database that the command and its flags name, calls f, and closes it again.
+func (a *app) with(cmd *cobra.Command, f func(m *migrations.Migrator) error) error {
+	open := a.application
+	if isOwn(cmd) {
+		open = a.ownTables
+	}
+	a.result.Command = commandName(cmd)
+	if err := a.checkTables(cmd); err != nil {
+		return err
+	}
+	return a.withThat(cmd, open, f)
 }
 
 type opener func(*migrations.Options) (*migrations.Migrator, *sql.DB, error)
 
-func (a *app) withThat(command string, migrator opener, f func(m *migrations.Migrator) error) error {
-	a.result.Command = command
-	if a.database == "" {
-		a.database = os.Getenv("SQLLOCK_DATABASE_URL")
-	}
+func (a *app) withThat(cmd *cobra.Command, migrator opener, f func(m *migrations.Migrator) error) error {
+	a.result.Command = commandName(cmd)
 	if a.database == "" {
 		return usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL")
 	}
-	if command != "up" && command != "goto" { // which may begin with nothing
+	if name := cmd.Name(); name != "up" && name != "goto" { // these may create the file
 		file, err := open.Missing(a.database)
 		if err != nil {
 			return err
 		}
 		if file != "" {
-			return &missingError{file: file, command: command}
+			return &missingError{file: file, command: name, own: isOwn(cmd)}
 		}
 	}
 	options := &migrations.Options{
-		LockTimeout: max(time.Duration(a.lockTimeout), 1), // 0 is: try once
-		Progress:    a.progress,
-		Waiting:     a.waiting,
-		Lock:        a.lock.kind,
-		LockTTL:     time.Duration(a.lockTTL.lockTimeout),
-		Locked:      a.locked,
-		Chosen:      a.chosen,
-		Logger:      a.logger(),
+		LockTimeout:  time.Duration(a.lockTimeout),
+		NoWait:       a.lockTimeout == 0,
+		StopTimeout:  max(time.Duration(a.stopTimeout), 1), // 0 means: cancel at once
+		Applying:     a.applying,
+		Running:      a.running,
+		Progress:     a.progress,
+		Waiting:      a.waiting,
+		Lock:         a.lock.kind,
+		LockTTL:      time.Duration(a.lockTTL.lockTimeout),
+		Locked:       a.locked,
+		Chosen:       a.chosen,
+		Logger:       a.logger(),
+		AllowMissing: a.allowMissing,
 	}
 	begun := time.Now()
 	m, db, err := migrator(options)
@@ -71,26 +81,25 @@ func (a *app) withThat(command string, migrator opener, f func(m *migrations.Mig
 	return err
 }
 
-// migrator is for sqllock's tables in the *sql.DB that it opens, or for the application's.
-func (a *app) migrator(options *migrations.Options) (*migrations.Migrator, *sql.DB, error) {
-	if a.own() {
-		database, err := open.URL(a.database)
-		if err != nil {
-			return nil, nil, err
-		}
-		m, err := migrations.New(database.DB, database.Migrations, options)
-		return m, database.DB, err
-	}
-	folder, err := a.folder()
+// ownTables returns a migrator for sqllock's tables, in the *sql.DB that it opens.
+func (a *app) ownTables(options *migrations.Options) (*migrations.Migrator, *sql.DB, error) {
+	database, err := open.URL(a.database)
 	if err != nil {
 		return nil, nil, err
 	}
+	m, err := migrations.New(database.DB, database.Migrations, options)
+	return m, database.DB, err
+}
+
+// application returns a migrator for the application's tables.
+func (a *app) application(options *migrations.Options) (*migrations.Migrator, *sql.DB, error) {
 	engine, err := open.Migrations(a.database)
 	if err != nil {
 		return nil, nil, err
 	}
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return nil, nil, usagef("--source %s: there is no such directory", folder)
+	folder, err := a.existingFolder()
+	if err != nil {
+		return nil, nil, err
 	}
 	m, err := migrations.Application(os.DirFS(folder), engine, a.database, options)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,27 +108,60 @@ func (a *app) migrator(options *migrations.Options) (*migrations.Migrator, *sql.
 	return m, nil, err
 }
 
-// folder is where --source or --path says that the files are.
+// existingFolder returns the directory of --source or --path. It returns an error if there is none.
+func (a *app) existingFolder() (string, error) {
+	folder, err := a.folder()
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return "", usagef("--source %s: there is no such directory", folder)
+	}
+	return folder, nil
+}
+
+// folder returns the directory of --source or --path.
 func (a *app) folder() (string, error) {
 	if a.source == "" {
 		return a.path, nil
 	}
-	scheme, _, isURL := strings.Cut(a.source, "://")
-	if !isURL {
+	scheme, rest, isURL := strings.Cut(a.source, ":")
+	switch {
+	case !isURL:
 		return a.source, nil
+	case strings.EqualFold(scheme, "file"):
+		return fileURL(a.source)
+	case strings.HasPrefix(rest, "//"):
+		return "", usagef("--source %s: only directories and file:// are supported, not %s://",
+			open.Redact(a.source), scheme)
 	}
-	if scheme != "file" {
-		return "", usagef("--source %s: only directories and file:// can be read, %s:// can't", open.Redact(a.source), scheme)
-	}
-	u, err := url.Parse(a.source)
+	return a.source, nil
+}
+
+// fileURL returns the directory of file:///abs, file://rel, file:/abs or file:rel, as
+// golang-migrate reads it.
+func fileURL(source string) (string, error) {
+	u, err := url.Parse(source)
 	if err != nil {
-		return "", usagef("--source %s: %v", a.source, err)
+		return "", usagef("--source %s: %v", source, err)
 	}
-	folder := u.Host + u.Path
-	if folder == "" {
-		folder = "."
+	return cmp.Or(u.Opaque, u.Host+u.Path, "."), nil
+}
+
+func (a *app) applying(step migrations.Step) {
+	if step.Down {
+		a.say("taking back %d_%s …", step.Version, step.Name)
+		return
 	}
-	return folder, nil
+	a.say("applying %d_%s …", step.Version, step.Name)
+}
+
+// running reports how long a migration has taken so far.
+func (a *app) running(step migrations.Step, since time.Duration, waitsFor string) {
+	if waitsFor != "" {
+		waitsFor = "; it waits for " + waitsFor
+	}
+	a.say("%d_%s has been under way for %v%s", step.Version, step.Name, since.Round(time.Second), waitsFor)
 }
 
 func (a *app) progress(step migrations.Step) {
@@ -130,7 +172,7 @@ func (a *app) progress(step migrations.Step) {
 		direction = "down"
 	}
 	a.result.Applied = append(a.result.Applied, applied{
-		Version: step.Version, Name: step.Name, Direction: direction, File: step.Source(),
+		Version: step.Version, Name: step.Name, Direction: direction, File: step.Source(), Late: step.Late,
 		Took: float64(step.Took) / float64(time.Millisecond),
 	})
 }

@@ -20,7 +20,7 @@ import (
 
 const mainEnv = "SQLLOCK_MIGRATE_TEST_MAIN"
 
-// TestMain lets the test binary be the command, for tests that need a process of their own.
+// TestMain lets the test binary be the command, for tests that need a separate process.
 func TestMain(m *testing.M) {
 	if os.Getenv(mainEnv) != "" {
 		main()
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is the command as a process of its own, and the lines it writes to stderr.
+// process is the command as a separate process, with the lines that it writes to stderr.
 type process struct {
 	*exec.Cmd
 	t     *testing.T
@@ -55,23 +55,23 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-// hear waits for a line that begins so.
-func (p *process) hear(beginning string) {
+// collect waits for a line that begins with beginning.
+func (p *process) collect(beginning string) {
 	p.t.Helper()
-	var heard string
+	var output string
 	for {
 		line, err := p.lines.ReadString('\n')
-		heard += line
+		output += line
 		if strings.HasPrefix(line, beginning) {
 			return
 		}
 		if err != nil {
-			p.t.Fatalf("no line begins with %q:\n%s", beginning, heard)
+			p.t.Fatalf("no line begins with %q:\n%s", beginning, output)
 		}
 	}
 }
 
-// end waits for the process to end with that exit code.
+// end waits until the process has ended, and checks its exit code.
 func (p *process) end(code int) {
 	p.t.Helper()
 	_, _ = io.Copy(io.Discard, p.lines)
@@ -87,7 +87,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// blocked is an application whose second migration waits, for as long as the test wants.
+// blocked is an application whose second migration waits for as long as the test wants.
 type blocked struct {
 	flags string
 	db    *sql.DB
@@ -128,7 +128,7 @@ func openFile(t *testing.T, file string) *sql.DB {
 	return db
 }
 
-// waitUntilBlocked waits for the second migration to be under way.
+// waitUntilBlocked waits until the second migration is under way.
 func (b *blocked) waitUntilBlocked(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -143,21 +143,21 @@ func (b *blocked) waitUntilBlocked(t *testing.T) {
 	}
 }
 
-// A signal while a migration runs: that one is finished and recorded, the next isn't begun.
+// After a signal the migration under way is finished and recorded, and the next one isn't begun.
 func TestSignalStopsBetweenMigrations(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		b := newBlocked(t)
 		p := start(t, strings.Fields(b.flags+" up")...)
 		b.waitUntilBlocked(t)
 		p.signal(signal)
-		p.hear("stopping after the migration that is under way")
+		p.collect("stopping after the migration that is under way")
 		if err := b.tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		p.hear("2/u blocked")
-		p.hear("error: stopped at version 2, cleanly, with 1 more to apply")
+		p.collect("2/u blocked")
+		p.collect("error: stopped at version 2, cleanly, with 1 more to apply")
 		p.end(130)
-		play(t, []step{
+		runSteps(t, []step{
 			{b.flags + " version", "", 0, "2\n", ""},
 			{b.flags + " up", "", 0, "", "3/u never"},
 		})
@@ -169,7 +169,7 @@ func TestSecondSignalKills(t *testing.T) {
 	p := start(t, strings.Fields(b.flags+" up")...)
 	b.waitUntilBlocked(t)
 	p.signal(os.Interrupt)
-	p.hear("stopping after the migration that is under way")
+	p.collect("stopping after the migration that is under way")
 	p.signal(os.Interrupt)
 	_, _ = io.Copy(io.Discard, p.lines)
 	err := p.Wait()
@@ -177,18 +177,18 @@ func TestSecondSignalKills(t *testing.T) {
 	if !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v, want killed by the signal", err)
 	}
-	play(t, []step{{b.flags + " version", "", 0, "2 (dirty)\n", ""}})
+	runSteps(t, []step{{b.flags + " version", "", 0, "2 (dirty)\n", ""}})
 }
 
-// Ctrl-C at a question is a no.
+// Ctrl-C at a question counts as no.
 func TestSignalAtAQuestion(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.db")
-	play(t, []step{{"up -database sqlite://" + file, "", 0, "", "2/u locks"}})
+	runSteps(t, []step{{"own up -database sqlite://" + file, "", 0, "", "2/u locks"}})
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(self, "drop", "-database", "sqlite://"+file), t: t}
+	p := &process{Cmd: exec.Command(self, "own", "drop", "-database", "sqlite://"+file), t: t}
 	p.Env = append(os.Environ(), mainEnv+"=1")
 	stdin, err := p.StdinPipe()
 	if err != nil {
@@ -203,23 +203,23 @@ func TestSignalAtAQuestion(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.hear("Are you sure")
+	p.collect("Are you sure")
 	p.signal(os.Interrupt)
-	p.hear("error: Aborted dropping")
+	p.collect("error: Aborted dropping")
 	p.end(130)
-	play(t, []step{{"version -database sqlite://" + file, "", 0, "4\n", ""}})
+	runSteps(t, []step{{"own version -database sqlite://" + file, "", 0, "6\n", ""}})
 }
 
-// startWaiting starts the command while another migrates.
+// startWaiting starts the command while another process migrates.
 func startWaiting(t *testing.T, line string) *process {
 	t.Helper()
 	p := start(t, append(strings.Fields(line), "-lock-timeout", "5m")...)
-	p.hear("waiting: another process is migrating this database: ")
+	p.collect("waiting: another process is migrating this database: ")
 	return p
 }
 
-// The holder is killed in the middle of a migration: who waits gets the lock after its TTL, and says that the version is
-// dirty.
+// If the holder is killed in the middle of a migration, a waiter gets the lock after the TTL and
+// reports that the version is dirty.
 func TestHolderKilled(t *testing.T) {
 	b := newBlocked(t)
 	first := start(t, strings.Fields(b.flags+" -lock-ttl 2s up")...)
@@ -227,53 +227,108 @@ func TestHolderKilled(t *testing.T) {
 	next := startWaiting(t, b.flags+" -lock-ttl 2s up")
 	first.signal(syscall.SIGKILL)
 	killed := time.Now()
-	next.hear("error: the database is dirty at version 2")
+	next.collect("error: the database is dirty at version 2")
 	if took := time.Since(killed); took < time.Second || took > 20*time.Second {
-		t.Errorf("the next one had the lock after %v; the TTL is 2s", took)
+		t.Errorf("the next process got the lock after %v; the TTL is 2s", took)
 	}
 	next.end(3)
 }
 
-// Ctrl-C while another migrates: nothing is changed, and nothing stays behind.
+// After Ctrl-C while another process migrates, nothing is changed and nothing is left behind.
 func TestSignalWhileWaiting(t *testing.T) {
 	b := newBlocked(t)
 	first := start(t, strings.Fields(b.flags+" up")...)
 	b.waitUntilBlocked(t)
 	next := startWaiting(t, b.flags+" up")
 	next.signal(os.Interrupt)
-	next.hear("error: stopped before anything was changed")
+	next.collect("error: stopped before anything was changed")
 	next.end(130)
 	var leases int
 	if err := b.db.QueryRow("SELECT count(*) FROM sqllock_leases").Scan(&leases); err != nil || leases != 1 {
-		t.Errorf("%d leases, %v; want the holder's alone", leases, err)
+		t.Errorf("%d leases, %v; want only the holder's", leases, err)
 	}
 	if err := b.tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	first.hear("3/u never")
+	first.collect("3/u never")
 }
 
-// Somebody writes for longer than SQLite waits, as a migration may: the others wait all the same.
+// Another process writes for longer than SQLite and a Client themselves wait, as a migration may.
+// Processes that start meanwhile wait up to their lock timeout. So does a process that only reads,
+// if the journal mode lets nobody read.
 func TestWriterOnSQLite(t *testing.T) {
-	folder, file := t.TempDir(), filepath.Join(t.TempDir(), "a.db")
-	if err := os.WriteFile(filepath.Join(folder, "1_a.up.sql"), []byte("CREATE TABLE a (n INTEGER);"), 0o600); err != nil {
+	const writes = 7 * time.Second // longer than _busy_timeout and a Client's own wait, which are 5 s
+	folder := t.TempDir()
+	text := []byte("CREATE TABLE a (n INTEGER);")
+	if err := os.WriteFile(filepath.Join(folder, "1_a.up.sql"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	play(t, []step{{"up -database sqlite://" + file, "", 0, "", "2/u locks"}})
-	tx, err := openFile(t, file).Begin()
+	for _, journal := range []string{"WAL", "DELETE"} {
+		t.Run(journal, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "a.db")
+			db := openFile(t, file)
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range []string{
+				"PRAGMA journal_mode = " + journal, "BEGIN EXCLUSIVE", "CREATE TABLE other (n INTEGER)",
+			} {
+				if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var all []*process
+			for range 5 {
+				all = append(all, start(t, "-path", folder, "-database", "sqlite://"+file, "-lock-timeout", "90", "up"))
+			}
+			brief := start(t, "-path", folder, "-database", "sqlite://"+file, "-lock-timeout", "1", "up")
+			reads := []*process{
+				start(t, "-path", folder, "-database", "sqlite://"+file, "-lock-timeout", "90", "version"),
+				start(t, "-database", "sqlite://"+file, "-lock-timeout", "90", "own", "version"),
+			}
+			brief.end(5)
+			time.Sleep(writes)
+			if _, err := conn.ExecContext(t.Context(), "COMMIT"); err != nil {
+				t.Error(err)
+			}
+			for _, p := range reads {
+				if output, code := p.rest(); code != 0 && !strings.Contains(output, "no migration") {
+					t.Errorf("a process that reads exits %d: %s", code, output)
+				}
+			}
+			applied := 0
+			for _, p := range all {
+				output, code := p.rest()
+				if code != 0 {
+					t.Errorf("a process that migrates exits %d: %s", code, output)
+				}
+				applied += strings.Count(output, "1/u a")
+			}
+			if applied != 1 {
+				t.Errorf("the migration was applied %d times", applied)
+			}
+		})
+	}
+}
+
+// rest waits until the process has ended, and returns its remaining output and its exit code.
+func (p *process) rest() (string, int) {
+	p.t.Helper()
+	output, err := io.ReadAll(p.lines)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Error(err)
 	}
-	ended := time.AfterFunc(7*time.Second, func() { _ = tx.Rollback() }) // _busy_timeout and a Client's patience are 5 s
-	defer ended.Stop()
-	play(t, []step{{"-path " + folder + " -database sqlite://" + file + " -lock-timeout 1m up", "", 0, "", "1/u a"}})
+	_ = p.Wait()
+	return string(output), p.ProcessState.ExitCode()
 }
 
 func TestUnlock(t *testing.T) {
 	b := newBlocked(t)
 	first := start(t, strings.Fields(b.flags+" up")...)
 	b.waitUntilBlocked(t)
-	play(t, []step{
+	runSteps(t, []step{
 		{b.flags + " unlock", "n\n", 1, "", "a lease, is held by "},
 		{b.flags + " unlock", "", 1, "", "Not breaking the lock"},
 		{b.flags + " unlock", "y\n", 0, "", "the migration lock is free"},
@@ -282,6 +337,6 @@ func TestUnlock(t *testing.T) {
 	if err := b.tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	first.hear("error: stopped at version 2, cleanly, with 1 more to apply, because the migration lock was lost")
+	first.collect("error: stopped at version 2, cleanly, with 1 more to apply, because the migration lock was lost")
 	first.end(6)
 }

@@ -10,29 +10,29 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/open"
 )
 
-// holder is who holds the migration lock.
+// holder is a holder of the migration lock.
 type holder struct {
 	Kind      lock.Kind  `json:"kind"` // session or lease
 	Holder    string     `json:"holder,omitempty"`
-	Since     *time.Time `json:"since,omitempty"` // it took a lease, or made the connection of a session
+	Since     *time.Time `json:"since,omitempty"` // when it took a lease, or when a session connected
 	Fence     int64      `json:"fence,omitempty"`
-	Remaining float64    `json:"remaining_ms,omitempty"` // until a lease runs out, unless its holder renews it
-	Dead      bool       `json:"dead,omitempty"`         // it has run out
-	Hidden    bool       `json:"hidden,omitempty"`       // somebody holds it, whom the database doesn't show to this account
+	Remaining float64    `json:"remaining_ms,omitempty"` // time until a lease expires, unless its holder renews it
+	Dead      bool       `json:"dead,omitempty"`         // whether it has expired
+	Hidden    bool       `json:"hidden,omitempty"`       // whether the database doesn't show the holder to this account
 }
 
-// unseen is a kind of lock of which it can't be found out who holds it.
+// unseen is a kind of lock whose holders can't be determined.
 type unseen struct {
 	Kind lock.Kind `json:"kind"`
 	Why  string    `json:"why"`
 }
 
-// aliveError says that a lock is held that we can't, or won't, take away.
+// aliveError reports a lock that is held and that unlock can't, or mustn't, take away.
 type aliveError struct{ what string }
 
 func (e *aliveError) Error() string { return e.what }
@@ -42,19 +42,20 @@ func (a *app) unlock() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unlock",
 		Short: "Show who holds the lock of your migrations, and break a lease",
-		Long: "Show who holds the lock under which the application's migrations are applied (those of --source; the files aren't " +
-			"needed). If that is a lease, break it after asking: its holder is stopped before its next migration, and the next " +
-			"process gets the lock at once. A dead holder's lease runs out by itself. A session lock is free as soon as its " +
-			"holder's connection ends; unlock says how to end it.\n\n" +
-			"Whether a session holds it is found out by trying, so that a holder is found, too, whom the database doesn't show to " +
-			"this account: it is \"somebody\", and hidden with --json. Where that can't be tried, behind a pooler in transaction " +
-			"mode or on a replica, unlock says so (unseen with --json), and tells of leases alone. The lock that the command " +
-			"migrate takes, and --lock=none, is another one.\n\n" +
-			"Exit code 0: nobody holds it, any more, as far as can be seen from here. 1: the answer was no, or it changed hands " +
-			"meanwhile. 5: a session holds it, hidden or not.",
+		Long: "Show who holds the lock under which the application's migrations are applied (those of --source; " +
+			"the files aren't needed). If it is a lease, unlock asks and then breaks it: its holder is stopped " +
+			"before its next migration, and the next process gets the lock at once. A dead holder's lease expires " +
+			"by itself. A session lock is free as soon as its holder's connection ends; unlock says how to end " +
+			"it.\n\nunlock tries to take the session lock to find out whether it is held. So it also finds a " +
+			"holder that the database doesn't show to this account: that one is \"somebody\", and hidden with " +
+			"--json. If trying isn't possible (behind a pooler in transaction mode, on a replica), unlock says so " +
+			"(unseen with --json), and reports leases only. The lock that the command migrate takes, and " +
+			"--lock=none, is another one.\n\nExit code 0: nobody holds the lock any more, as far as can be seen " +
+			"from here. 1: the answer was no, or the lock has changed hands. 5: a session holds it, hidden or " +
+			"not.",
 		Args: argument(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withThat(cmd.Name(), a.anyMigrator, func(m *migrations.Migrator) error {
+			return a.withThat(cmd, a.anyMigrator, func(m *migrations.Migrator) error {
 				holders, err := m.Holders(cmd.Context())
 				if err != nil {
 					return err
@@ -72,7 +73,7 @@ func (a *app) unlock() *cobra.Command {
 	return cmd
 }
 
-// anyMigrator is for the lock alone, and so needs no files.
+// anyMigrator returns a migrator that is used only for its lock, and so needs no files.
 func (a *app) anyMigrator(options *migrations.Options) (*migrations.Migrator, *sql.DB, error) {
 	engine, err := open.Migrations(a.database)
 	if err != nil {
@@ -83,7 +84,8 @@ func (a *app) anyMigrator(options *migrations.Options) (*migrations.Migrator, *s
 	return m, nil, err
 }
 
-// holders notes and shows who holds the lock, and what can't be seen, and answers those who do.
+// holders stores and shows the holders of the lock, and the kinds of lock that can't be seen. It
+// returns the holders.
 func (a *app) holders(looked []lock.Holder) (held []lock.Holder) {
 	list := []holder{}
 	for _, h := range looked {
@@ -111,11 +113,11 @@ func (a *app) holders(looked []lock.Holder) (held []lock.Holder) {
 	return held
 }
 
-// lookedAt qualifies "nobody" where not all that there may be has been looked at.
+// lookedAt qualifies the message "nobody holds the lock" if only some kinds of lock were read.
 func (a *app) lookedAt() string {
 	for _, kind := range []lock.Kind{lock.Lease, lock.Session} {
 		if a.lock.kind == kind {
-			return fmt.Sprintf(" as a %s, and --lock=%[1]s looks at nothing else", kind)
+			return fmt.Sprintf(" as a %s, and --lock=%[1]s reads no other kind", kind)
 		}
 	}
 	for _, u := range a.result.Unseen {
@@ -127,15 +129,15 @@ func (a *app) lookedAt() string {
 }
 
 func (h holder) String() string {
-	who := h.Holder
+	name := h.Holder
 	switch {
 	case h.Hidden && h.Kind == lock.Session:
-		who = "somebody, in a session that this account can't see"
+		name = "somebody, in a session that this account can't see"
 	case h.Hidden:
-		who = "somebody who gave no name"
+		name = "a process without a name"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "the migration lock, a %s, is held by %s", h.Kind, who)
+	fmt.Fprintf(&b, "the migration lock, a %s, is held by %s", h.Kind, name)
 	if h.Since != nil {
 		what := "since"
 		if h.Kind == lock.Session {
@@ -148,7 +150,8 @@ func (h holder) String() string {
 	case h.Dead:
 		b.WriteString("; its lease has run out, so it is dead, and the next process gets the lock")
 	case h.Kind == lock.Lease:
-		fmt.Fprintf(&b, "; it was alive less than the lease's TTL ago, and if it is dead the lock is free in %v", remaining)
+		fmt.Fprintf(&b, "; it was alive less than the lease's TTL ago, and if it is dead the lock is free in %v",
+			remaining)
 	}
 	return b.String()
 }
@@ -162,7 +165,8 @@ func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Hold
 		return &aliveError{howToEnd(h, engine)}
 	}
 	if !force {
-		if err := a.confirm(ctx, "Are you sure you want to break this lock? A migration that is under way isn't stopped.",
+		if err := a.confirm(ctx, "Are you sure you want to break this lock? A migration that is under way isn't "+
+			"stopped.",
 			"Breaking the lock", "Not breaking the lock"); err != nil {
 			return err
 		}
@@ -177,8 +181,8 @@ func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Hold
 
 // howToEnd says how to end a session that holds the lock.
 func howToEnd(h lock.Holder, engine *migrations.Engine) string {
-	text := "a session lock can't be broken: it is free as soon as its holder's connection ends. End that process; or, if it can't " +
-		"be reached, its connection, on the server: " + engine.EndSession
+	text := "a session lock can't be broken: it is free as soon as its holder's connection ends. End that " +
+		"process; or, if it can't be reached, its connection, on the server: " + engine.EndSession
 	if h.Holder != "" {
 		return text
 	}

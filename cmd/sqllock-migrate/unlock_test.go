@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/open"
 )
 
-// Nobody is said of nobody only.
+// unlock reports that nobody holds the lock only if it could read all kinds of lock.
 func TestWhoHoldsTheLock(t *testing.T) {
 	hidden := lock.Holder{Kind: lock.Session}
 	unseen := lock.Holder{Kind: lock.Session, Unseen: errors.New("there is a pooler")}
@@ -20,7 +20,7 @@ func TestWhoHoldsTheLock(t *testing.T) {
 		kind   lock.Kind
 		looked []lock.Holder
 		held   int
-		says   []string
+		part   []string
 		result string
 	}{
 		{"nobody", lock.Auto, nil, 0, []string{"nobody holds the migration lock\n"}, `{"holders":[]}`},
@@ -42,7 +42,8 @@ func TestWhoHoldsTheLock(t *testing.T) {
 			"unseen", lock.Auto,
 			[]lock.Holder{unseen},
 			0,
-			[]string{"nobody holds the migration lock as a lease\nwhether a session holds it can't be found out from here: there is a pooler\n"},
+			[]string{"nobody holds the migration lock as a lease\nwhether a session holds it can't be found out " +
+				"from here: there is a pooler\n"},
 			`{"holders":[],"unseen":[{"kind":"session","why":"there is a pooler"}]}`,
 		},
 		{
@@ -54,19 +55,19 @@ func TestWhoHoldsTheLock(t *testing.T) {
 		},
 		{
 			"leases alone", lock.Lease, nil, 0,
-			[]string{"nobody holds the migration lock as a lease, and --lock=lease looks at nothing else\n"},
+			[]string{"nobody holds the migration lock as a lease, and --lock=lease reads no other kind\n"},
 			`{"holders":[]}`,
 		},
 	} {
-		var said bytes.Buffer
-		a := &app{stderr: &said}
+		var output bytes.Buffer
+		a := &app{stderr: &output}
 		a.lock.kind = test.kind
 		if held := a.holders(test.looked); len(held) != test.held {
 			t.Errorf("%s: held by %+v", test.name, held)
 		}
-		for _, says := range test.says {
-			if !strings.Contains(said.String(), says) {
-				t.Errorf("%s: it says %q, want %q", test.name, said.String(), says)
+		for _, part := range test.part {
+			if !strings.Contains(output.String(), part) {
+				t.Errorf("%s: the output is %q, want %q", test.name, output.String(), part)
 			}
 		}
 		if result, err := json.Marshal(a.result); err != nil || string(result) != test.result {
@@ -75,7 +76,8 @@ func TestWhoHoldsTheLock(t *testing.T) {
 	}
 }
 
-// Of a session that isn't shown it says what it takes to be shown it. Either is the exit code 5.
+// For a session that isn't shown, the message names the privilege that shows it. The exit code is 5
+// in either case.
 func TestHowToEndASession(t *testing.T) {
 	for _, engine := range []string{"sqlserver", "postgres", "mysql"} {
 		a := &app{database: engine + "://u@127.0.0.1:1/d"}

@@ -4,7 +4,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// acquire: a row is taken if it is missing, free, or the asker's already; from a lease, dead or alive, never.
+// acquire checks that a row is taken if it is missing, free, or already the owner's, and never from
+// a lease, dead or alive.
 func acquire(s *suite) {
 	s.run("a row that was never there", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
@@ -14,7 +15,8 @@ func acquire(s *suite) {
 			s.Errorf("fence %d", fence)
 		}
 		row := s.held(r, fence)
-		if !row.Exists || row.Note != r.Note || row.Holder != "holder of "+r.LeaseID || row.Lease != dialect.LeaseLive ||
+		if !row.Exists || row.Note != r.Note || row.Holder != "holder of "+r.LeaseID ||
+			row.Lease != dialect.LeaseLive ||
 			row.Remaining <= 0 || row.Remaining > long+slack || row.FreeIn > 0 {
 			s.Errorf("the row is %+v", row)
 		}
@@ -32,9 +34,9 @@ func acquire(s *suite) {
 	s.run("held by a dead lease", func(s *suite) {
 		r := request(unique("lock"), s.lease(short))
 		fence, other := s.take(r), request(r.Name, s.lease(long))
-		s.eventually("lease runs out", func() bool { return s.look(r.Key).Lease == dialect.LeaseExpired })
+		s.eventually("lease runs out", func() bool { return s.get(r.Key).Lease == dialect.LeaseExpired })
 		s.refused(other)
-		s.buried(r.LeaseID)
+		s.waitExpired(r.LeaseID)
 		s.refused(other)
 		if row := s.held(r, fence); row.Lease != dialect.LeaseGone {
 			s.Errorf("the row is %+v", row)

@@ -10,23 +10,23 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// empty slices are answered without the database: here it is closed.
+// empty checks that empty slices don't need the database, which is closed here.
 func empty(s *suite) {
 	d := s.d
 	if s.DB != nil {
-		db := s.Open(s.T)
-		s.must(db.Close())
-		d = s.New(db)
+		pool := s.pools().Open(s.T)
+		s.must(pool.Close())
+		d = pool.Dialect()
 	}
 	check := func(what string, n int, err error) {
 		if err != nil || n != 0 {
-			s.Errorf("%s: %d answers, error %v", what, n, err)
+			s.Errorf("%s: %d results, error %v", what, n, err)
 		}
 	}
 	renewed, err := d.RenewLeases(s.ctx, nil)
 	check("RenewLeases", len(renewed), err)
-	burials, err := d.BuryLeases(s.ctx, []string{})
-	check("BuryLeases", len(burials), err)
+	expiries, err := d.ExpireLeases(s.ctx, []string{})
+	check("ExpireLeases", len(expiries), err)
 	check("DeleteLeases", 0, d.DeleteLeases(s.ctx, nil))
 	grants, err := d.Acquire(s.ctx, nil)
 	check("Acquire", len(grants), err)
@@ -34,13 +34,13 @@ func empty(s *suite) {
 	check("Release", len(released), err)
 	guarded, err := d.Guard(s.ctx, nil, nil)
 	check("Guard", len(guarded), err)
-	rows, err := d.Look(s.ctx, nil)
-	check("Look", len(rows), err)
+	rows, err := d.Get(s.ctx, nil)
+	check("Get", len(rows), err)
 	freed, err := d.Free(s.ctx, nil)
 	check("Free", len(freed), err)
 }
 
-// many: a batch of a size that a busy process sends.
+// many checks a batch as large as those of a busy process.
 func many(s *suite) {
 	const n = 100
 	lease, prefix := s.lease(long), unique("many")
@@ -54,7 +54,7 @@ func many(s *suite) {
 	rand.Shuffle(n, func(i, j int) { claims[i], claims[j] = claims[j], claims[i] })
 	for range 2 {
 		grants := ask(s, s.d.Acquire, requests...)
-		for i, row := range ask(s, s.d.Look, keys...) {
+		for i, row := range ask(s, s.d.Get, keys...) {
 			if !grants[i].Granted || row.Fence != grants[i].Fence || row.Owner != requests[i].Owner {
 				s.Fatalf("%d: %+v, and the row is %+v", i, grants[i], row)
 			}
@@ -65,12 +65,11 @@ func many(s *suite) {
 	}
 }
 
-// overlap: processes whose batches name the same locks, in any order, don't deadlock for ever, and share them out.
+// overlap checks that processes whose batches name the same locks, in any order, don't deadlock for
+// ever, and that each lock goes to one of them.
 func overlap(s *suite) {
 	const batches, size = 4, 20
-	if s.DB != nil {
-		s.DB.SetMaxIdleConns(batches)
-	}
+	s.keepIdle(batches)
 	lease := s.lease(long)
 	for range 2 {
 		prefix := unique("overlap")
@@ -86,7 +85,9 @@ func overlap(s *suite) {
 			}
 			rand.Shuffle(size, func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 			group.Go(func() {
-				grants, err := settle(s, func(ctx context.Context) ([]dialect.Grant, error) { return s.d.Acquire(ctx, requests) })
+				grants, err := retryTransient(s, func(ctx context.Context) ([]dialect.Grant, error) {
+					return s.d.Acquire(ctx, requests)
+				})
 				if err != nil || len(grants) != size {
 					s.Errorf("%d grants, error %v", len(grants), err)
 					return

@@ -2,7 +2,6 @@ package dialecttest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"time"
@@ -10,11 +9,11 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// blocked: what a guard, or any other transaction, doesn't keep waiting.
+// blocked checks what neither a guard nor another transaction blocks.
 func blocked(s *suite) {
 	s.run("reads go on", readsGoOn)
-	s.run("a row that another is making", func(s *suite) { rowBeingMade(s, (*sql.Tx).Commit, false) })
-	s.run("a row that another has not made after all", func(s *suite) { rowBeingMade(s, (*sql.Tx).Rollback, true) })
+	s.run("a row that another is making", func(s *suite) { rowBeingMade(s, Tx.Commit, false) })
+	s.run("a row that another has not made after all", func(s *suite) { rowBeingMade(s, Tx.Rollback, true) })
 	if s.SingleWriter {
 		return
 	}
@@ -26,8 +25,8 @@ func blocked(s *suite) {
 		s.guard(tx, claim(r))
 		s.quickly("a heartbeat", func(s *suite) { s.renew(r.LeaseID) })
 		s.eventually("lease runs out", func() bool {
-			s.quickly("a burial", func(s *suite) { s.bury(r.LeaseID) })
-			return s.bury(r.LeaseID).Dead
+			s.quickly("an expiry", func(s *suite) { s.expire(r.LeaseID) })
+			return s.expire(r.LeaseID).Dead
 		})
 		s.must(tx.Commit())
 	})
@@ -37,7 +36,7 @@ func blocked(s *suite) {
 		free.LeaseID = r.LeaseID
 		s.take(free)
 		s.release(claim(free))
-		_, dead := s.orphaned(request(unique("a"), ""))
+		_, dead := s.holderDied(request(unique("a"), ""))
 		s.drop(r.LeaseID)
 		tx := s.begin(0)
 		s.guard(tx, claim(r))
@@ -45,33 +44,33 @@ func blocked(s *suite) {
 		s.quickly("a batch of acquires", func(s *suite) {
 			grants := ask(s, s.d.Acquire, request(unique("new"), next), request(r.Name, next), request(free.Name, next))
 			if !grants[0].Granted || grants[1].Granted || !grants[2].Granted {
-				s.Errorf("Acquire answered %+v", grants)
+				s.Errorf("Acquire returned %+v", grants)
 			}
 		})
 		s.quickly("a batch of frees", func(s *suite) {
-			if got := ask(s, s.d.Free, dead, orphan(r, fence)); !slices.Equal(got, []bool{true, false}) {
-				s.Errorf("Free answered %t", got)
+			if got := ask(s, s.d.Free, dead, deadHolder(r, fence)); !slices.Equal(got, []bool{true, false}) {
+				s.Errorf("Free returned %t", got)
 			}
 		})
 		s.must(tx.Commit())
 	})
 	s.run("the other releases of a batch", otherReleases)
-	s.run("a batch beside rows that others are at", besideOthers)
+	s.run("a batch beside locked rows", besideOthers)
 	s.run("the reaper's leases", func(s *suite) {
 		busy, dead := s.lease(time.Millisecond), s.lease(time.Millisecond)
 		time.Sleep(4 * tick)
 		tx := s.begin(0)
-		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+busy+"'")
+		_, err := tx.Exec(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+busy+"'")
 		s.must(err)
-		s.quickly("BuryExpired", func(s *suite) {
-			n, err := s.d.BuryExpired(s.ctx, 100)
+		s.quickly("DeleteExpired", func(s *suite) {
+			n, err := s.d.DeleteExpired(s.ctx, 0, 100)
 			s.must(err)
 			if n == 0 || s.renew(dead) {
-				s.Errorf("BuryExpired answered %d beside a row that somebody is at", n)
+				s.Errorf("DeleteExpired returned %d beside a locked row", n)
 			}
 		})
 		s.must(tx.Rollback())
-		if b := s.bury(busy); !b.Dead || b.Overdue <= 0 {
+		if b := s.expire(busy); !b.Dead || b.ExpiredFor <= 0 {
 			s.Errorf("the row that was skipped: %+v", b)
 		}
 	})
@@ -84,16 +83,17 @@ func blocked(s *suite) {
 		defer cancel()
 		s.quickly("giving up", func(s *suite) {
 			_, err := s.d.Release(ctx, []dialect.Claim{claim(r)})
-			if class := s.d.Classify(err); !errors.Is(err, context.DeadlineExceeded) || class != dialect.Unknown {
+			if class := s.d.Classify(err); !errors.Is(err, context.DeadlineExceeded) || class != dialect.ClassUnknown {
 				s.Errorf("Release: %v (class %s), want the ctx's error, unknown", err, class)
 			}
 		})
 		s.must(tx.Commit())
-		s.eventually("released at last", func() bool { return s.release(claim(r)) || !s.look(r.Key).Held })
+		s.eventually("released at last", func() bool { return s.release(claim(r)) || !s.get(r.Key).Held })
 	})
 }
 
-// twoGuards: they don't wait for each other, unless the engine can't help it.
+// twoGuards checks that two guards don't wait for each other, unless the engine has only exclusive
+// guards.
 func twoGuards(s *suite) {
 	r := request(unique("lock"), s.lease(long))
 	s.take(r)
@@ -115,16 +115,17 @@ func twoGuards(s *suite) {
 	s.must(b.Commit())
 }
 
-// readsGoOn: Look and List wait for nobody's uncommitted change, and don't show it.
+// readsGoOn checks that Get and List don't wait for uncommitted changes, and don't show them.
 func readsGoOn(s *suite) {
 	r := request(unique("lock"), s.lease(long))
 	fence := s.take(r)
 	tx := s.begin(0)
-	for _, query := range []string{"UPDATE sqllock_locks SET fence = fence + 1", "UPDATE sqllock_leases SET ttl = ttl + 1"} {
-		_, err := tx.ExecContext(s.ctx, query)
+	for _, query := range []string{"UPDATE sqllock_locks SET fence = fence + 1", "UPDATE sqllock_leases SET ttl = " +
+		"ttl + 1"} {
+		_, err := tx.Exec(s.ctx, query)
 		s.must(err)
 	}
-	s.quickly("Look", func(s *suite) { s.held(r, fence) })
+	s.quickly("Get", func(s *suite) { s.held(r, fence) })
 	s.quickly("List", func(s *suite) {
 		for _, row := range s.page(dialect.Key{}, false, 100) {
 			if row.Key == r.Key && row.Fence != fence {
@@ -135,19 +136,20 @@ func readsGoOn(s *suite) {
 	s.must(tx.Rollback())
 }
 
-// rowBeingMade: two have seen no row, and one is a little slower. It is told so, and not of a key that is there twice.
-func rowBeingMade(s *suite, end func(*sql.Tx) error, granted bool) {
+// rowBeingMade checks two clients that have both found no row, of which one is slower. It is
+// refused, and doesn't get an error about a duplicate key.
+func rowBeingMade(s *suite, end func(Tx) error, granted bool) {
 	first := request(unique("first"), s.lease(long))
 	s.take(first)
 	r := request(unique("lock"), first.LeaseID)
 	tx := s.begin(0)
 	columns := "slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay"
-	_, err := tx.ExecContext(s.ctx, "INSERT INTO sqllock_locks (name, "+columns+") SELECT '"+r.Name+"', "+columns+
+	_, err := tx.Exec(s.ctx, "INSERT INTO sqllock_locks (name, "+columns+") SELECT '"+r.Name+"', "+columns+
 		" FROM sqllock_locks WHERE name = '"+first.Name+"'")
 	s.must(err)
 	done := make(chan dialect.Grant, 1)
 	go func() {
-		grants, err := settle(s, func(ctx context.Context) ([]dialect.Grant, error) {
+		grants, err := retryTransient(s, func(ctx context.Context) ([]dialect.Grant, error) {
 			return s.d.Acquire(ctx, []dialect.Request{r})
 		})
 		if err != nil {
@@ -158,7 +160,7 @@ func rowBeingMade(s *suite, end func(*sql.Tx) error, granted bool) {
 	}()
 	select {
 	case g := <-done:
-		done <- g // it may refuse at once, too
+		done <- g // it may also refuse at once
 	case <-time.After(100 * time.Millisecond):
 	}
 	s.must(end(tx))

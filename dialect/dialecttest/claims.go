@@ -9,42 +9,43 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// claimTx asks for a name in a transaction.
-func (s *suite) claimTx(tx *sql.Tx, name string) dialect.Outcome {
+// claimTx claims a name in a transaction.
+func (s *suite) claimTx(tx Tx, name string) dialect.Outcome {
 	s.Helper()
-	answers, err := s.d.ClaimTx(s.ctx, tx, []string{name})
+	results, err := s.d.ClaimTx(s.ctx, tx, []string{name})
 	s.must(err)
-	return answers[0]
+	return results[0]
 }
 
-// claims makes a name the transaction's that nothing is remembered of.
-func (s *suite) claims(tx *sql.Tx, name string) {
+// claims claims a name without an outcome for the transaction.
+func (s *suite) claims(tx Tx, name string) {
 	s.Helper()
 	if o := s.claimTx(tx, name); o.Kept {
-		s.Fatalf("ClaimTx answered %+v, want that nothing is remembered", o)
+		s.Fatalf("ClaimTx returned %+v, want no outcome", o)
 	}
 }
 
-func (s *suite) settleTx(tx *sql.Tx, d dialect.Done) dialect.Outcome {
+func (s *suite) rememberTx(tx Tx, d dialect.Done) dialect.Outcome {
 	s.Helper()
-	answers, err := s.d.SettleTx(s.ctx, tx, []dialect.Done{d})
+	results, err := s.d.RememberTx(s.ctx, tx, []dialect.Done{d})
 	s.must(err)
-	return answers[0]
+	return results[0]
 }
 
-// claims: the outcome is there when the transaction has committed, and one transaction at a time has a name.
+// claims checks that an outcome exists once its transaction has committed, and that one transaction
+// at a time has a name.
 func claims(s *suite) {
 	s.exec("CREATE TABLE application (n INT NOT NULL)")
 	for _, level := range append([]sql.IsolationLevel{sql.LevelDefault}, s.Isolation...) {
 		s.run(level.String(), func(s *suite) {
-			s.run("with the commit", func(s *suite) { settledByCommit(s, level) })
+			s.run("with the commit", func(s *suite) { rememberedByCommit(s, level) })
 			s.run("not without it", func(s *suite) { unsettled(s, level) })
-			s.run("settled since it began", func(s *suite) { settledSince(s, level) })
+			s.run("remembered since it began", func(s *suite) { rememberedSince(s, level) })
 			s.run("others wait", func(s *suite) {
 				for _, again := range []bool{false, true} {
-					claimWaits(s, level, again, (*sql.Tx).Commit, true)
-					claimWaits(s, level, again, (*sql.Tx).Commit, false)
-					claimWaits(s, level, again, (*sql.Tx).Rollback, true)
+					claimWaits(s, level, again, Tx.Commit, true)
+					claimWaits(s, level, again, Tx.Commit, false)
+					claimWaits(s, level, again, Tx.Rollback, true)
 				}
 			})
 			s.run("once", func(s *suite) { claimedOnce(s, level) })
@@ -55,8 +56,8 @@ func claims(s *suite) {
 		s.remember(kept)
 		tx := s.begin(0)
 		other := done(kept.Name)
-		if a, b := s.settleTx(tx, d), s.settleTx(tx, other); a.Kept || b.Kept {
-			s.Errorf("SettleTx of what wasn't claimed answered %+v and %+v", a, b)
+		if a, b := s.rememberTx(tx, d), s.rememberTx(tx, other); a.Kept || b.Kept {
+			s.Errorf("RememberTx of what wasn't claimed returned %+v and %+v", a, b)
 		}
 		s.must(tx.Commit())
 		s.forgotten(d.Name)
@@ -72,11 +73,11 @@ func claims(s *suite) {
 		},
 			a.Name, b.Name, c.Name)
 		if got[0].Kept || got[2].Kept {
-			s.Errorf("ClaimTx answered %+v", got)
+			s.Errorf("ClaimTx returned %+v", got)
 		}
 		s.is(got[1], b)
 		ask(s, func(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
-			return s.d.SettleTx(ctx, tx, done)
+			return s.d.RememberTx(ctx, tx, done)
 		}, a, c)
 		s.must(tx.Commit())
 		s.remembered(a)
@@ -84,11 +85,11 @@ func claims(s *suite) {
 	})
 }
 
-func settledByCommit(s *suite, level sql.IsolationLevel) {
+func rememberedByCommit(s *suite, level sql.IsolationLevel) {
 	d := done(unique("key"))
 	tx := s.begin(level)
 	s.claims(tx, d.Name)
-	s.is(s.settleTx(tx, d), d)
+	s.is(s.rememberTx(tx, d), d)
 	s.is(s.claimTx(tx, d.Name), d) // its own
 	s.must(tx.Commit())
 	s.remembered(d)
@@ -98,16 +99,17 @@ func settledByCommit(s *suite, level sql.IsolationLevel) {
 	s.remembered(d)
 }
 
-// unsettled: what wasn't settled, or was rolled back, isn't remembered, also where there is a row that was kept once.
+// unsettled checks that a claim without an outcome, or one that was rolled back, isn't remembered,
+// even if the name once had an outcome.
 func unsettled(s *suite, level sql.IsolationLevel) {
 	old := done(unique("old"))
-	old.Keep = time.Millisecond
+	old.Keep = brief
 	s.remember(old)
 	s.eventually("forgotten", func() bool { return !s.recall(old.Name).Kept })
 	for _, name := range []string{unique("key"), old.Name} {
 		tx := s.begin(level)
 		s.claims(tx, name)
-		s.settleTx(tx, done(name))
+		s.rememberTx(tx, done(name))
 		s.must(tx.Rollback())
 		s.forgotten(name)
 		tx = s.begin(level)
@@ -119,8 +121,9 @@ func unsettled(s *suite, level sql.IsolationLevel) {
 	}
 }
 
-// settledSince: a transaction that has read before doesn't take for free what was settled since.
-func settledSince(s *suite, level sql.IsolationLevel) {
+// rememberedSince checks that a transaction that has read before doesn't miss an outcome that was
+// remembered since.
+func rememberedSince(s *suite, level sql.IsolationLevel) {
 	d := done(unique("key"))
 	tx := s.snapshot(level)
 	remembered := false
@@ -129,19 +132,20 @@ func settledSince(s *suite, level sql.IsolationLevel) {
 		remembered = err == nil && o[0].Kept
 		return err
 	})
-	answers, err := s.d.ClaimTx(s.ctx, tx, []string{d.Name})
+	results, err := s.d.ClaimTx(s.ctx, tx, []string{d.Name})
 	switch {
-	case err == nil && answers[0].Kept != remembered:
-		s.Errorf("ClaimTx answered %+v, and remembered is %t", answers[0], remembered)
-	case err != nil && s.d.Classify(err) != dialect.Transient:
+	case err == nil && results[0].Kept != remembered:
+		s.Errorf("ClaimTx returned %+v, and remembered is %t", results[0], remembered)
+	case err != nil && s.d.Classify(err) != dialect.ClassTransient:
 		s.must(err)
 	}
 	s.must(tx.Rollback())
 }
 
-// claimWaits: the second one comes to its turn when the first one's transaction has ended, and sees what that has settled. Again:
-// of a name that was claimed before, in vain.
-func claimWaits(s *suite, level sql.IsolationLevel, again bool, end func(*sql.Tx) error, settled bool) {
+// claimWaits checks that the second claim is granted when the first one's transaction has ended,
+// and that it sees that transaction's outcome. again means that the name was claimed before without
+// an outcome.
+func claimWaits(s *suite, level sql.IsolationLevel, again bool, end func(Tx) error, remembered bool) {
 	d := done(unique("key"))
 	if again {
 		tx := s.begin(level)
@@ -152,12 +156,12 @@ func claimWaits(s *suite, level sql.IsolationLevel, again bool, end func(*sql.Tx
 	s.claims(tx, d.Name)
 	got := make(chan dialect.Outcome, 1)
 	go func() {
-		got <- s.transact(level, func(tx *sql.Tx) (dialect.Outcome, error) {
-			answers, err := s.d.ClaimTx(s.ctx, tx, []string{d.Name})
+		got <- s.transact(level, func(tx Tx) (dialect.Outcome, error) {
+			results, err := s.d.ClaimTx(s.ctx, tx, []string{d.Name})
 			if err != nil {
 				return dialect.Outcome{}, err
 			}
-			return answers[0], nil
+			return results[0], nil
 		})
 	}()
 	select {
@@ -165,20 +169,20 @@ func claimWaits(s *suite, level sql.IsolationLevel, again bool, end func(*sql.Tx
 		s.Fatal("the second claim didn't wait")
 	case <-time.After(100 * time.Millisecond):
 	}
-	if settled {
-		s.settleTx(tx, d)
+	if remembered {
+		s.rememberTx(tx, d)
 	}
 	s.must(end(tx))
 	kept := s.recall(d.Name).Kept
 	if o := <-got; o.Kept != kept {
-		s.Errorf("the second claim was answered %+v, and kept is %t", o, kept)
+		s.Errorf("the second claim returned %+v; kept is %t", o, kept)
 	}
 }
 
-// transact does f in a transaction, as often as it takes.
-func (s *suite) transact(level sql.IsolationLevel, f func(*sql.Tx) (dialect.Outcome, error)) dialect.Outcome {
-	o, err := settle(s, func(ctx context.Context) (dialect.Outcome, error) {
-		tx, err := s.DB.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+// transact calls f in a transaction, and repeats that while the error is Transient.
+func (s *suite) transact(level sql.IsolationLevel, f func(Tx) (dialect.Outcome, error)) dialect.Outcome {
+	o, err := retryTransient(s, func(ctx context.Context) (dialect.Outcome, error) {
+		tx, err := s.beginAs(ctx, level)
 		if err != nil {
 			return dialect.Outcome{}, err
 		}
@@ -189,32 +193,32 @@ func (s *suite) transact(level sql.IsolationLevel, f func(*sql.Tx) (dialect.Outc
 		}
 		return o, tx.Commit()
 	})
-	s.answered(err)
+	s.completed(err)
 	return o
 }
 
-// claimedOnce: of many who come with the same name, again and again, one does the work.
+// claimedOnce checks that of many claims of one name, again and again, one does the work.
 func claimedOnce(s *suite, level sql.IsolationLevel) {
-	const people, keys = 6, 4
+	const callers, keys = 6, 4
 	s.exec("DELETE FROM application")
 	names := make([]string, keys)
 	for i := range names {
 		names[i] = unique("key")
 	}
 	var all sync.WaitGroup
-	for range people {
+	for range callers {
 		all.Go(func() {
 			for _, name := range names {
 				d := done(name)
-				s.transact(level, func(tx *sql.Tx) (dialect.Outcome, error) {
-					answers, err := s.d.ClaimTx(s.ctx, tx, []string{name})
-					if err != nil || answers[0].Kept {
+				s.transact(level, func(tx Tx) (dialect.Outcome, error) {
+					results, err := s.d.ClaimTx(s.ctx, tx, []string{name})
+					if err != nil || results[0].Kept {
 						return dialect.Outcome{}, err
 					}
-					if _, err := tx.ExecContext(s.ctx, "INSERT INTO application (n) VALUES (1)"); err != nil {
+					if _, err := tx.Exec(s.ctx, "INSERT INTO application (n) VALUES (1)"); err != nil {
 						return dialect.Outcome{}, err
 					}
-					_, err = s.d.SettleTx(s.ctx, tx, []dialect.Done{d})
+					_, err = s.d.RememberTx(s.ctx, tx, []dialect.Done{d})
 					return dialect.Outcome{}, err
 				})
 			}
@@ -222,13 +226,13 @@ func claimedOnce(s *suite, level sql.IsolationLevel) {
 	}
 	all.Wait()
 	var n int
-	s.must(s.DB.QueryRowContext(s.ctx, "SELECT COUNT(*) FROM application").Scan(&n))
+	s.must(s.direct().QueryRowContext(s.ctx, "SELECT COUNT(*) FROM application").Scan(&n))
 	if n != keys {
 		s.Errorf("the work for %d keys was done %d times", keys, n)
 	}
 }
 
-// rememberWaits: what comes from outside waits for a claim, and finds what that has settled.
+// rememberWaits checks that Remember waits for a claim, and finds its outcome.
 func rememberWaits(s *suite) {
 	d, other := done(unique("key")), done(unique("other"))
 	other.Name = d.Name
@@ -236,20 +240,20 @@ func rememberWaits(s *suite) {
 	s.claims(tx, d.Name)
 	got := make(chan dialect.Outcome, 1)
 	go func() {
-		answers, err := settle(s, func(ctx context.Context) ([]dialect.Outcome, error) {
+		results, err := retryTransient(s, func(ctx context.Context) ([]dialect.Outcome, error) {
 			return s.d.Remember(ctx, []dialect.Done{other})
 		})
-		if !s.answered(err) {
-			answers = make([]dialect.Outcome, 1)
+		if !s.completed(err) {
+			results = make([]dialect.Outcome, 1)
 		}
-		got <- answers[0]
+		got <- results[0]
 	}()
 	select {
 	case o := <-got:
 		s.Fatalf("Remember didn't wait: %+v", o)
 	case <-time.After(100 * time.Millisecond):
 	}
-	s.settleTx(tx, d)
+	s.rememberTx(tx, d)
 	s.must(tx.Commit())
 	s.is(<-got, d)
 }

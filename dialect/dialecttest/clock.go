@@ -8,8 +8,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// clock: a fence is ahead of the database's clock where that was set back, or where a replica with an earlier clock
-// was promoted. It grows all the same.
+// clock checks a fence that is ahead of the database's clock, because that was set back or a
+// replica with an earlier clock was promoted. The fence still increases.
 func clock(s *suite) {
 	const future = int64(4102444800_000000) // the year 2100
 	ahead := func(s *suite) dialect.Request {
@@ -34,7 +34,7 @@ func clock(s *suite) {
 		if grants[0].Fence != future+1 {
 			s.Errorf("fence %d after %d", grants[0].Fence, future)
 		}
-		if off := time.UnixMicro(grants[1].Fence).Sub(s.look(behind.Key).AcquiredAt).Abs(); off > 50*time.Millisecond {
+		if off := time.UnixMicro(grants[1].Fence).Sub(s.get(behind.Key).AcquiredAt).Abs(); off > 50*time.Millisecond {
 			s.Errorf("fence %d after 5, %s off the clock", grants[1].Fence, off)
 		}
 	})
@@ -50,9 +50,9 @@ func clock(s *suite) {
 	})
 }
 
-// exec runs SQL that every engine understands.
+// exec runs SQL that every engine accepts.
 func (s *suite) exec(query string) {
 	s.Helper()
-	_, err := settle(s, func(ctx context.Context) (any, error) { return s.DB.ExecContext(ctx, query) })
+	_, err := retryTransient(s, func(ctx context.Context) (any, error) { return s.DB.ExecContext(ctx, query) })
 	s.must(err)
 }

@@ -10,54 +10,61 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// crossing is a crowd whose batches take and release the same locks in any order.
+// crossing has workers whose batches take and release the same locks in any order.
 type crossing struct {
 	*suite
 	lease string
 	names []string
 	until time.Time
 
-	holders                    []atomic.Int32 // of each lock
-	taken, passedOver, retried atomic.Int64
+	holders                 []atomic.Int32 // of each lock
+	taken, skipped, retried atomic.Int64
 }
 
-// cross: batches of two pools that take and release the same locks at the same time don't deadlock but for errors that
-// say so, give no lock to two, and leave none behind.
+// cross checks batches of two pools that take and release the same locks at the same time. They
+// deadlock only with errors that say so, grant no lock twice, and leave none behind.
 func cross(s *suite) {
 	const size, workers = 24, 6
-	c := &crossing{suite: s, lease: s.lease(long), until: time.Now().Add(time.Second), holders: make([]atomic.Int32, size)}
+	c := &crossing{
+		suite: s, lease: s.lease(long), until: time.Now().Add(time.Second),
+		holders: make([]atomic.Int32, size),
+	}
 	prefix := unique("cross")
 	for i := range size {
 		c.names = append(c.names, fmt.Sprintf("%s/%d", prefix, i))
 	}
-	pools := []dialect.Dialect{s.d}
-	if s.DB != nil {
-		s.DB.SetMaxIdleConns(workers)
-		db := s.Open(s.T)
-		db.SetMaxIdleConns(workers)
-		pools = append(pools, s.New(db))
-	}
+	s.keepIdle(workers)
+	pools := []dialect.Dialect{s.d, s.another(workers)}
 	var group sync.WaitGroup
 	for i := range workers {
 		group.Go(func() {
-			for going := true; going && time.Now().Before(c.until); {
-				going = c.cycle(pools[i%len(pools)])
+			for ok := true; ok && c.goesOn(); {
+				ok = c.cycle(pools[i%len(pools)])
 			}
 		})
 	}
 	group.Wait()
 	for i, name := range c.names {
-		if row := s.look(dialect.Key{Name: name}); row.Held || c.holders[i].Load() != 0 {
+		s.awaitApplied(func() bool { return !s.get(dialect.Key{Name: name}).Held })
+		if row := s.get(dialect.Key{Name: name}); row.Held || c.holders[i].Load() != 0 {
 			s.Errorf("%q has %d holders, and its row is %+v", name, c.holders[i].Load(), row)
 		}
 	}
 	if c.taken.Load() == 0 {
 		s.Error("nothing was ever taken")
 	}
-	s.Logf("%d locks taken, %d releases passed over, %d transient errors", c.taken.Load(), c.passedOver.Load(), c.retried.Load())
+	s.Logf("%d locks taken, %d releases skipped, %d transient errors",
+		c.taken.Load(), c.skipped.Load(), c.retried.Load())
 }
 
-// cycle takes what it can of some, and releases it.
+// goesOn reports whether the workers continue: until their time is over, and on a busy machine
+// until something has happened.
+func (c *crossing) goesOn() bool {
+	now := time.Now()
+	return now.Before(c.until) || c.taken.Load() == 0 && now.Before(c.until.Add(long))
+}
+
+// cycle takes what it can of a few locks, and releases it.
 func (c *crossing) cycle(d dialect.Dialect) bool {
 	picked := rand.Perm(len(c.names))[:2+rand.IntN(len(c.names)-2)]
 	requests := make([]dialect.Request, len(picked))
@@ -65,7 +72,7 @@ func (c *crossing) cycle(d dialect.Dialect) bool {
 		requests[i] = request(c.names[n], c.lease)
 	}
 	var grants []dialect.Grant
-	if !c.insist(d, func() (err error) { grants, err = d.Acquire(c.ctx, requests); return err }) {
+	if !c.retryUntilDone(d, func() (err error) { grants, err = d.Acquire(c.ctx, requests); return err }) {
 		return false
 	}
 	var claims []dialect.Claim
@@ -85,19 +92,19 @@ func (c *crossing) cycle(d dialect.Dialect) bool {
 	return c.releaseAll(d, claims)
 }
 
-// releaseAll asks alone for those that were passed over, since somebody was at the row.
+// releaseAll releases those claims alone that were skipped because their row was locked.
 func (c *crossing) releaseAll(d dialect.Dialect, claims []dialect.Claim) bool {
 	var released []bool
-	if !c.insist(d, func() (err error) { released, err = d.Release(c.ctx, claims); return err }) {
+	if !c.retryUntilDone(d, func() (err error) { released, err = d.Release(c.ctx, claims); return err }) {
 		return false
 	}
 	for i, ours := range released {
 		if ours {
 			continue
 		}
-		c.passedOver.Add(1)
+		c.skipped.Add(1)
 		var alone []bool
-		if !c.insist(d, func() (err error) { alone, err = d.Release(c.ctx, claims[i:i+1]); return err }) {
+		if !c.retryUntilDone(d, func() (err error) { alone, err = d.Release(c.ctx, claims[i:i+1]); return err }) {
 			return false
 		}
 		if !alone[0] {
@@ -107,14 +114,14 @@ func (c *crossing) releaseAll(d dialect.Dialect, claims []dialect.Claim) bool {
 	return true
 }
 
-// insist asks again after an error that is Transient. Another is a failure.
-func (c *crossing) insist(d dialect.Dialect, f func() error) bool {
+// retryUntilDone repeats f after a Transient error. Any other error fails the test.
+func (c *crossing) retryUntilDone(d dialect.Dialect, f func() error) bool {
 	for {
 		err := f()
 		switch {
 		case err == nil:
 			return true
-		case d.Classify(err) != dialect.Transient || c.ctx.Err() != nil:
+		case d.Classify(err) != dialect.ClassTransient || c.ctx.Err() != nil:
 			c.Errorf("%v (class %s)", err, d.Classify(err))
 			return false
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// used is the name of a lock that somebody has had, so its next holder finds a row and makes none.
+// used returns the name of a lock that was held before, so that its next holder finds a row.
 func (s *suite) used() string {
 	s.Helper()
 	r := request(unique("lock"), s.lease(long))
@@ -15,7 +15,7 @@ func (s *suite) used() string {
 	return r.Name
 }
 
-// delay: HoldAtLeast and LockDelay put off the moment from which a row is free.
+// delay checks that HoldAtLeast and LockDelay postpone the moment when a row becomes free.
 func delay(s *suite) {
 	s.run("HoldAtLeast outlives a release", func(s *suite) {
 		r := request(s.used(), s.lease(long))
@@ -23,7 +23,7 @@ func delay(s *suite) {
 		sent := time.Now()
 		s.take(r)
 		s.release(claim(r))
-		s.left("HoldAtLeast", s.look(r.Key).FreeIn, r.HoldAtLeast, sent)
+		s.remaining("HoldAtLeast", s.get(r.Key).FreeIn, r.HoldAtLeast, sent)
 		next := request(r.Name, r.LeaseID)
 		s.eventually("free", func() bool { return s.acquire(next).Granted })
 		if early := r.HoldAtLeast - time.Since(sent); early > slack {
@@ -35,7 +35,7 @@ func delay(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		r.HoldAtLeast = 10 * time.Millisecond
 		s.take(r)
-		s.eventually("passed", func() bool { return s.look(r.Key).FreeIn <= 0 })
+		s.eventually("passed", func() bool { return s.get(r.Key).FreeIn <= 0 })
 		s.release(claim(r))
 		s.take(request(r.Name, r.LeaseID))
 	})
@@ -48,13 +48,13 @@ func delay(s *suite) {
 	})
 	s.run("LockDelay counts from the lease's end", func(s *suite) {
 		name := s.used()
-		r, o := s.orphaned(dialect.Request{Key: dialect.Key{Name: name}, Owner: unique("o"), LockDelay: time.Second})
-		o.Overdue = 700 * time.Millisecond
+		r, o := s.holderDied(dialect.Request{Key: dialect.Key{Name: name}, Owner: unique("o"), LockDelay: time.Second})
+		o.ExpiredFor = 700 * time.Millisecond
 		sent := time.Now()
 		if !s.free(o) {
 			s.Fatal("Free refused")
 		}
-		s.left("LockDelay", s.look(r.Key).FreeIn, r.LockDelay-o.Overdue, sent)
+		s.remaining("LockDelay", s.get(r.Key).FreeIn, r.LockDelay-o.ExpiredFor, sent)
 		next := request(r.Name, s.lease(long))
 		s.eventually("free", func() bool { return s.acquire(next).Granted })
 		if early := 300*time.Millisecond - time.Since(sent); early > slack {
@@ -62,8 +62,11 @@ func delay(s *suite) {
 		}
 	})
 	s.run("LockDelay that has passed is no bar", func(s *suite) {
-		r, o := s.orphaned(dialect.Request{Key: dialect.Key{Name: unique("lock")}, Owner: unique("o"), LockDelay: time.Second})
-		o.Overdue = time.Hour
+		r, o := s.holderDied(dialect.Request{
+			Key: dialect.Key{Name: unique("lock")}, Owner: unique("o"),
+			LockDelay: time.Second,
+		})
+		o.ExpiredFor = time.Hour
 		s.free(o)
 		s.take(request(r.Name, s.lease(long)))
 	})
@@ -72,17 +75,17 @@ func delay(s *suite) {
 		first.LockDelay = time.Hour
 		s.take(first)
 		s.release(claim(first))
-		_, o := s.orphaned(request(first.Name, ""))
+		_, o := s.holderDied(request(first.Name, ""))
 		s.free(o)
 		s.take(request(first.Name, first.LeaseID))
 	})
 	s.run("the longer of the two counts", func(s *suite) {
 		sent := time.Now()
-		r, o := s.orphaned(dialect.Request{
+		r, o := s.holderDied(dialect.Request{
 			Key: dialect.Key{Name: unique("lock")}, Owner: unique("o"),
 			HoldAtLeast: time.Hour, LockDelay: time.Second,
 		})
 		s.free(o)
-		s.left("HoldAtLeast", s.look(r.Key).FreeIn, r.HoldAtLeast, sent)
+		s.remaining("HoldAtLeast", s.get(r.Key).FreeIn, r.HoldAtLeast, sent)
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// fences: per name and slot they only grow, whatever becomes of the row.
+// fences checks that fences only increase for each name and slot, whatever happens to the row.
 func fences(s *suite) {
 	s.run("over releases", func(s *suite) {
 		lease, name, last := s.lease(long), unique("lock"), int64(0)
@@ -17,7 +17,7 @@ func fences(s *suite) {
 				last = fence
 			}
 			s.release(claim(r))
-			if row := s.look(r.Key); row.Fence != last {
+			if row := s.get(r.Key); row.Fence != last {
 				s.Fatalf("the fence of the free row is %d, was %d", row.Fence, last)
 			}
 		}
@@ -25,7 +25,7 @@ func fences(s *suite) {
 	s.run("over takeovers", func(s *suite) {
 		name, last := unique("lock"), int64(0)
 		for range 5 {
-			_, o := s.orphaned(request(name, ""))
+			_, o := s.holderDied(request(name, ""))
 			if o.Fence <= last {
 				s.Fatalf("fence %d after %d", o.Fence, last)
 			}
@@ -46,17 +46,17 @@ func fences(s *suite) {
 			}
 			s.release(claim(r))
 			s.eventually("purged", func() bool {
-				_, err := settle(s, func(ctx context.Context) (int, error) { return s.d.Purge(ctx, 0, 100) })
+				_, err := retryTransient(s, func(ctx context.Context) (int, error) { return s.d.Purge(ctx, 0, 100) })
 				s.must(err)
-				return !s.look(r.Key).Exists
+				return !s.get(r.Key).Exists
 			})
 		}
 	})
 	s.run("they are the clock's microseconds", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
-		for range 2 { // made, and taken again
+		for range 2 { // created, and taken again
 			fence := s.take(r)
-			at := s.look(r.Key).AcquiredAt
+			at := s.get(r.Key).AcquiredAt
 			if off := time.UnixMicro(fence).Sub(at).Abs(); off > 50*time.Millisecond {
 				s.Errorf("fence %d is %s off AcquiredAt %s", fence, off, at)
 			}

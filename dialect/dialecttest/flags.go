@@ -7,8 +7,9 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// flags: of two who each take a lock of their own and then look at the other's, the later one sees it. Readers and writers
-// exclude each other by that. One of them looks as Look does, the other as List does.
+// flags checks two clients that each take a lock of their own and then read the other's: the later
+// one sees it. Readers and writers exclude each other by that. One client reads with Get, the other
+// with List.
 func flags(s *suite) {
 	const times = 50
 	lease := s.lease(long)
@@ -21,12 +22,14 @@ func flags(s *suite) {
 		group.Go(func() {
 			<-start
 			s.take(reader)
-			readerSaw = s.look(writer.Key).Held
+			readerSaw = s.get(writer.Key).Held
 		})
 		group.Go(func() {
 			<-start
 			s.take(writer)
-			rows, err := settle(s, func(ctx context.Context) ([]dialect.Row, error) { return s.d.List(ctx, writer.Key, true, 5) })
+			rows, err := retryTransient(s, func(ctx context.Context) ([]dialect.Row, error) {
+				return s.d.List(ctx, writer.Key, true, 5)
+			})
 			s.must(err)
 			writerSaw = len(rows) > 0 && rows[0].Key == reader.Key && rows[0].Held
 		})

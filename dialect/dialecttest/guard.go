@@ -11,34 +11,37 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-func (s *suite) begin(level sql.IsolationLevel) *sql.Tx {
+func (s *suite) begin(level sql.IsolationLevel) Tx {
 	s.Helper()
-	tx, err := settle(s, func(ctx context.Context) (*sql.Tx, error) {
-		return s.DB.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	tx, err := retryTransient(s, func(ctx context.Context) (Tx, error) {
+		return s.beginAs(ctx, level)
 	})
 	s.must(err)
 	s.Cleanup(func() { tx.Rollback() })
 	return tx
 }
 
-func (s *suite) guard(tx *sql.Tx, claims ...dialect.Claim) []bool {
+func (s *suite) guard(tx Tx, claims ...dialect.Claim) []bool {
 	s.Helper()
-	return ask(s, func(ctx context.Context, c []dialect.Claim) ([]bool, error) { return s.d.Guard(ctx, tx, c) }, claims...)
+	return ask(s, func(ctx context.Context, c []dialect.Claim) ([]bool, error) {
+		return s.d.Guard(ctx, tx, c)
+	}, claims...)
 }
 
-// guard: the lock is its owner's until the transaction ends, whatever becomes of the lease.
+// guard checks that the lock is its owner's until the transaction ends, whatever happens to the
+// lease.
 func guard(s *suite) {
-	s.run("nobody takes it over before the commit", func(s *suite) { takeover(s, (*sql.Tx).Commit) })
-	s.run("nor before the rollback", func(s *suite) { takeover(s, (*sql.Tx).Rollback) })
+	s.run("no takeover before the commit", func(s *suite) { takeover(s, Tx.Commit) })
+	s.run("nor before the rollback", func(s *suite) { takeover(s, Tx.Rollback) })
 	s.run("a lost lock", func(s *suite) {
-		r, o := s.orphaned(request(unique("lock"), ""))
+		r, o := s.holderDied(request(unique("lock"), ""))
 		s.free(o)
 		next := request(r.Name, s.lease(long))
 		fence := s.take(next)
 		tx := s.begin(0)
 		missing := claim(request(unique("never there"), ""))
 		if got := s.guard(tx, claim(r), missing); !slices.Equal(got, []bool{false, false}) {
-			s.Errorf("Guard answered %t for a lock of another and one that isn't there", got)
+			s.Errorf("Guard returned %t for a lock of another and one that isn't there", got)
 		}
 		s.must(tx.Rollback())
 		s.held(next, fence)
@@ -48,8 +51,9 @@ func guard(s *suite) {
 		a, b, c := request(unique("c"), lease), request(unique("b"), lease), request(unique("a"), lease)
 		ask(s, s.d.Acquire, a, b, c)
 		tx := s.begin(0)
-		if got := s.guard(tx, claim(a), claim(request(b.Name, lease)), claim(c)); !slices.Equal(got, []bool{true, false, true}) {
-			s.Errorf("Guard answered %t", got)
+		got := s.guard(tx, claim(a), claim(request(b.Name, lease)), claim(c))
+		if !slices.Equal(got, []bool{true, false, true}) {
+			s.Errorf("Guard returned %t", got)
 		}
 		s.must(tx.Commit())
 	})
@@ -67,8 +71,9 @@ func guard(s *suite) {
 	})
 }
 
-// takeover: the holder is dead and buried, its transaction still open. Others are told no, and at once.
-func takeover(s *suite, end func(*sql.Tx) error) {
+// takeover checks that while the transaction of an expired holder is open, others are refused at
+// once.
+func takeover(s *suite, end func(Tx) error) {
 	r := request(unique("lock"), s.lease(long))
 	fence := s.take(r)
 	other := request(r.Name, s.lease(long))
@@ -77,16 +82,16 @@ func takeover(s *suite, end func(*sql.Tx) error) {
 	if got := s.guard(tx, claim(r)); !got[0] {
 		s.Fatal("Guard refused its owner")
 	}
-	o := orphan(r, fence)
-	s.keptOut("Free", func(ctx context.Context) (bool, error) {
-		freed, err := s.d.Free(ctx, []dialect.Orphan{o})
+	o := deadHolder(r, fence)
+	s.excluded("Free", func(ctx context.Context) (bool, error) {
+		freed, err := s.d.Free(ctx, []dialect.DeadHolder{o})
 		return err == nil && freed[0], err
 	})
-	s.keptOut("Acquire", func(ctx context.Context) (bool, error) {
+	s.excluded("Acquire", func(ctx context.Context) (bool, error) {
 		grants, err := s.d.Acquire(ctx, []dialect.Request{other})
 		return err == nil && grants[0].Granted, err
 	})
-	s.quickly("Look", func(s *suite) { s.held(r, fence) })
+	s.quickly("Get", func(s *suite) { s.held(r, fence) })
 	s.must(end(tx))
 	if !s.free(o) {
 		s.Error("Free refused after the transaction")
@@ -94,10 +99,11 @@ func takeover(s *suite, end func(*sql.Tx) error) {
 	s.take(other)
 }
 
-// keptOut expects no, at once; from an engine of a single writer a failure, or no answer, will do as well.
-func (s *suite) keptOut(what string, call func(context.Context) (bool, error)) {
+// excluded checks that call is refused at once. For an engine with a single writer, a failure or no
+// result will do as well.
+func (s *suite) excluded(what string, call func(context.Context) (bool, error)) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, s.patience())
+	ctx, cancel := context.WithTimeout(s.ctx, s.guardTimeout())
 	defer cancel()
 	got, err := call(ctx)
 	switch {
@@ -105,7 +111,7 @@ func (s *suite) keptOut(what string, call func(context.Context) (bool, error)) {
 		s.Fatalf("%s was granted while a guarded transaction was open", what)
 	case err == nil:
 	case s.SingleWriter:
-		if class := s.d.Classify(err); class != dialect.Transient && class != dialect.Unknown {
+		if class := s.d.Classify(err); class != dialect.ClassTransient && class != dialect.ClassUnknown {
 			s.Errorf("%s: %v (class %s)", what, err, class)
 		}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -115,16 +121,16 @@ func (s *suite) keptOut(what string, call func(context.Context) (bool, error)) {
 	}
 }
 
-// patience is how long an engine may take for a write while a guarded transaction is open: one of a single writer
-// waits in vain, so not long.
-func (s *suite) patience() time.Duration {
+// guardTimeout returns how long an engine may take for a write while a guarded transaction is open.
+// With a single writer the wait is in vain, so it is short.
+func (s *suite) guardTimeout() time.Duration {
 	if s.SingleWriter {
 		return short
 	}
 	return atOnce
 }
 
-// releaseWaits: the release's answer comes after the transaction's end, not before.
+// releaseWaits checks that Release returns after the transaction's end, not before.
 func releaseWaits(s *suite) {
 	r := request(unique("lock"), s.lease(long))
 	s.take(r)
@@ -138,17 +144,17 @@ func releaseWaits(s *suite) {
 	s.take(request(r.Name, r.LeaseID))
 }
 
-// waitsFor commits tx, and checks that the answer to ask is yes and came after that.
-func (s *suite) waitsFor(tx *sql.Tx, what string, ask func(context.Context) ([]bool, error)) {
+// waitsFor commits tx, and checks that ask returns true, and only after that.
+func (s *suite) waitsFor(tx Tx, what string, ask func(context.Context) ([]bool, error)) {
 	s.Helper()
 	var ended atomic.Bool
 	done := make(chan bool, 1)
 	go func() {
-		answer, err := settle(s, ask)
+		result, err := retryTransient(s, ask)
 		if err == nil && !ended.Load() {
-			s.Errorf("%s answered while the guarded transaction was open", what)
+			s.Errorf("%s returned while the guarded transaction was open", what)
 		}
-		done <- s.answered(err) && answer[0]
+		done <- s.completed(err) && result[0]
 	}()
 	select {
 	case <-done:

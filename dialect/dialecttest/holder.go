@@ -7,12 +7,10 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// holder: of many who ask for one row at the same time, exactly one gets it.
+// holder checks that of many simultaneous requests for one row exactly one is granted.
 func holder(s *suite) {
 	const racers = 16
-	if s.DB != nil { // connections that stand ready: dialling would let the racers start one after the other
-		s.DB.SetMaxIdleConns(racers)
-	}
+	s.keepIdle(racers)
 	lease := s.lease(long)
 	race := func(name string, prepare func(dialect.Request)) (winner dialect.Request, fence int64) {
 		s.Helper()
@@ -27,7 +25,7 @@ func holder(s *suite) {
 			group.Go(func() {
 				<-start
 				prepare(r)
-				grants, err := settle(s, func(ctx context.Context) ([]dialect.Grant, error) {
+				grants, err := retryTransient(s, func(ctx context.Context) ([]dialect.Grant, error) {
 					return s.d.Acquire(ctx, []dialect.Request{r})
 				})
 				if err != nil {
@@ -69,12 +67,12 @@ func holder(s *suite) {
 	s.run("a dead holder's row", func(s *suite) {
 		name := unique("lock")
 		for range 5 {
-			dead, o := s.orphaned(request(name, ""))
+			dead, o := s.holderDied(request(name, ""))
 			winner, fence := race(name, func(dialect.Request) {
-				_, err := settle(s, func(ctx context.Context) ([]bool, error) {
-					return s.d.Free(ctx, []dialect.Orphan{o})
+				_, err := retryTransient(s, func(ctx context.Context) ([]bool, error) {
+					return s.d.Free(ctx, []dialect.DeadHolder{o})
 				})
-				s.answered(err)
+				s.completed(err)
 			})
 			if fence <= o.Fence || s.release(claim(dead)) || !s.release(claim(winner)) {
 				s.Errorf("fence %d after %d, or not the winner's", fence, o.Fence)

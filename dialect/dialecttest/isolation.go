@@ -7,8 +7,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// isolation: under every level, in a transaction that has read before, a guard holds if the lock is still the owner's,
-// and never if it isn't.
+// isolation checks, on every isolation level and in a transaction that has read before, that a
+// guard holds if the lock is still the owner's, and never otherwise.
 func isolation(s *suite) {
 	s.exec("CREATE TABLE application (n INT NOT NULL)")
 	for _, level := range append([]sql.IsolationLevel{sql.LevelDefault}, s.Isolation...) {
@@ -19,13 +19,14 @@ func isolation(s *suite) {
 	}
 }
 
-// snapshot begins a transaction and fixes what it sees, where the level fixes that. It reads a table of the
-// application's, since a read of sqllock's own would lock it under some engines' SERIALIZABLE.
-func (s *suite) snapshot(level sql.IsolationLevel) *sql.Tx {
+// snapshot begins a transaction and fixes its snapshot, if the level has one. It reads a table of
+// the application's, since a read of sqllock's own would lock that under some engines'
+// SERIALIZABLE.
+func (s *suite) snapshot(level sql.IsolationLevel) Tx {
 	s.Helper()
 	tx := s.begin(level)
-	var n int
-	s.must(tx.QueryRowContext(s.ctx, "SELECT COUNT(*) FROM application").Scan(&n))
+	_, err := tx.Exec(s.ctx, "SELECT COUNT(*) FROM application") // and so is never prepared
+	s.must(err)
 	return tx
 }
 
@@ -33,7 +34,7 @@ func guardOurs(s *suite, level sql.IsolationLevel) {
 	r := request(unique("lock"), s.lease(long))
 	fence := s.take(r)
 	tx := s.snapshot(level)
-	if !s.SingleWriter { // heartbeats and other locks' comings and goings are nothing to a guard
+	if !s.SingleWriter { // heartbeats and changes of other locks don't affect a guard
 		s.renew(r.LeaseID)
 		other := request(unique("other"), r.LeaseID)
 		s.take(other)
@@ -46,24 +47,24 @@ func guardOurs(s *suite, level sql.IsolationLevel) {
 	if !s.SingleWriter {
 		s.drop(r.LeaseID)
 	}
-	s.keptOut("Free", func(ctx context.Context) (bool, error) {
-		freed, err := s.d.Free(ctx, []dialect.Orphan{orphan(r, fence)})
+	s.excluded("Free", func(ctx context.Context) (bool, error) {
+		freed, err := s.d.Free(ctx, []dialect.DeadHolder{deadHolder(r, fence)})
 		return err == nil && freed[0], err
 	})
 	s.must(tx.Commit())
-	if !s.free(orphan(r, fence)) {
+	if !s.free(deadHolder(r, fence)) {
 		s.Error("Free refused after the commit")
 	}
 }
 
 func guardLost(s *suite, level sql.IsolationLevel) {
-	r, o := s.orphaned(request(unique("lock"), ""))
+	r, o := s.holderDied(request(unique("lock"), ""))
 	next := request(r.Name, s.lease(long))
 	tx := s.snapshot(level)
-	// Where the snapshot keeps writers out, the lock can't be lost meanwhile, and the guard must hold.
+	// If the snapshot excludes writers, the lock can't be lost meanwhile, and the guard must hold.
 	lost := false
 	s.attempt("Free", func(ctx context.Context) error {
-		freed, err := s.d.Free(ctx, []dialect.Orphan{o})
+		freed, err := s.d.Free(ctx, []dialect.DeadHolder{o})
 		lost = err == nil && freed[0]
 		return err
 	})
@@ -73,17 +74,17 @@ func guardLost(s *suite, level sql.IsolationLevel) {
 	guarded, err := s.d.Guard(s.ctx, tx, []dialect.Claim{claim(r)})
 	switch {
 	case err == nil && guarded[0] == lost:
-		s.Errorf("Guard answered %t, lost is %t", guarded[0], lost)
+		s.Errorf("Guard returned %t, lost is %t", guarded[0], lost)
 	case err != nil && !lost:
 		s.must(err)
 	}
 	s.must(tx.Rollback())
 }
 
-// attempt allows an engine of a single writer to fail a write while somebody's transaction is open.
+// attempt allows an engine with a single writer to fail a write while a transaction is open.
 func (s *suite) attempt(what string, call func(context.Context) error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, s.patience())
+	ctx, cancel := context.WithTimeout(s.ctx, s.guardTimeout())
 	defer cancel()
 	if err := call(ctx); err != nil && !s.SingleWriter {
 		s.Fatalf("%s: %v (class %s)", what, err, s.d.Classify(err))

@@ -1,6 +1,6 @@
 package dialecttest
 
-// kinds: a name of one kind of lock has nothing to do with the same name of another kind.
+// kinds checks that a name of one kind of lock is independent of the same name of another kind.
 func kinds(s *suite) {
 	lock := serverLock()
 	lease := request(lock.Name, s.lease(long))
@@ -8,7 +8,7 @@ func kinds(s *suite) {
 	if s.Powers.Session {
 		holder := s.open("holder")
 		holder.takes(lock)
-		defer func() { s.open("another").isRefused(lock) }() // whatever became of the others
+		defer func() { s.open("another").isRefused(lock) }() // even after the other kinds were used
 	}
 	if s.Powers.Tx && s.DB != nil {
 		tx := s.begin(0)
@@ -25,6 +25,6 @@ func kinds(s *suite) {
 	s.held(lease, fence)
 	s.refused(request(lock.Name, lease.LeaseID))
 	if !s.release(claim(lease)) {
-		s.Error("the lease lock wasn't its owner's any more")
+		s.Error("the lease lock was no longer its owner's")
 	}
 }

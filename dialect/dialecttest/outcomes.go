@@ -11,7 +11,11 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// done is an outcome to be remembered for long.
+// brief is for how long an outcome is kept that is to expire soon. An engine that writes and then
+// reads must see it before that, also on a busy cluster.
+const brief = 250 * time.Millisecond
+
+// done returns an outcome to be remembered for long.
 func done(name string) dialect.Done {
 	return dialect.Done{Name: name, Fence: time.Now().UnixNano(), Result: []byte(unique("result")), Keep: long}
 }
@@ -26,7 +30,7 @@ func (s *suite) recall(name string) dialect.Outcome {
 	return ask(s, s.d.Recall, name)[0]
 }
 
-// is checks that an outcome is that one.
+// is checks that an outcome is the wanted one.
 func (s *suite) is(got dialect.Outcome, want dialect.Done) {
 	s.Helper()
 	if !got.Kept || got.Fence != want.Fence || got.Failed != want.Failed || !bytes.Equal(got.Result, want.Result) {
@@ -34,7 +38,7 @@ func (s *suite) is(got dialect.Outcome, want dialect.Done) {
 	}
 }
 
-// remembered checks what is remembered.
+// remembered checks the outcome of a name.
 func (s *suite) remembered(want dialect.Done) dialect.Outcome {
 	s.Helper()
 	got := s.recall(want.Name)
@@ -49,7 +53,7 @@ func (s *suite) forgotten(name string) {
 	}
 }
 
-// outcomes: the first one is remembered, for as long as was asked.
+// outcomes checks that the first outcome is remembered, for as long as requested.
 func outcomes(s *suite) {
 	s.run("the first one wins", func(s *suite) {
 		first, second := done(unique("key")), done(unique("other"))
@@ -68,7 +72,8 @@ func outcomes(s *suite) {
 	s.run("what goes in comes out", outcomeContents)
 	s.run("every name is a key of its own", func(s *suite) {
 		for i, name := range names() {
-			s.is(s.remember(dialect.Done{Name: name, Fence: int64(i), Keep: long}), dialect.Done{Name: name, Fence: int64(i)})
+			s.is(s.remember(dialect.Done{Name: name, Fence: int64(i), Keep: long}),
+				dialect.Done{Name: name, Fence: int64(i)})
 		}
 		for i, name := range names() {
 			s.remembered(dialect.Done{Name: name, Fence: int64(i)})
@@ -81,7 +86,7 @@ func outcomes(s *suite) {
 			s.Errorf("remembered at %s, which is %s off, and recalled as of %s", at, off, again)
 		}
 	})
-	s.run("for as long as was asked", outcomeExpires)
+	s.run("for as long as requested", outcomeExpires)
 	s.run("several at once", func(s *suite) {
 		a, b, c := done(unique("c")), done(unique("b")), done(unique("a"))
 		s.remember(b)
@@ -113,7 +118,8 @@ func outcomeContents(s *suite) {
 	}
 }
 
-// outcomeExpires: it is kept until its time has come, and then another takes its place.
+// outcomeExpires checks that an outcome is kept until its time is over, and that another replaces
+// it then.
 func outcomeExpires(s *suite) {
 	first, second := done(unique("key")), done(unique("other"))
 	first.Keep, second.Name, second.Keep = short, first.Name, time.Hour
@@ -129,7 +135,7 @@ func outcomeExpires(s *suite) {
 	s.is(s.remember(first), second)
 }
 
-// outcomesRace: whoever asks gets the same one.
+// outcomesRace checks that all callers get the same outcome.
 func outcomesRace(s *suite) {
 	for round := range 5 {
 		name := unique("key")
@@ -139,18 +145,18 @@ func outcomesRace(s *suite) {
 			all.Go(func() {
 				d := done(name)
 				d.Result = fmt.Append(nil, i)
-				answers, err := settle(s, func(ctx context.Context) ([]dialect.Outcome, error) {
+				results, err := retryTransient(s, func(ctx context.Context) ([]dialect.Outcome, error) {
 					return s.d.Remember(ctx, []dialect.Done{d})
 				})
-				if s.answered(err) {
-					got[i] = answers[0]
+				if s.completed(err) {
+					got[i] = results[0]
 				}
 			})
 		}
 		all.Wait()
 		for i, o := range got {
 			if !o.Kept || !reflect.DeepEqual(o, got[0]) {
-				s.Fatalf("round %d: %d was answered %+v, and 0 %+v", round, i, o, got[0])
+				s.Fatalf("round %d: %d got %+v, and 0 got %+v", round, i, o, got[0])
 			}
 		}
 	}

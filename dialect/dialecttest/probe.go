@@ -6,7 +6,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// probe: on a database that can serve locks, the probe finds that out and leaves nothing behind.
+// probe checks that Probe accepts a database that can serve locks, and leaves nothing behind.
 func probe(s *suite) {
 	server, err := s.d.Probe(s.ctx)
 	s.must(err)
@@ -20,10 +20,10 @@ func probe(s *suite) {
 		s.Errorf("name %q, schema version %d", s.d.Name(), s.d.SchemaVersion())
 	}
 	if rows := s.page(dialect.Key{}, false, 10); len(rows) != 0 {
-		s.Errorf("the probe left %+v", rows)
+		s.Errorf("after Probe there remain %+v", rows)
 	}
-	for _, err := range []error{errors.New("never heard of"), s.ctx.Err()} {
-		if class := s.d.Classify(err); err != nil && class != dialect.Unknown {
+	for _, err := range []error{errors.New("unknown to the engine"), s.ctx.Err()} {
+		if class := s.d.Classify(err); err != nil && class != dialect.ClassUnknown {
 			s.Errorf("class %s for %v", class, err)
 		}
 	}
@@ -38,8 +38,8 @@ func probe(s *suite) {
 func (s *suite) noRows(table string) {
 	s.Helper()
 	var n int
-	s.must(s.DB.QueryRowContext(s.ctx, "SELECT COUNT(*) FROM "+table).Scan(&n))
+	s.must(s.direct().QueryRowContext(s.ctx, "SELECT COUNT(*) FROM "+table).Scan(&n))
 	if n != 0 {
-		s.Errorf("%d rows left in %s", n, table)
+		s.Errorf("%d rows remain in %s", n, table)
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// purge: only what has been free for longer than asked.
+// purge checks that Purge deletes only rows that have been free for longer than requested.
 func purge(s *suite) {
 	rid := func(s *suite, idle time.Duration, limit int) int {
 		s.Helper()
-		n, err := settle(s, func(ctx context.Context) (int, error) { return s.d.Purge(ctx, idle, limit) })
+		n, err := retryTransient(s, func(ctx context.Context) (int, error) { return s.d.Purge(ctx, idle, limit) })
 		s.must(err)
 		return n
 	}
 	lease := s.lease(long)
-	held, orphaned := request(unique("held"), lease), request(unique("orphaned"), "")
+	held, dead := request(unique("held"), lease), request(unique("dead"), "")
 	fence := s.take(held)
-	_, o := s.orphaned(orphaned)
+	_, o := s.holderDied(dead)
 	barred := request(unique("barred"), lease)
 	barred.HoldAtLeast = time.Hour
 	s.take(barred)
@@ -26,23 +26,23 @@ func purge(s *suite) {
 		s.take(r)
 		s.release(claim(r))
 	}
-	time.Sleep(10 * tick) // "longer than", on a clock of a millisecond
+	time.Sleep(10 * tick) // "longer than", on a clock with milliseconds
 	if n := rid(s, time.Minute, 100); n != 0 {
 		s.Errorf("%d rows purged that were free for less than a minute", n)
 	}
 	for _, want := range []int{2, 2, 1, 0} {
 		if n := rid(s, 10*time.Millisecond, 2); n != want {
-			s.Errorf("Purge of at most 2 answered %d, want %d", n, want)
+			s.Errorf("Purge of at most 2 returned %d, want %d", n, want)
 		}
 	}
 	if n := rid(s, 0, 0); n != 0 {
-		s.Errorf("Purge of at most none answered %d", n)
+		s.Errorf("Purge with limit 0 returned %d", n)
 	}
 	s.held(held, fence)
-	if row := s.look(o.Key); !row.Held {
+	if row := s.get(o.Key); !row.Held {
 		s.Error("Purge took a row that still names a (dead) lease")
 	}
-	if row := s.look(barred.Key); row.FreeIn <= 0 {
+	if row := s.get(barred.Key); row.FreeIn <= 0 {
 		s.Errorf("Purge took a row that isn't free yet: %+v", row)
 	}
 	s.refused(request(barred.Name, lease))
@@ -53,19 +53,20 @@ func purge(s *suite) {
 		released := time.Now()
 		s.release(claim(r))
 		rid(s, short, 100)
-		if time.Since(released) < short-slack && !s.look(r.Key).Exists {
+		if time.Since(released) < short-slack && !s.get(r.Key).Exists {
 			s.Errorf("purged %s after its release", time.Since(released))
 		}
 	})
 	s.run("freed rows", func(s *suite) {
-		o.Overdue = time.Hour // its lease has long been dead, but the row is free only from now on
+		// its lease has long been dead, but the row is free only from now on
+		o.ExpiredFor = time.Hour
 		time.Sleep(short)
 		freed := time.Now()
 		s.free(o)
 		rid(s, short, 100)
-		if time.Since(freed) < short-slack && !s.look(o.Key).Exists {
+		if time.Since(freed) < short-slack && !s.get(o.Key).Exists {
 			s.Errorf("purged %s after it was freed", time.Since(freed))
 		}
-		s.eventually("purged", func() bool { rid(s, 0, 100); return !s.look(o.Key).Exists })
+		s.eventually("purged", func() bool { rid(s, 0, 100); return !s.get(o.Key).Exists })
 	})
 }

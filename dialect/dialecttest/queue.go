@@ -6,12 +6,12 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// queueContract: a picture of those who wait for one lock, and live.
+// queueContract checks reads of the live waiters for one lock.
 func queueContract(s *suite) {
-	s.run("what it tells", func(s *suite) {
+	s.run("what it returns", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		r.Note = "a note, \u00e1 'quoted' \\ one"
-		place := s.enqueue(waiter(r))
+		position := s.enqueue(waiter(r))
 		time.Sleep(4 * tick)
 		later := s.waits(r.Name, "")
 		got := s.queue(r.Key, 10)
@@ -19,7 +19,7 @@ func queueContract(s *suite) {
 			s.Fatalf("%+v wait", got)
 		}
 		want := dialect.Waiting{
-			Key: r.Key, Ticket: place.Ticket, Owner: r.Owner, LeaseID: r.LeaseID, Holder: "holder of " + r.LeaseID,
+			Key: r.Key, Ticket: position.Ticket, Owner: r.Owner, LeaseID: r.LeaseID, Holder: "holder of " + r.LeaseID,
 			Note: r.Note, Since: got[0].Since,
 		}
 		if got[0] != want || got[1].Owner != later.Owner || got[1].Note != later.Note {
@@ -39,10 +39,10 @@ func queueContract(s *suite) {
 			s.Errorf("the first two are %+v", got)
 		}
 		if got := s.queue(a.Key, 0); len(got) != 0 {
-			s.Errorf("the first none are %+v", got)
+			s.Errorf("with limit 0: %+v", got)
 		}
 	})
-	s.run("only the living", func(s *suite) {
+	s.run("only live ones", func(s *suite) {
 		name := unique("lock")
 		gone, run := s.waits(name, ""), request(name, s.lease(short))
 		s.enqueue(waiter(run))
@@ -63,7 +63,8 @@ func queueContract(s *suite) {
 		}
 		ask(s, s.d.Enqueue, all...)
 		for _, w := range all {
-			if got := s.queue(w.Key, 10); len(got) != 1 || got[0].Owner != w.Owner || got[0].Key != w.Key || got[0].Note != w.Note {
+			if got := s.queue(w.Key, 10); len(got) != 1 || got[0].Owner != w.Owner || got[0].Key != w.Key ||
+				got[0].Note != w.Note {
 				s.Errorf("for %q, slot %d: %+v", w.Name, w.Slot, got)
 			}
 		}

@@ -7,11 +7,11 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// waiter waits for what r asks, and polls.
+// waiter returns a waiter for r that polls.
 func waiter(r dialect.Request) dialect.Waiter { return dialect.Waiter{Request: r} }
 
-// enqueue puts one into its queue.
-func (s *suite) enqueue(w dialect.Waiter) dialect.Place {
+// enqueue puts a waiter into its queue.
+func (s *suite) enqueue(w dialect.Waiter) dialect.QueuePosition {
 	s.Helper()
 	return ask(s, s.d.Enqueue, w)[0]
 }
@@ -32,12 +32,14 @@ func (s *suite) dequeue(r dialect.Request) bool {
 
 func (s *suite) queue(k dialect.Key, limit int) []dialect.Waiting {
 	s.Helper()
-	queue, err := settle(s, func(ctx context.Context) ([]dialect.Waiting, error) { return s.d.Queue(ctx, k, limit) })
+	queue, err := retryTransient(s, func(ctx context.Context) ([]dialect.Waiting, error) {
+		return s.d.Queue(ctx, k, limit)
+	})
 	s.must(err)
 	return queue
 }
 
-// queued checks who waits for a lock, in that order.
+// queued checks the waiters for a lock, in that order.
 func (s *suite) queued(k dialect.Key, want ...dialect.Request) {
 	s.Helper()
 	got := s.queue(k, 100)
@@ -47,23 +49,23 @@ func (s *suite) queued(k dialect.Key, want ...dialect.Request) {
 	}
 }
 
-func (s *suite) pass(from, to dialect.Request) dialect.Grant {
+func (s *suite) transfer(from, to dialect.Request) dialect.Grant {
 	s.Helper()
-	return ask(s, s.d.Pass, dialect.Pass{Claim: claim(from), Next: to})[0]
+	return ask(s, s.d.Transfer, dialect.Transfer{Claim: claim(from), Next: to})[0]
 }
 
-// dead is a lease that has run out, and that nobody has buried.
+// dead returns an expired lease that no call has ended yet.
 func (s *suite) dead() string {
 	s.Helper()
 	r := request(unique("dead"), s.lease(short/4))
 	s.take(r)
-	s.eventually("lease runs out", func() bool { return s.look(r.Key).Lease == dialect.LeaseExpired })
+	s.eventually("lease runs out", func() bool { return s.get(r.Key).Lease == dialect.LeaseExpired })
 	return r.LeaseID
 }
 
 func (s *suite) purgeWaiters(limit int) int {
 	s.Helper()
-	n, err := settle(s, func(ctx context.Context) (int, error) { return s.d.PurgeWaiters(ctx, limit) })
+	n, err := retryTransient(s, func(ctx context.Context) (int, error) { return s.d.PurgeWaiters(ctx, limit) })
 	s.must(err)
 	return n
 }

@@ -4,7 +4,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// release: who names the owner lets the lock go, once; nobody else changes anything.
+// release checks that a claim that names the owner releases the lock, once, and that no other claim
+// changes anything.
 func release(s *suite) {
 	s.run("once", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
@@ -12,16 +13,17 @@ func release(s *suite) {
 		if !s.release(claim(r)) {
 			s.Fatal("the owner's release was refused")
 		}
-		row := s.look(r.Key)
+		row := s.get(r.Key)
 		if !row.Exists || row.Held || row.Fence != fence || row.FreeIn > 0 ||
-			row.Owner != "" || row.LeaseID != "" || row.Holder != "" || row.Remaining != 0 || row.Lease != dialect.LeaseGone {
+			row.Owner != "" || row.LeaseID != "" || row.Holder != "" || row.Remaining != 0 ||
+			row.Lease != dialect.LeaseGone {
 			s.Errorf("the free row is %+v", row)
 		}
 		if s.release(claim(r)) {
 			s.Error("a second release was granted")
 		}
 	})
-	s.run("not a stranger's", func(s *suite) {
+	s.run("not by another owner", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		fence := s.take(r)
 		before := s.held(r, fence)
@@ -34,7 +36,7 @@ func release(s *suite) {
 			}
 		}
 		if after := s.held(r, fence); still(after) != still(before) {
-			s.Errorf("a stranger changed the row from %+v to %+v", before, after)
+			s.Errorf("another claim changed the row from %+v to %+v", before, after)
 		}
 	})
 	s.run("not the one before", func(s *suite) {
@@ -49,7 +51,7 @@ func release(s *suite) {
 		s.held(second, fence)
 	})
 	s.run("also of a dead lease", func(s *suite) {
-		r, o := s.orphaned(request(unique("lock"), ""))
+		r, o := s.holderDied(request(unique("lock"), ""))
 		if !s.release(claim(r)) {
 			s.Error("the owner's release was refused")
 		}

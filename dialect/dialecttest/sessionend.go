@@ -8,7 +8,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// sessionEnd: a session that ends, in whatever way, is known to have ended, and leaves no lock behind.
+// sessionEnd checks that a session that ends in any way is known to have ended, and leaves no lock
+// behind.
 func sessionEnd(s *suite) {
 	s.run("Ping", func(s *suite) {
 		a, lock := s.open("a"), serverLock()
@@ -35,15 +36,25 @@ func sessionEnd(s *suite) {
 	s.run("a ctx that has ended", func(s *suite) {
 		cancelled, cancel := context.WithCancel(s.ctx)
 		cancel()
-		if _, err := s.d.(dialect.SessionLocker).OpenSession(cancelled, dialect.SessionOptions{}); !errors.Is(err, context.Canceled) {
+		_, err := s.d.(dialect.SessionLocker).OpenSession(cancelled, dialect.SessionOptions{})
+		if !errors.Is(err, context.Canceled) {
 			s.Errorf("OpenSession: %v", err)
 		}
 		lock := serverLock()
 		for what, call := range map[string]func(dialect.Session) error{
-			"TryLock": func(a dialect.Session) error { _, err := a.TryLock(cancelled, []dialect.ServerLock{lock}); return err },
-			"Unlock":  func(a dialect.Session) error { _, err := a.Unlock(cancelled, []dialect.ServerLock{lock}); return err },
-			"HeldBy":  func(a dialect.Session) error { _, err := a.HeldBy(cancelled, []dialect.ServerLock{lock}); return err },
-			"Ping":    func(a dialect.Session) error { return a.Ping(cancelled) },
+			"TryLock": func(a dialect.Session) error {
+				_, err := a.TryLock(cancelled, []dialect.ServerLock{lock})
+				return err
+			},
+			"Unlock": func(a dialect.Session) error {
+				_, err := a.Unlock(cancelled, []dialect.ServerLock{lock})
+				return err
+			},
+			"HeldBy": func(a dialect.Session) error {
+				_, err := a.HeldBy(cancelled, []dialect.ServerLock{lock})
+				return err
+			},
+			"Ping": func(a dialect.Session) error { return a.Ping(cancelled) },
 		} {
 			a := s.open("a")
 			if err := call(a); !errors.Is(err, context.Canceled) {
@@ -79,7 +90,7 @@ func sessionEnd(s *suite) {
 					}
 				}
 			}()
-			time.Sleep(time.Duration(i) * time.Millisecond) // so that it hits the calls at different places
+			time.Sleep(time.Duration(i) * time.Millisecond) // to hit the calls at different points
 			s.quickly("Close", func(*suite) { a.Close() })
 			select {
 			case <-ended:

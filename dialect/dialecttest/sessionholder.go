@@ -8,10 +8,11 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// sessionHolder: of many who ask at the same time, exactly one gets the lock; and people can find out who.
+// sessionHolder checks that of many simultaneous requests exactly one gets the lock, and that its
+// holder can be read.
 func sessionHolder(s *suite) {
 	s.run("one of sixteen", func(s *suite) {
-		racers := make([]holding, 16)
+		racers := make([]heldSession, 16)
 		for i := range racers {
 			racers[i] = s.open("racer")
 		}
@@ -40,10 +41,10 @@ func sessionHolder(s *suite) {
 			}
 		}
 	})
-	s.run("who", func(s *suite) {
-		a, b, held, free := s.open("the holder"), s.open("who asks"), serverLock(), serverLock()
+	s.run("its holder", func(s *suite) {
+		a, b, held, free := s.open("the holder"), s.open("another"), serverLock(), serverLock()
 		a.takes(held)
-		for _, who := range []holding{b, a} {
+		for _, who := range []heldSession{b, a} {
 			seen := once(s, who.HeldBy, free, held)
 			if seen[0] != (dialect.SessionHolder{}) {
 				s.Errorf("a free lock is held by %+v", seen[0])
@@ -58,7 +59,7 @@ func sessionHolder(s *suite) {
 		}
 		a.frees(held)
 		if seen := once(s, b.HeldBy, held); seen[0] != (dialect.SessionHolder{}) {
-			s.Errorf("a lock that was let go is held by %+v", seen[0])
+			s.Errorf("a released lock is held by %+v", seen[0])
 		}
 	})
 }

@@ -6,14 +6,16 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// sessionNames: names are compared byte for byte, whatever the server does with names of its own.
+// sessionNames checks that names are compared byte for byte, whatever the server does with its own
+// names.
 func sessionNames(s *suite) {
 	var locks []dialect.ServerLock
 	for _, name := range append(names(), "x ", " x", "x\t", "\xff", "\xfe") {
 		locks = append(locks, dialect.ServerLock{Name: name})
 	}
 	a, b := s.open("a"), s.open("b")
-	for half, other := range halves(locks) { // to its own session, a server may grant one lock twice
+	// to its own session, a server may grant one lock twice
+	for half, other := range halves(locks) {
 		a.takes(half...)
 		for i, got := range b.try(other...) {
 			if !got {
@@ -27,7 +29,7 @@ func sessionNames(s *suite) {
 	}
 }
 
-// halves are ways to part them in two, so that any two of them are on different sides once.
+// halves yields ways to split all in two, so that any two elements are on different sides once.
 func halves[T any](all []T) iter.Seq2[[]T, []T] {
 	return func(yield func([]T, []T) bool) {
 		for bit := 1; bit < len(all); bit *= 2 {

@@ -8,67 +8,68 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// holding is one session, failing the test on an error. Nothing is asked twice: after an error a lock may be held.
-type holding struct {
+// heldSession is one session that fails the test on an error. It repeats nothing, since after an
+// error a lock may be held.
+type heldSession struct {
 	*suite
 	dialect.Session
 }
 
 // open opens a session that is closed with the test.
-func (s *suite) open(holder string) holding {
+func (s *suite) open(holder string) heldSession {
 	s.Helper()
 	session, err := s.d.(dialect.SessionLocker).OpenSession(s.ctx, dialect.SessionOptions{Holder: holder, Idle: long})
 	s.must(err)
 	s.Cleanup(func() { session.Close() })
-	return holding{s, session}
+	return heldSession{s, session}
 }
 
-// once asks, and checks that there are as many answers as questions.
-func once[Q, A any](s *suite, f func(context.Context, []Q) ([]A, error), questions ...Q) []A {
+// once calls f, and checks that there are as many results as elements.
+func once[Q, A any](s *suite, f func(context.Context, []Q) ([]A, error), elements ...Q) []A {
 	s.Helper()
-	answers, err := f(s.ctx, questions)
+	results, err := f(s.ctx, elements)
 	s.must(err)
-	if len(answers) != len(questions) {
-		s.Fatalf("%d answers to %d questions", len(answers), len(questions))
+	if len(results) != len(elements) {
+		s.Fatalf("%d results to %d elements", len(results), len(elements))
 	}
-	return answers
+	return results
 }
 
-func (h holding) try(locks ...dialect.ServerLock) []bool {
+func (h heldSession) try(locks ...dialect.ServerLock) []bool {
 	h.Helper()
 	return once(h.suite, h.TryLock, locks...)
 }
 
-func (h holding) unlock(locks ...dialect.ServerLock) []bool {
+func (h heldSession) unlock(locks ...dialect.ServerLock) []bool {
 	h.Helper()
 	return once(h.suite, h.Unlock, locks...)
 }
 
-// expect checks that each of the answers is that one.
-func (h holding) expect(what string, got []bool, want bool) {
+// expect checks that each of the results is want.
+func (h heldSession) expect(what string, got []bool, want bool) {
 	h.Helper()
 	if slices.Contains(got, !want) {
 		h.Fatalf("%s: %t, want %t", what, got, want)
 	}
 }
 
-func (h holding) takes(locks ...dialect.ServerLock) {
+func (h heldSession) takes(locks ...dialect.ServerLock) {
 	h.Helper()
 	h.expect("TryLock of what is free", h.try(locks...), true)
 }
 
-func (h holding) isRefused(locks ...dialect.ServerLock) {
+func (h heldSession) isRefused(locks ...dialect.ServerLock) {
 	h.Helper()
 	h.expect("TryLock of what another has", h.try(locks...), false)
 }
 
-func (h holding) frees(locks ...dialect.ServerLock) {
+func (h heldSession) frees(locks ...dialect.ServerLock) {
 	h.Helper()
 	h.expect("Unlock of what it holds", h.unlock(locks...), true)
 }
 
-// takesSoon waits for locks that the server lets go of by itself.
-func (h holding) takesSoon(locks ...dialect.ServerLock) {
+// takesSoon waits for locks that the server releases by itself.
+func (h heldSession) takesSoon(locks ...dialect.ServerLock) {
 	h.Helper()
 	for _, lock := range locks {
 		h.eventually(fmt.Sprintf("lock %q becomes free", lock.Name), func() bool { return h.try(lock)[0] })
@@ -76,7 +77,7 @@ func (h holding) takesSoon(locks ...dialect.ServerLock) {
 }
 
 // end closes a session whose connection works.
-func (h holding) end() {
+func (h heldSession) end() {
 	h.Helper()
 	h.quickly("Close", func(*suite) {
 		if err := h.Close(); err != nil {
@@ -95,7 +96,7 @@ func serverLocks(n int) []dialect.ServerLock {
 	return locks
 }
 
-// sessions: a lock is one connection's, until that lets it go or ends.
+// sessions checks that a lock is one connection's until that releases it or ends.
 func sessions(s *suite) {
 	s.run("given once", func(s *suite) {
 		a, b, lock := s.open("a"), s.open("b"), serverLock()
@@ -104,7 +105,7 @@ func sessions(s *suite) {
 		b.expect("Unlock of what another holds", b.unlock(lock), false)
 		b.isRefused(lock)
 		a.frees(lock)
-		a.expect("Unlock of what it has let go", a.unlock(lock), false)
+		a.expect("Unlock of a released lock", a.unlock(lock), false)
 		b.takes(lock)
 		a.isRefused(lock)
 		b.frees(lock)
@@ -124,22 +125,23 @@ func sessions(s *suite) {
 		a.takes(locks[1], locks[4])
 		want := []bool{true, false, true, true, false, true}
 		if got := b.try(locks...); !slices.Equal(got, want) {
-			s.Fatalf("TryLock answered %t, want %t", got, want)
+			s.Fatalf("TryLock returned %t, want %t", got, want)
 		}
 		a.isRefused(locks[0], locks[2], locks[3], locks[5])
 		if got := b.unlock(locks...); !slices.Equal(got, want) {
-			s.Fatalf("Unlock answered %t, want %t", got, want)
+			s.Fatalf("Unlock returned %t, want %t", got, want)
 		}
 		b.isRefused(locks[1], locks[4])
 		a.takes(locks[0], locks[2], locks[3], locks[5])
 	})
-	s.run("held once", func(s *suite) { // a lock that is counted, and was taken twice unseen, would stay
+	// a lock that is counted, and was taken twice unnoticed, would stay
+	s.run("held once", func(s *suite) {
 		a, b, locks := s.open("a"), s.open("b"), serverLocks(100)
 		a.takes(locks...)
 		a.frees(locks...)
 		b.takes(locks...)
 	})
-	s.run("none", func(s *suite) {
+	s.run("an empty slice", func(s *suite) {
 		a := s.open("a")
 		a.takes()
 		a.frees()

@@ -6,7 +6,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// sessionShared: many readers or one writer, where the engine has that; else a refusal, and not a lock of another kind.
+// sessionShared checks many readers or one writer, if the engine has shared locks, and otherwise
+// the refusal.
 func sessionShared(s *suite) {
 	exclusive := serverLock()
 	shared := exclusive
@@ -14,7 +15,7 @@ func sessionShared(s *suite) {
 	if !s.Powers.SessionShared {
 		a := s.open("a")
 		_, err := a.TryLock(s.ctx, []dialect.ServerLock{shared})
-		if !errors.Is(err, dialect.ErrUnsupported) || s.d.Classify(err) != dialect.Permanent {
+		if !errors.Is(err, dialect.ErrUnsupported) || s.d.Classify(err) != dialect.ClassPermanent {
 			s.Errorf("TryLock of a shared lock: %v (class %s), want ErrUnsupported", err, s.d.Classify(err))
 		}
 		s.open("b").takes(exclusive)
@@ -28,7 +29,7 @@ func sessionShared(s *suite) {
 	b.takes(shared)
 	c.isRefused(exclusive)
 	a.frees(shared)
-	a.expect("Unlock of what it has let go", a.unlock(shared), false)
+	a.expect("Unlock of a released lock", a.unlock(shared), false)
 	c.isRefused(exclusive)
 	b.frees(shared)
 	c.takes(exclusive)
@@ -37,7 +38,8 @@ func sessionShared(s *suite) {
 
 	other := serverLock()
 	b.takes(other)
-	if got := a.try(shared, dialect.ServerLock{Name: other.Name, Shared: true}, serverLock()); !got[0] || got[1] || !got[2] {
+	if got := a.try(shared, dialect.ServerLock{Name: other.Name, Shared: true}, serverLock()); !got[0] || got[1] ||
+		!got[2] {
 		s.Errorf("a batch of both kinds: %t", got)
 	}
 	c.isRefused(exclusive)

@@ -7,22 +7,23 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// asAlone: what several are asked for together is what each would have been asked for alone.
-func asAlone(s *suite) {
+// asSingle checks that a batch has the same effect as its elements one by one.
+func asSingle(s *suite) {
 	asked, before := differing(s)
 	time.Sleep(4 * tick)
 	sent := time.Now()
 	grants := ask(s, s.d.Acquire, asked...)
 	for i, r := range asked {
 		g, row := grants[i], s.held(r, grants[i].Fence)
-		if !g.Granted || g.Fence <= before[i].Fence || !row.AcquiredAt.After(before[i].AcquiredAt) || row.Note != r.Note {
+		if !g.Granted || g.Fence <= before[i].Fence || !row.AcquiredAt.After(before[i].AcquiredAt) ||
+			row.Note != r.Note {
 			s.Errorf("%d: %+v, and the row went from %+v to %+v", i, g, before[i], row)
 		}
 		if r.HoldAtLeast > 0 {
-			s.left("HoldAtLeast", row.FreeIn, r.HoldAtLeast, sent)
+			s.remaining("HoldAtLeast", row.FreeIn, r.HoldAtLeast, sent)
 		}
 		if apart := row.AcquiredAt.Sub(time.UnixMicro(g.Fence)).Abs(); apart > atOnce {
-			s.Errorf("%d: acquired at %s, %s apart from the fence", i, row.AcquiredAt, apart)
+			s.Errorf("%d: acquired at %s, %s from the fence", i, row.AcquiredAt, apart)
 		}
 	}
 	asked, grants = s.lockDelayed(asked, grants), grants[1:]
@@ -35,28 +36,28 @@ func asAlone(s *suite) {
 		claims = append(claims, wrong)
 	}
 	if got := ask(s, s.d.Release, claims...); slices.Contains(got, true) {
-		s.Errorf("Release of other slots answered %t", got)
+		s.Errorf("Release of other slots returned %t", got)
 	}
 	for i, r := range asked {
 		s.held(r, grants[i].Fence)
 		claims[i] = claim(r)
 	}
-	sent = time.Now()
 	if got := ask(s, s.d.Release, claims...); slices.Contains(got, false) {
-		s.Errorf("Release answered %t", got)
+		s.Errorf("Release returned %t", got)
 	}
 	for i, r := range asked {
-		row, least := s.look(r.Key), -time.Since(sent)-slack
-		if r.HoldAtLeast > 0 {
-			least = long
-		}
-		if row.Held || row.Fence != grants[i].Fence || row.FreeIn < least || r.HoldAtLeast == 0 && row.FreeIn > 0 {
+		row, barred := s.get(r.Key), r.HoldAtLeast > 0
+		if row.Held || row.Fence != grants[i].Fence || barred && row.FreeIn < long || !barred && row.FreeIn > 0 {
 			s.Errorf("%d: released, and the row is %+v", i, row)
+		}
+		if since := row.AcquiredAt.Sub(time.UnixMicro(row.Fence)); !barred && since < 2*tick {
+			s.Errorf("%d: released %s after it was acquired, according to the row: %+v", i, since, row)
 		}
 	}
 }
 
-// differing are requests that ask for different things, of rows in different states. The first has a LockDelay.
+// differing returns requests with different options, for rows in different states. The first has a
+// LockDelay.
 func differing(s *suite) ([]dialect.Request, []dialect.Row) {
 	lease := s.lease(long)
 	var asked []dialect.Request
@@ -76,22 +77,23 @@ func differing(s *suite) ([]dialect.Request, []dialect.Row) {
 	asked[1].HoldAtLeast, asked[2].HoldAtLeast, asked[4].HoldAtLeast = time.Hour, 2*time.Hour, 3*time.Hour
 	before := make([]dialect.Row, len(asked))
 	for i, r := range asked {
-		before[i] = s.look(r.Key)
+		before[i] = s.get(r.Key)
 	}
 	return asked, before
 }
 
-// lockDelayed lets the first's holder die, and answers the others.
+// lockDelayed lets the first one's holder die, and returns the others.
 func (s *suite) lockDelayed(asked []dialect.Request, grants []dialect.Grant) []dialect.Request {
-	s.buried(asked[0].LeaseID)
-	s.free(orphan(asked[0], grants[0].Fence))
-	if row := s.look(asked[0].Key); row.Held || row.FreeIn < long {
+	s.waitExpired(asked[0].LeaseID)
+	s.free(deadHolder(asked[0], grants[0].Fence))
+	if row := s.get(asked[0].Key); row.Held || row.FreeIn < long {
 		s.Errorf("freed after its holder died, with a LockDelay of an hour: %+v", row)
 	}
 	return asked[1:]
 }
 
-// otherReleases: a lock that is guarded doesn't keep the others of its batch from being released.
+// otherReleases checks that a guarded lock doesn't keep the others of its batch from being
+// released.
 func otherReleases(s *suite) {
 	lease := s.lease(long)
 	a, guarded, c := request(unique("a"), lease), request(unique("b"), lease), request(unique("c"), lease)
@@ -104,7 +106,7 @@ func otherReleases(s *suite) {
 	s.quickly("a batch of releases", func(s *suite) {
 		got := ask(s, s.d.Release, claim(c), claim(guarded), stranger, claim(a))
 		if !slices.Equal(got, []bool{true, false, false, true}) {
-			s.Errorf("Release answered %t", got)
+			s.Errorf("Release returned %t", got)
 		}
 	})
 	s.held(guarded, fence)
@@ -116,7 +118,8 @@ func otherReleases(s *suite) {
 	}
 }
 
-// besideOthers: a batch doesn't wait for a row that anybody is at, free or held, guarded or being changed.
+// besideOthers checks that a batch doesn't wait for a locked row, free or held, guarded or being
+// changed.
 func besideOthers(s *suite) {
 	lease := s.lease(long)
 	guarded, busy := request(unique("b"), lease), request(unique("d"), lease)
@@ -128,7 +131,7 @@ func besideOthers(s *suite) {
 	s.take(guarded)
 	tx := s.begin(0)
 	s.guard(tx, claim(guarded))
-	_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_locks SET note = 'busy' WHERE name = '"+busy.Name+"' AND slot = 0")
+	_, err := tx.Exec(s.ctx, "UPDATE sqllock_locks SET note = 'busy' WHERE name = '"+busy.Name+"' AND slot = 0")
 	s.must(err)
 	next := s.lease(long)
 	s.quickly("a batch of acquires", func(s *suite) {

@@ -7,7 +7,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// slicesContract: each element is answered by itself, in the order asked.
+// slicesContract checks that each element has its own result, in the order requested.
 func slicesContract(s *suite) {
 	s.run("acquire", func(s *suite) {
 		lease := s.lease(long)
@@ -26,7 +26,8 @@ func slicesContract(s *suite) {
 
 		other := s.lease(long)
 		asked := []dialect.Request{
-			request(freed.Name, other), request(held.Name, other), request(unique("new"), other), request(barred.Name, other),
+			request(freed.Name, other), request(held.Name, other), request(unique("new"), other), request(barred.Name,
+				other),
 			again, request(unique("a"), other),
 		}
 		asked[1].Slot = 1
@@ -50,7 +51,10 @@ func slicesContract(s *suite) {
 				s.take(r)
 				s.release(claim(r))
 			}
-			asked := []dialect.Request{request(name, r.LeaseID), request(unique("other"), r.LeaseID), request(name, r.LeaseID)}
+			asked := []dialect.Request{
+				request(name, r.LeaseID), request(unique("other"), r.LeaseID),
+				request(name, r.LeaseID),
+			}
 			grants := ask(s, s.d.Acquire, asked...)
 			if grants[0].Granted == grants[2].Granted || !grants[1].Granted {
 				s.Fatalf("%s: %+v, want the row granted to one of the two", name, grants)
@@ -68,42 +72,44 @@ func slicesContract(s *suite) {
 		ask(s, s.d.Acquire, a, b, c)
 		stranger := claim(request(b.Name, lease))
 		if got := ask(s, s.d.Release, claim(a), stranger, claim(c)); !slices.Equal(got, []bool{true, false, true}) {
-			s.Errorf("Release answered %t", got)
+			s.Errorf("Release returned %t", got)
 		}
 		if got := ask(s, s.d.Release, claim(c), claim(b), claim(a)); !slices.Equal(got, []bool{false, true, false}) {
-			s.Errorf("Release answered %t", got)
+			s.Errorf("Release returned %t", got)
 		}
-		_, x := s.orphaned(request(unique("z"), ""))
-		_, y := s.orphaned(request(unique("y"), ""))
+		_, x := s.holderDied(request(unique("z"), ""))
+		_, y := s.holderDied(request(unique("y"), ""))
 		wrong := x
 		wrong.Fence++
 		if got := ask(s, s.d.Free, wrong, x, y); !slices.Equal(got, []bool{false, true, true}) {
-			s.Errorf("Free answered %t", got)
+			s.Errorf("Free returned %t", got)
 		}
 	})
 	s.run("leases", func(s *suite) {
 		live, dead, other := s.lease(long), s.lease(time.Millisecond), s.lease(long)
-		s.buried(dead)
-		if got := ask(s, s.d.RenewLeases, dead, other, unique("x"), live); !slices.Equal(got, []bool{false, true, false, true}) {
-			s.Errorf("RenewLeases answered %t", got)
+		s.waitExpired(dead)
+		renewed := ask(s, s.d.RenewLeases, dead, other, unique("x"), live)
+		if !slices.Equal(renewed, []bool{false, true, false, true}) {
+			s.Errorf("RenewLeases returned %t", renewed)
 		}
 		expired := s.lease(time.Millisecond)
 		time.Sleep(4 * tick)
-		got := ask(s, s.d.BuryLeases, live, expired, unique("x"), other)
+		got := ask(s, s.d.ExpireLeases, live, expired, unique("x"), other)
 		for i, want := range []bool{false, true, true, false} {
 			if got[i].Dead != want || got[i].Dead == (got[i].Remaining > 0) {
-				s.Errorf("BuryLeases %d: %+v", i, got[i])
+				s.Errorf("ExpireLeases %d: %+v", i, got[i])
 			}
 		}
-		if got[1].Overdue <= 0 {
-			s.Errorf("a lease that ran out %s ago", got[1].Overdue)
+		if got[1].ExpiredFor <= 0 {
+			s.Errorf("a lease that ran out %s ago", got[1].ExpiredFor)
 		}
 	})
-	s.run("as each alone", asAlone)
+	s.run("as each alone", asSingle)
 	s.run("empty ones", empty)
 	s.run("many", many)
 	s.run("batches that overlap", overlap)
-	if !s.ExclusiveGuards { // the nodes of a cluster refuse each other's batches at the commit, again and again
+	// the nodes of a cluster refuse each other's batches at the commit, again and again
+	if !s.ExclusiveGuards {
 		s.run("batches that cross", cross)
 	}
 }

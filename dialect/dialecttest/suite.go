@@ -2,6 +2,7 @@ package dialecttest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -11,15 +12,15 @@ import (
 )
 
 const (
-	atOnce = time.Second            // an answer later than this has waited for something
-	soon   = 10 * time.Second       // how long to wait for what must come
+	atOnce = time.Second            // a call that takes longer has waited for something
+	soon   = 10 * time.Second       // how long to wait for what must happen
 	short  = 200 * time.Millisecond // a TTL that a test waits out
-	long   = time.Minute            // a TTL that no test outlives
+	long   = time.Minute            // a TTL that no test outlasts
 	tick   = 5 * time.Millisecond   // between two polls
-	slack  = 3 * time.Millisecond   // clocks of a millisecond, read several times
+	slack  = 3 * time.Millisecond   // for clocks with milliseconds, read several times
 )
 
-// suite is a contract's hands: the operations, one element at a time, failing the test on an error.
+// suite has the operations of the dialect, one element at a time. They fail the test on an error.
 type suite struct {
 	*testing.T
 	Harness
@@ -27,14 +28,14 @@ type suite struct {
 	ctx context.Context
 }
 
-// newSuite bounds all that a test asks of the database, so that a call which waits for ever fails a test and no more.
+// newSuite bounds all calls of a test, so that a call which waits for ever fails only that test.
 func newSuite(t *testing.T, h Harness) *suite {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*soon)
 	t.Cleanup(cancel)
 	return &suite{T: t, Harness: h, d: h.Dialect, ctx: ctx}
 }
 
-// begun is s, unless this test is to be skipped.
+// begun returns s, unless Before skips this test.
 func (s *suite) begun() *suite {
 	if s.Before != nil {
 		s.Before(s.T)
@@ -42,12 +43,12 @@ func (s *suite) begun() *suite {
 	return s
 }
 
-// run is a subtest of the contract; they go one after the other.
+// run runs a subtest of the contract. Subtests are sequential.
 func (s *suite) run(name string, check func(*suite)) {
 	s.T.Run(name, func(t *testing.T) { check(newSuite(t, s.Harness).begun()) })
 }
 
-// unique is a name, an owner or an id that nothing else has.
+// unique returns a name, an owner or an id that nothing else has.
 func unique(prefix string) string { return fmt.Sprintf("%s-%016x", prefix, rand.Uint64()) }
 
 func (s *suite) must(err error) {
@@ -57,27 +58,29 @@ func (s *suite) must(err error) {
 	}
 }
 
-// settle asks until the answer is not a Transient error: a deadlock or a busy database is no breach of contract.
-func settle[T any](s *suite, ask func(context.Context) (T, error)) (T, error) {
+// retryTransient repeats ask while it returns a Transient error: a deadlock or a busy database is
+// no breach of the contract.
+func retryTransient[T any](s *suite, ask func(context.Context) (T, error)) (T, error) {
 	deadline := time.Now().Add(soon)
 	for {
-		answer, err := ask(s.ctx)
-		if err == nil || s.d.Classify(err) != dialect.Transient || time.Now().After(deadline) {
-			return answer, err
+		result, err := ask(s.ctx)
+		if err == nil || s.d.Classify(err) != dialect.ClassTransient || time.Now().After(deadline) {
+			return result, err
 		}
 		time.Sleep(tick)
 	}
 }
 
-// ask is settle for what mustn't fail, and checks that there are as many answers as questions.
-func ask[Q, A any](s *suite, f func(context.Context, []Q) ([]A, error), questions ...Q) []A {
+// ask is retryTransient for calls that mustn't fail. It checks that there are as many results as
+// elements.
+func ask[Q, A any](s *suite, f func(context.Context, []Q) ([]A, error), elements ...Q) []A {
 	s.Helper()
-	answers, err := settle(s, func(ctx context.Context) ([]A, error) { return f(ctx, questions) })
+	results, err := retryTransient(s, func(ctx context.Context) ([]A, error) { return f(ctx, elements) })
 	s.must(err)
-	if len(answers) != len(questions) {
-		s.Fatalf("%d answers to %d questions", len(answers), len(questions))
+	if len(results) != len(elements) {
+		s.Fatalf("%d results for %d elements", len(results), len(elements))
 	}
-	return answers
+	return results
 }
 
 func (s *suite) eventually(what string, check func() bool) {
@@ -89,26 +92,34 @@ func (s *suite) eventually(what string, check func() bool) {
 	}
 }
 
-// quickly fails the test if f takes longer than atOnce. What f asks must go through the suite that it gets.
+// awaitApplied waits until ok, or for soon: a node of a cluster may still have to apply what
+// another pool has committed on another node. The caller checks what has come of it.
+func (s *suite) awaitApplied(ok func() bool) {
+	for deadline := time.Now().Add(soon); !ok() && time.Now().Before(deadline); {
+		time.Sleep(tick)
+	}
+}
+
+// quickly fails the test if f takes longer than atOnce. f must use the suite that it gets.
 func (s *suite) quickly(what string, f func(*suite)) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
 	defer cancel()
-	hurried := *s
-	hurried.ctx = ctx
+	bounded := *s
+	bounded.ctx = ctx
 	defer func() {
 		if ctx.Err() != nil {
-			s.Errorf("%s took longer than %s: it waited for somebody else's transaction", what, atOnce)
+			s.Errorf("%s took longer than %s: it waited for another transaction", what, atOnce)
 		}
 	}()
-	f(&hurried)
+	f(&bounded)
 }
 
-// left checks what remains of a time that the database has measured since sent, or later.
-func (s *suite) left(what string, got, of time.Duration, sent time.Time) {
+// remaining checks how much is left of a time that the database measures since sent, or later.
+func (s *suite) remaining(what string, got, of time.Duration, sent time.Time) {
 	s.Helper()
 	if least := of - time.Since(sent) - slack; got < least || got > of+slack {
-		s.Errorf("%s of %s has %s left, want between %s and that", what, of, got, least)
+		s.Errorf("%s of %s has %s remaining, want between %s and that", what, of, got, least)
 	}
 }
 
@@ -121,13 +132,13 @@ func (s *suite) lease(ttl time.Duration) string {
 
 func (s *suite) create(l dialect.Lease) {
 	s.Helper()
-	_, err := settle(s, func(ctx context.Context) (any, error) { return nil, s.d.CreateLease(ctx, l) })
+	_, err := retryTransient(s, func(ctx context.Context) (any, error) { return nil, s.d.CreateLease(ctx, l) })
 	s.must(err)
 }
 
 func (s *suite) drop(ids ...string) {
 	s.Helper()
-	_, err := settle(s, func(ctx context.Context) (any, error) { return nil, s.d.DeleteLeases(ctx, ids) })
+	_, err := retryTransient(s, func(ctx context.Context) (any, error) { return nil, s.d.DeleteLeases(ctx, ids) })
 	s.must(err)
 }
 
@@ -136,28 +147,28 @@ func (s *suite) renew(id string) bool {
 	return ask(s, s.d.RenewLeases, id)[0]
 }
 
-func (s *suite) bury(id string) dialect.Burial {
+func (s *suite) expire(id string) dialect.Expiry {
 	s.Helper()
-	return ask(s, s.d.BuryLeases, id)[0]
+	return ask(s, s.d.ExpireLeases, id)[0]
 }
 
-// buried waits for a lease to run out, and buries it.
-func (s *suite) buried(id string) dialect.Burial {
+// waitExpired waits for a lease to run out, and ends it.
+func (s *suite) waitExpired(id string) dialect.Expiry {
 	s.Helper()
-	var b dialect.Burial
-	s.eventually("lease runs out", func() bool { b = s.bury(id); return b.Dead })
+	var b dialect.Expiry
+	s.eventually("lease runs out", func() bool { b = s.expire(id); return b.Dead })
 	return b
 }
 
-// request asks for slot 0 of name, under a lease.
+// request returns a request for slot 0 of name, under a lease.
 func request(name, lease string) dialect.Request {
 	return dialect.Request{Key: dialect.Key{Name: name}, LeaseID: lease, Owner: unique("owner")}
 }
 
 func claim(r dialect.Request) dialect.Claim { return dialect.Claim{Key: r.Key, Owner: r.Owner} }
 
-func orphan(r dialect.Request, fence int64) dialect.Orphan {
-	return dialect.Orphan{Key: r.Key, Fence: fence, LeaseID: r.LeaseID}
+func deadHolder(r dialect.Request, fence int64) dialect.DeadHolder {
+	return dialect.DeadHolder{Key: r.Key, Fence: fence, LeaseID: r.LeaseID}
 }
 
 func (s *suite) acquire(r dialect.Request) dialect.Grant {
@@ -165,21 +176,21 @@ func (s *suite) acquire(r dialect.Request) dialect.Grant {
 	return ask(s, s.d.Acquire, r)[0]
 }
 
-// take acquires what must be free, and answers the fence.
+// take acquires a lock that must be free, and returns the fence.
 func (s *suite) take(r dialect.Request) int64 {
 	s.Helper()
 	g := s.acquire(r)
 	if !g.Granted {
-		s.Fatalf("Acquire(%q, slot %d) refused; the row is %+v", r.Name, r.Slot, s.look(r.Key))
+		s.Fatalf("Acquire(%q, slot %d) refused; the row is %+v", r.Name, r.Slot, s.get(r.Key))
 	}
 	return g.Fence
 }
 
-// refused checks that a lock can't be had now.
+// refused checks that a lock can't be acquired now.
 func (s *suite) refused(r dialect.Request) {
 	s.Helper()
 	if g := s.acquire(r); g != (dialect.Grant{}) {
-		s.Fatalf("Acquire(%q, slot %d) answered %+v, want refusal; the row is %+v", r.Name, r.Slot, g, s.look(r.Key))
+		s.Fatalf("Acquire(%q, slot %d) returned %+v, want a refusal; the row is %+v", r.Name, r.Slot, g, s.get(r.Key))
 	}
 }
 
@@ -188,37 +199,45 @@ func (s *suite) release(c dialect.Claim) bool {
 	return ask(s, s.d.Release, c)[0]
 }
 
-func (s *suite) free(o dialect.Orphan) bool {
+func (s *suite) free(h dialect.DeadHolder) bool {
 	s.Helper()
-	return ask(s, s.d.Free, o)[0]
+	return ask(s, s.d.Free, h)[0]
 }
 
-func (s *suite) look(k dialect.Key) dialect.Row {
+func (s *suite) get(k dialect.Key) dialect.Row {
 	s.Helper()
-	return ask(s, s.d.Look, k)[0]
+	return ask(s, s.d.Get, k)[0]
 }
 
-// held checks who holds the lock, and answers its row.
+// held checks which request holds the lock, and returns its row.
 func (s *suite) held(r dialect.Request, fence int64) dialect.Row {
 	s.Helper()
-	row := s.look(r.Key)
+	row := s.get(r.Key)
 	if !row.Held || row.Owner != r.Owner || row.LeaseID != r.LeaseID || row.Fence != fence {
 		s.Fatalf("the row is %+v, want it held by %+v with fence %d", row, r, fence)
 	}
 	return row
 }
 
-// orphaned is a lock of a holder who has died and been buried.
-func (s *suite) orphaned(r dialect.Request) (dialect.Request, dialect.Orphan) {
+// holderDied returns a lock whose holder's lease has expired.
+func (s *suite) holderDied(r dialect.Request) (dialect.Request, dialect.DeadHolder) {
 	s.Helper()
 	r.LeaseID = s.lease(time.Millisecond)
 	fence := s.take(r)
-	s.buried(r.LeaseID)
-	return r, orphan(r, fence)
+	s.waitExpired(r.LeaseID)
+	return r, deadHolder(r, fence)
 }
 
-// still strips what passes with time from a row, to compare two pictures of it.
+// still clears the fields of a row that change with time, to compare two reads of it.
 func still(r dialect.Row) dialect.Row {
 	r.FreeIn, r.Remaining = 0, 0
 	return r
+}
+
+// direct returns the pool for the suite's own reads of the tables.
+func (s *suite) direct() *sql.DB {
+	if s.Direct != nil {
+		return s.Direct
+	}
+	return s.DB
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// names are pairs that a database might take for the same, order in another way, cut, or read as SQL.
+// names returns pairs that a database might take for the same, order differently, truncate, or read
+// as SQL.
 func names() []string {
 	return []string{
 		"a", "A", "aa", "a b", "a-b", "a_b", "a!", "ab", "Ab", "a\u0301", "\u00e1", "ä", "ae", "ß", "ss", "ẞ", "SS",
@@ -15,13 +16,15 @@ func names() []string {
 		"가", "\u1100\u1161", "ん", "ン", "ﾝ", "日本", "عربي", "עברית",
 		"x\u200b", "x\u00ad", "x\u200d", "x\u2060", "x\ufeff", "\ufeffx", "x\ufe0f", "x", "x\u034f",
 		"\uffee", "😀", "😁", "👩‍👩‍👧", "👩", "\U0010fffd", "\ue000", "\ufffd",
-		"%", "_", "a%", "'", "''", "\"", "`", "\\", "\\'", "\\0", "$1", "?", ":a", "@a", "--", "/*", ";", "{}", "[]", "null",
+		"%", "_", "a%", "'", "''", "\"", "`", "\\", "\\'", "\\0", "$1", "?", ":a", "@a",
+		"--", "/*", ";", "{}", "[]", "null",
 		"NULL", "true", "0", "-1", "<&>", "\\u0061", strings.Repeat("n", 254), strings.Repeat("n", 255),
 		strings.Repeat("n", 254) + "N", strings.Repeat("é", 127) + "x", "x" + strings.Repeat("😀", 63),
 	}
 }
 
-// text: names are compared byte for byte, and what is written comes back as it was or is refused, never cut.
+// text checks that names are compared byte for byte, and that a text is stored unchanged or
+// refused, never truncated.
 func text(s *suite) {
 	lease := s.lease(long)
 	s.run("every name is a lock of its own", func(s *suite) {
@@ -69,10 +72,10 @@ func text(s *suite) {
 			}
 		}
 	})
-	s.run("whole or refused", wholeOrRefused)
+	s.run("whole or refused", unchangedOrRefused)
 }
 
-func wholeOrRefused(s *suite) {
+func unchangedOrRefused(s *suite) {
 	for _, n := range []int{64, 255, 256, 1000, 70_000} {
 		id := unique("lease")
 		holder := strings.Repeat("é", n)

@@ -9,21 +9,21 @@ import (
 )
 
 // lockTx takes a lock in a transaction, or is refused.
-func (s *suite) lockTx(tx *sql.Tx, lock dialect.ServerLock) bool {
+func (s *suite) lockTx(tx Tx, lock dialect.ServerLock) bool {
 	s.Helper()
 	got, err := s.d.(dialect.TxLocker).LockTx(s.ctx, tx, lock, false)
 	s.must(err)
 	return got
 }
 
-func (s *suite) takesTx(tx *sql.Tx, lock dialect.ServerLock) {
+func (s *suite) takesTx(tx Tx, lock dialect.ServerLock) {
 	s.Helper()
 	if !s.lockTx(tx, lock) {
 		s.Fatalf("the lock %q is free, and was refused", lock.Name)
 	}
 }
 
-func (s *suite) refusedTx(tx *sql.Tx, lock dialect.ServerLock) {
+func (s *suite) refusedTx(tx Tx, lock dialect.ServerLock) {
 	s.Helper()
 	s.quickly("a refusal", func(s *suite) {
 		if s.lockTx(tx, lock) {
@@ -32,7 +32,7 @@ func (s *suite) refusedTx(tx *sql.Tx, lock dialect.ServerLock) {
 	})
 }
 
-// takesTxSoon takes, in a transaction of its own, what the server lets go of by itself.
+// takesTxSoon takes, in a transaction of its own, a lock that the server releases by itself.
 func (s *suite) takesTxSoon(lock dialect.ServerLock) {
 	s.Helper()
 	s.eventually("the lock becomes free", func() bool {
@@ -42,21 +42,23 @@ func (s *suite) takesTxSoon(lock dialect.ServerLock) {
 	})
 }
 
-// transactions: a lock is one transaction's until that ends, and one that was refused goes on.
+// transactions checks that a lock is one transaction's until that ends, and that a refused
+// transaction remains usable.
 func transactions(s *suite) {
 	s.run("no transaction", func(s *suite) {
 		for _, wait := range []bool{false, true} {
 			got, err := s.d.(dialect.TxLocker).LockTx(s.ctx, nil, serverLock(), wait)
-			if got || !errors.Is(err, dialect.ErrInvalid) || s.d.Classify(err) != dialect.Permanent {
-				s.Errorf("LockTx answered %t, %v", got, err)
+			if got || !errors.Is(err, dialect.ErrInvalid) || s.d.Classify(err) != dialect.ClassPermanent {
+				s.Errorf("LockTx returned %t, %v", got, err)
 			}
 		}
 	})
 	s.run("one that has ended", func(s *suite) {
 		tx := s.begin(0)
 		s.must(tx.Rollback())
-		if got, err := s.d.(dialect.TxLocker).LockTx(s.ctx, tx, serverLock(), false); got || !errors.Is(err, sql.ErrTxDone) {
-			s.Errorf("LockTx answered %t, %v", got, err)
+		if got, err := s.d.(dialect.TxLocker).LockTx(s.ctx, tx, serverLock(), false); got ||
+			!errors.Is(err, sql.ErrTxDone) {
+			s.Errorf("LockTx returned %t, %v", got, err)
 		}
 	})
 	s.run("again", func(s *suite) {
@@ -78,24 +80,25 @@ func transactions(s *suite) {
 		s.run("one writer", oneWriter)
 		return
 	}
-	s.run("until the commit", func(s *suite) { untilTheEnd(s, 0, (*sql.Tx).Commit) })
-	s.run("until the rollback", func(s *suite) { untilTheEnd(s, 0, (*sql.Tx).Rollback) })
-	s.run("not with the connection", func(s *suite) { // which goes back to its pool, and may be the next one's
+	s.run("until the commit", func(s *suite) { untilTheEnd(s, 0, Tx.Commit) })
+	s.run("until the rollback", func(s *suite) { untilTheEnd(s, 0, Tx.Rollback) })
+	// it goes back to its pool, and may serve the next caller
+	s.run("not with the connection", func(s *suite) {
 		lock, a := serverLock(), s.begin(0)
 		s.takesTx(a, lock)
 		s.must(a.Commit())
-		pool := s.Open(s.T)
+		pool := s.pools().Open(s.T)
 		defer pool.Close()
-		b, err := pool.BeginTx(s.ctx, nil)
+		b, err := pool.Begin(s.ctx, 0)
 		s.must(err)
 		defer b.Rollback()
 		s.takesTx(b, lock)
 	})
 	for _, level := range s.Isolation {
-		s.run(level.String(), func(s *suite) { untilTheEnd(s, level, (*sql.Tx).Commit) })
+		s.run(level.String(), func(s *suite) { untilTheEnd(s, level, Tx.Commit) })
 	}
 	s.run("every name is a lock of its own", func(s *suite) {
-		for half, other := range halves(names()) { // a transaction is given again what it has
+		for half, other := range halves(names()) { // a transaction is granted again what it has
 			a, b := s.begin(0), s.begin(0)
 			for _, name := range half {
 				s.takesTx(a, dialect.ServerLock{Name: name})
@@ -111,8 +114,8 @@ func transactions(s *suite) {
 	})
 }
 
-// untilTheEnd: who was refused can use his transaction on, and commit it.
-func untilTheEnd(s *suite, level sql.IsolationLevel, end func(*sql.Tx) error) {
+// untilTheEnd checks that a refused transaction remains usable and can commit.
+func untilTheEnd(s *suite, level sql.IsolationLevel, end func(Tx) error) {
 	id, lock := s.lease(long), serverLock()
 	a, b := s.begin(level), s.begin(level)
 	s.takesTx(a, lock)
@@ -128,26 +131,27 @@ func untilTheEnd(s *suite, level sql.IsolationLevel, end func(*sql.Tx) error) {
 	s.refusedTx(s.begin(level), lock)
 }
 
-// write is a write of the caller's own, in his transaction.
-func (s *suite) write(tx *sql.Tx, id string) {
+// write is a write of the caller's own, in its transaction.
+func (s *suite) write(tx Tx, id string) {
 	s.Helper()
-	_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+id+"'")
+	_, err := tx.Exec(s.ctx, "UPDATE sqllock_leases SET ttl = ttl + 1 WHERE id = '"+id+"'")
 	s.must(err)
 }
 
-// written checks that so many writes to that lease were committed.
+// written checks that n writes to that lease were committed.
 func (s *suite) written(id string, n int64) {
 	s.Helper()
 	var ttl int64
-	s.must(s.DB.QueryRowContext(s.ctx, "SELECT ttl FROM sqllock_leases WHERE id = '"+id+"'").Scan(&ttl))
+	s.must(s.direct().QueryRowContext(s.ctx, "SELECT ttl FROM sqllock_leases WHERE id = '"+id+"'").Scan(&ttl))
 	if got := ttl - long.Microseconds(); got != n {
 		s.Errorf("%d writes were committed, want %d", got, n)
 	}
 }
 
-// oneWriter: any name is the database's single write lock. Another transaction doesn't even begin, or gets no lock.
+// oneWriter checks that any name is the database's single write lock. Another transaction doesn't
+// even begin, or gets no lock.
 func oneWriter(s *suite) {
-	for _, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback} {
+	for _, end := range []func(Tx) error{Tx.Commit, Tx.Rollback} {
 		tx := s.begin(0)
 		s.takesTx(tx, serverLock())
 		s.otherWriter(serverLock())
@@ -161,12 +165,12 @@ func (s *suite) otherWriter(lock dialect.ServerLock) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, atOnce)
 	defer cancel()
-	tx, err := s.DB.BeginTx(ctx, nil)
+	tx, err := s.beginAs(ctx, 0)
 	if err != nil {
 		return
 	}
 	defer tx.Rollback()
 	if got, err := s.d.(dialect.TxLocker).LockTx(ctx, tx, lock, false); got || err != nil {
-		s.Errorf("beside another transaction's lock, LockTx answered %t, %v", got, err)
+		s.Errorf("beside another transaction's lock, LockTx returned %t, %v", got, err)
 	}
 }

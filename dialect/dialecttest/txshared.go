@@ -6,7 +6,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// txShared: many readers or one writer, where the engine has that; else a refusal, and not a lock of another kind.
+// txShared checks many readers or one writer, if the engine has shared locks, and otherwise the
+// refusal.
 func txShared(s *suite) {
 	exclusive := serverLock()
 	shared := exclusive
@@ -14,7 +15,7 @@ func txShared(s *suite) {
 	if !s.Powers.TxShared {
 		tx := s.begin(0)
 		got, err := s.d.(dialect.TxLocker).LockTx(s.ctx, tx, shared, false)
-		if got || !errors.Is(err, dialect.ErrUnsupported) || s.d.Classify(err) != dialect.Permanent {
+		if got || !errors.Is(err, dialect.ErrUnsupported) || s.d.Classify(err) != dialect.ClassPermanent {
 			s.Errorf("LockTx of a shared lock: %t, %v (class %s), want ErrUnsupported", got, err, s.d.Classify(err))
 		}
 		s.takesTx(tx, exclusive)
@@ -36,9 +37,9 @@ func txShared(s *suite) {
 	s.run("a reader waits", func(s *suite) {
 		a, b := s.begin(0), s.begin(0)
 		s.takesTx(a, exclusive)
-		answers := s.waitTx(s.ctx, b, shared)
+		results := s.waitTx(s.ctx, b, shared)
 		s.must(a.Commit())
-		if got := s.hears(answers); !got.got || got.err != nil {
+		if got := s.result(results); !got.got || got.err != nil {
 			s.Errorf("%+v", got)
 		}
 		s.takesTx(s.begin(0), shared)

@@ -2,7 +2,6 @@ package dialecttest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"strings"
 	"sync"
@@ -12,52 +11,53 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// answer is LockTx's.
-type answer struct {
+// lockResult is LockTx's result.
+type lockResult struct {
 	got bool
 	err error
 }
 
-// waitTx asks for a lock in a goroutine.
-func (s *suite) waitTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock) <-chan answer {
-	answers := make(chan answer, 1)
+// waitTx calls LockTx in a goroutine.
+func (s *suite) waitTx(ctx context.Context, tx Tx, lock dialect.ServerLock) <-chan lockResult {
+	results := make(chan lockResult, 1)
 	go func() {
 		got, err := s.d.(dialect.TxLocker).LockTx(ctx, tx, lock, true)
-		answers <- answer{got, err}
+		results <- lockResult{got, err}
 	}()
-	return answers
+	return results
 }
 
-// hears waits for an answer that must come.
-func (s *suite) hears(answers <-chan answer) answer {
+// result waits for a result that must come.
+func (s *suite) result(results <-chan lockResult) lockResult {
 	s.Helper()
 	select {
-	case a := <-answers:
+	case a := <-results:
 		return a
 	case <-time.After(soon):
-		s.Fatalf("LockTx hasn't answered within %s", soon)
-		return answer{}
+		s.Fatalf("LockTx hasn't returned within %s", soon)
+		return lockResult{}
 	}
 }
 
-// txWait: who waits gets the lock when it is free, and nothing if he gives up.
+// txWait checks that a waiting transaction gets the lock when it becomes free, and nothing if it
+// gives up.
 func txWait(s *suite) {
 	s.run("one after the other", oneAfterTheOther)
 	if s.SingleWriter { // a transaction that has begun there is the only one
 		return
 	}
 	s.run("until it is free", func(s *suite) {
-		for _, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback} {
+		for _, end := range []func(Tx) error{Tx.Commit, Tx.Rollback} {
 			lock, a, b := serverLock(), s.begin(0), s.begin(0)
 			s.takesTx(a, lock)
-			answers := s.waitTx(s.ctx, b, lock)
+			results := s.waitTx(s.ctx, b, lock)
 			select {
-			case got := <-answers:
+			case got := <-results:
 				s.Fatalf("LockTx of what another has: %+v", got)
 			case <-time.After(short):
 			}
 			s.must(end(a))
-			if got := s.hears(answers); !got.got || got.err != nil {
+			if got := s.result(results); !got.got || got.err != nil {
 				s.Fatalf("when the lock became free: %+v", got)
 			}
 			s.refusedTx(s.begin(0), lock)
@@ -66,7 +66,7 @@ func txWait(s *suite) {
 	})
 	s.run("what is free", func(s *suite) {
 		s.quickly("LockTx", func(s *suite) {
-			if got := s.hears(s.waitTx(s.ctx, s.begin(0), serverLock())); !got.got || got.err != nil {
+			if got := s.result(s.waitTx(s.ctx, s.begin(0), serverLock())); !got.got || got.err != nil {
 				s.Errorf("%+v", got)
 			}
 		})
@@ -77,18 +77,18 @@ func txWait(s *suite) {
 		ctx, cancel := context.WithTimeout(s.ctx, short)
 		defer cancel()
 		s.quickly("giving up", func(s *suite) {
-			if got := s.hears(s.waitTx(ctx, b, lock)); got.got || !errors.Is(got.err, context.DeadlineExceeded) {
+			if got := s.result(s.waitTx(ctx, b, lock)); got.got || !errors.Is(got.err, context.DeadlineExceeded) {
 				s.Errorf("%+v, want the ctx's error", got)
 			}
 		})
-		b.Rollback() // fails where the connection went with the ctx
+		b.Rollback() // fails if the connection ended with the ctx
 		s.must(a.Commit())
 		s.takesTxSoon(lock)
 	})
 	s.run("deadlock", deadlock)
 }
 
-// oneAfterTheOther: a counter that only the lock protects.
+// oneAfterTheOther uses a counter that only the lock protects.
 func oneAfterTheOther(s *suite) {
 	const workers, rounds = 6, 5
 	lock := serverLock()
@@ -98,8 +98,8 @@ func oneAfterTheOther(s *suite) {
 	for range workers {
 		group.Go(func() {
 			for range rounds {
-				_, err := settle(s, func(ctx context.Context) (bool, error) {
-					tx, err := s.DB.BeginTx(ctx, nil)
+				_, err := retryTransient(s, func(ctx context.Context) (bool, error) {
+					tx, err := s.beginAs(ctx, 0)
 					if err != nil {
 						return false, err
 					}
@@ -127,36 +127,38 @@ func oneAfterTheOther(s *suite) {
 	}
 }
 
-// deadlock: each has what the other wants. One is told so, and when he gives way the other goes on.
+// deadlock lets each transaction wait for the other's lock. One gets an error, and when it rolls
+// back the other continues.
 func deadlock(s *suite) {
 	locks := [2]dialect.ServerLock{serverLock(), serverLock()}
-	txs := [2]*sql.Tx{s.begin(0), s.begin(0)}
+	txs := [2]Tx{s.begin(0), s.begin(0)}
 	for i, tx := range txs {
 		s.takesTx(tx, locks[i])
 	}
-	answers := [2]<-chan answer{s.waitTx(s.ctx, txs[0], locks[1]), s.waitTx(s.ctx, txs[1], locks[0])}
-	var got answer
+	results := [2]<-chan lockResult{s.waitTx(s.ctx, txs[0], locks[1]), s.waitTx(s.ctx, txs[1], locks[0])}
+	var got lockResult
 	first := 0
 	select {
-	case got = <-answers[0]:
-	case got = <-answers[1]:
+	case got = <-results[0]:
+	case got = <-results[1]:
 		first = 1
 	case <-time.After(soon):
 		s.Fatalf("a deadlock isn't found within %s", soon)
 	}
-	victim, told := first, got
-	if got.err == nil { // he was told in the same moment
-		victim, told = 1-first, s.hears(answers[1-first])
+	victim, notified := first, got
+	if got.err == nil { // it got its error at the same moment
+		victim, notified = 1-first, s.result(results[1-first])
 	} else {
 		s.must(txs[victim].Rollback())
-		got = s.hears(answers[1-first])
+		got = s.result(results[1-first])
 	}
 	wanted := locks[1-victim].Name
-	if told.got || !errors.Is(told.err, dialect.ErrDeadlock) || !strings.Contains(told.err.Error(), wanted) {
-		s.Errorf("the victim: %t, %v; want ErrDeadlock that names the lock %q", told.got, told.err, wanted)
+	if notified.got || !errors.Is(notified.err, dialect.ErrDeadlock) ||
+		!strings.Contains(notified.err.Error(), wanted) {
+		s.Errorf("the victim: %t, %v; want ErrDeadlock that names the lock %q", notified.got, notified.err, wanted)
 	}
 	if !got.got || got.err != nil {
-		s.Errorf("who was waited for: %t, %v", got.got, got.err)
+		s.Errorf("the other transaction: %t, %v", got.got, got.err)
 	}
 	s.must(txs[1-victim].Commit())
 	s.takesTxSoon(locks[victim])

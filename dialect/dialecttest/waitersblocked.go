@@ -7,16 +7,16 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// waitersBlocked: what waits for a transaction of the application's, and what doesn't.
+// waitersBlocked checks what waits for a transaction of the application's, and what doesn't.
 func waitersBlocked(s *suite) {
-	s.run("Pass waits behind a guard", func(s *suite) {
+	s.run("Transfer waits behind a guard", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		s.take(r)
 		next := request(r.Name, r.LeaseID)
 		tx := s.begin(0)
 		s.guard(tx, claim(r))
-		s.waitsFor(tx, "Pass", func(ctx context.Context) ([]bool, error) {
-			grants, err := s.d.Pass(ctx, []dialect.Pass{{Claim: claim(r), Next: next}})
+		s.waitsFor(tx, "Transfer", func(ctx context.Context) ([]bool, error) {
+			grants, err := s.d.Transfer(ctx, []dialect.Transfer{{Claim: claim(r), Next: next}})
 			return []bool{err == nil && grants[0].Granted}, err
 		})
 		if !s.release(claim(next)) {
@@ -26,10 +26,10 @@ func waitersBlocked(s *suite) {
 	s.run("Queue goes on", func(s *suite) {
 		r := s.waits(unique("lock"), "")
 		tx := s.begin(0)
-		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+r.Owner+"'")
+		_, err := tx.Exec(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+r.Owner+"'")
 		s.must(err)
-		s.quickly("Queue and Holding", func(s *suite) {
-			s.holding(0, 10)
+		s.quickly("Queue and WaitingHolders", func(s *suite) {
+			s.waitingHolders(0, 10)
 			if got := s.queue(r.Key, 10); len(got) != 1 || got[0].Note != r.Note {
 				s.Errorf("beside another's change: %+v", got)
 			}
@@ -40,7 +40,7 @@ func waitersBlocked(s *suite) {
 		return
 	}
 	s.run("a waiter may go while a release waits", waiterGoes)
-	if s.Powers.Wakes {
+	if s.Powers.Notifier {
 		s.run("a release passes over", releasePassesOver)
 	}
 	s.run("PurgeWaiters passes over", func(s *suite) {
@@ -48,17 +48,17 @@ func waitersBlocked(s *suite) {
 		busy, free := request(unique("lock"), dead), request(unique("lock"), dead)
 		ask(s, s.d.Enqueue, waiter(busy), waiter(free))
 		tx := s.begin(0)
-		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+busy.Owner+"'")
+		_, err := tx.Exec(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+busy.Owner+"'")
 		s.must(err)
 		s.quickly("PurgeWaiters", func(s *suite) { s.purgeWaiters(100) })
 		s.must(tx.Rollback())
 		if s.dequeue(free) || !s.dequeue(busy) {
-			s.Error("not the one was purged that nobody was at")
+			s.Error("the waiter that isn't locked wasn't the one purged")
 		}
 	})
 }
 
-// waiterGoes: a release that waits behind a guard keeps nobody from giving up.
+// waiterGoes checks that a release that waits behind a guard doesn't keep a waiter from giving up.
 func waiterGoes(s *suite) {
 	r := request(unique("lock"), s.lease(long))
 	s.take(r)
@@ -67,7 +67,9 @@ func waiterGoes(s *suite) {
 	s.guard(tx, claim(r))
 	released := make(chan error, 1)
 	go func() {
-		_, err := settle(s, func(ctx context.Context) ([]bool, error) { return s.d.Release(ctx, []dialect.Claim{claim(r)}) })
+		_, err := retryTransient(s, func(ctx context.Context) ([]bool, error) {
+			return s.d.Release(ctx, []dialect.Claim{claim(r)})
+		})
 		released <- err
 	}()
 	time.Sleep(100 * time.Millisecond)
@@ -79,12 +81,13 @@ func waiterGoes(s *suite) {
 	})
 	s.must(tx.Commit())
 	s.must(<-released)
-	if row := s.look(r.Key); row.Held {
+	if row := s.get(r.Key); row.Held {
 		s.Errorf("held after its release: %+v", row)
 	}
 }
 
-// releasePassesOver: a waiter that somebody is at, who may be giving up, isn't waited for. The next one gets the lock.
+// releasePassesOver checks that a waiter whose row is locked, since it may be giving up, isn't
+// waited for. The next one gets the lock.
 func releasePassesOver(s *suite) {
 	for _, others := range []int{0, 1} {
 		r, _ := s.taken()
@@ -95,11 +98,11 @@ func releasePassesOver(s *suite) {
 			claims = append(claims, claim(other))
 		}
 		tx := s.begin(0)
-		_, err := tx.ExecContext(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+busy.Owner+"'")
+		_, err := tx.Exec(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+busy.Owner+"'")
 		s.must(err)
 		s.quickly("Release", func(s *suite) { s.released(claims...) })
 		s.must(tx.Rollback())
 		s.queued(r.Key, busy)
-		s.held(next, s.look(r.Key).Fence)
+		s.held(next, s.get(r.Key).Fence)
 	}
 }

@@ -7,16 +7,19 @@ import (
 	"errors"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// errMoved is Unknown: what is seen afterwards isn't as many as were changed. Others have the rows by now, since a
-// lease was over, or two of the same call were under way at once.
+// errMoved is Unknown: the rows read afterwards don't match the number of rows changed. Others have
+// the rows by now, because a lease was over or because the same request was in progress twice.
 var errMoved = errors.New("the locks' rows were changed by others meanwhile")
 
-// acquireMany takes locks of different keys: one statement for those that are free, and one more for the names that are
-// new. MySQL doesn't tell what was taken, so it is looked at then; MariaDB does, and is asked only about the others.
-func acquireMany(ctx context.Context, s engine.Session, f flavour, requests []dialect.Request) ([]dialect.Grant, error) {
+// acquireMany takes locks of different keys: one statement for those that are free, and one more
+// for new names. MySQL doesn't return which were taken, so it reads the rows afterwards. MariaDB
+// returns them, and only the others are read.
+func acquireMany(
+	ctx context.Context, s engine.Session, f flavour, requests []dialect.Request,
+) ([]dialect.Grant, error) {
 	list, err := requested(requests)
 	if err != nil {
 		return nil, err
@@ -40,17 +43,22 @@ func acquireMany(ctx context.Context, s engine.Session, f flavour, requests []di
 	return grants, partly(n > 0, err)
 }
 
-// takeMany answers how many it took, and on MariaDB which.
-func takeMany(ctx context.Context, s engine.Session, f flavour, list string, requests []dialect.Request, grants []dialect.Grant) (int, error) {
+// takeMany returns how many locks it took. On MariaDB it also sets their grants.
+func takeMany(
+	ctx context.Context, s engine.Session, f flavour, list string, requests []dialect.Request, grants []dialect.Grant,
+) (int, error) {
 	if f.maria {
-		return returned(ctx, s, sqlAcquireMany.maria, list, requests, grants)
+		return takeReturned(ctx, s, list, requests, grants)
 	}
 	return engine.Exec(ctx, s, sqlAcquireMany.mysql, list)
 }
 
-// insertMissing takes those locks whose row wasn't seen. Of the others, some may be free and yet not taken: somebody was at
-// the row, and isn't waited for.
-func insertMissing(ctx context.Context, s engine.Session, f flavour, requests []dialect.Request, seen []sightedLock, grants []dialect.Grant) error {
+// insertMissing takes those locks whose row wasn't found. Of the others, some may be free and yet
+// not taken: the row was locked, and nothing waits for it.
+func insertMissing(
+	ctx context.Context, s engine.Session, f flavour,
+	requests []dialect.Request, seen []sightedLock, grants []dialect.Grant,
+) error {
 	var missing []int
 	var fresh []dialect.Request
 	for i, lock := range seen {
@@ -68,7 +76,8 @@ func insertMissing(ctx context.Context, s engine.Session, f flavour, requests []
 	return err
 }
 
-// insertMany makes the rows of names that were never taken. Not granted: somebody was faster.
+// insertMany inserts the rows of names that were never taken. A lock is not granted if another
+// client was faster.
 func insertMany(ctx context.Context, s engine.Session, f flavour, requests []dialect.Request) ([]dialect.Grant, error) {
 	list, err := requested(requests)
 	if err != nil {
@@ -76,7 +85,14 @@ func insertMany(ctx context.Context, s engine.Session, f flavour, requests []dia
 	}
 	grants := make([]dialect.Grant, len(requests))
 	if f.maria {
-		_, err = returned(ctx, s, sqlInsertLocks.maria, list, requests, grants)
+		made, err := returned(ctx, s, func(rows dialect.Rows, c *changed) error {
+			return rows.Scan(&c.Name, &c.Slot, &c.fence)
+		}, sqlInsertLocks.maria, list)
+		for i, r := range requests {
+			if c, found := made[row(r.Key)]; found {
+				grants[i] = dialect.Grant{Granted: true, Fence: c.fence}
+			}
+		}
 		return grants, err
 	}
 	n, err := engine.Exec(ctx, s, sqlInsertLocks.mysql, list)
@@ -90,40 +106,53 @@ func insertMany(ctx context.Context, s engine.Session, f flavour, requests []dia
 	return grants, partly(true, err)
 }
 
-// returned reads from a statement of MariaDB's what it has changed.
-func returned(ctx context.Context, s engine.Session, text, list string, requests []dialect.Request, grants []dialect.Grant) (int, error) {
-	fences, err := returnedRows(ctx, s, text, list)
+// takeReturned takes the locks and reads from MariaDB's result which: it has the owner of every row
+// that was tried.
+func takeReturned(
+	ctx context.Context, s engine.Session, list string, requests []dialect.Request, grants []dialect.Grant,
+) (n int, err error) {
+	tried, err := returned(ctx, s, func(rows dialect.Rows, c *changed) error {
+		return rows.Scan(&c.Name, &c.Slot, &c.owner, &c.fence)
+	}, sqlAcquireMany.maria, list)
 	for i, r := range requests {
-		if fence, found := fences[row(r.Key)]; found {
-			grants[i] = dialect.Grant{Granted: true, Fence: fence}
+		if c, found := tried[row(r.Key)]; found && c.owner.String == r.Owner {
+			grants[i] = dialect.Grant{Granted: true, Fence: c.fence}
+			n++
 		}
 	}
-	return len(fences), err
+	return n, err
 }
 
-func returnedRows(ctx context.Context, s engine.Session, text, list string) (map[dialect.Key]int64, error) {
-	type changed struct {
-		dialect.Key
-		fence int64
-	}
-	found, err := engine.Query(ctx, s, func(rows *sql.Rows, c *changed) error {
-		return rows.Scan(&c.Name, &c.Slot, &c.fence)
-	}, text, list)
-	fences := make(map[dialect.Key]int64, len(found))
-	for _, c := range found {
-		fences[row(c.Key)] = c.fence
-	}
-	return fences, err
+// changed is a row in the result of one of MariaDB's statements that write.
+type changed struct {
+	dialect.Key
+	owner sql.NullString
+	freed bool
+	fence int64
 }
 
-// requested is the requests as the statements take them.
+func returned(
+	ctx context.Context, s engine.Session, scan func(dialect.Rows, *changed) error, text, list string,
+) (map[dialect.Key]changed, error) {
+	reply, err := engine.Query(ctx, s, scan, text, list)
+	rows := make(map[dialect.Key]changed, len(reply))
+	for _, c := range reply {
+		rows[row(c.Key)] = c
+	}
+	return rows, err
+}
+
+// requested encodes the requests for the statements.
 func requested(requests []dialect.Request) (string, error) {
 	list := make([][7]any, len(requests))
 	for i, r := range requests {
 		if err := texts.CheckRequest(r); err != nil {
 			return "", err
 		}
-		list[i] = [7]any{r.Name, r.Slot, r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)}
+		list[i] = [7]any{
+			r.Name, r.Slot, r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast),
+			engine.Micros(r.LockDelay),
+		}
 	}
 	text, err := json.Marshal(list)
 	return string(text), err

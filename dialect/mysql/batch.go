@@ -8,51 +8,54 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// mostTogether is how many locks go in one statement. The statements have it as their LIMIT.
-const mostTogether = 1000
+// maxBatch is how many locks go in one statement. The statements have it as their LIMIT.
+const maxBatch = 1000
 
-// inBatches asks for elements of different keys at once, in the order of their keys, and for those whose key was named
-// before by themselves, after that.
-func inBatches[In, Out any](in []In, key func(In) dialect.Key, many func([]In) ([]Out, error), alone func(In) (Out, error)) ([]Out, error) {
+// inBatches calls many for elements of different keys, in the order of their keys. After that it
+// calls singleRowOnly for each element whose key occurred before.
+func inBatches[In, Out any](
+	in []In, key func(In) dialect.Key, many func([]In) ([]Out, error), singleRowOnly func(In) (Out, error),
+) ([]Out, error) {
 	out := make([]Out, len(in))
 	first, again := inOrder(in, key)
 	begun := false
-	for places := range slices.Chunk(first, mostTogether) {
-		asked := make([]In, len(places))
-		for i, place := range places {
-			asked[i] = in[place]
+	for indexes := range slices.Chunk(first, maxBatch) {
+		asked := make([]In, len(indexes))
+		for i, index := range indexes {
+			asked[i] = in[index]
 		}
-		answers, err := many(asked)
+		results, err := many(asked)
 		if err != nil {
 			return nil, partly(begun, err)
 		}
 		begun = true
-		for i, place := range places {
-			out[place] = answers[i]
+		for i, index := range indexes {
+			out[index] = results[i]
 		}
 	}
-	for _, place := range again {
-		answer, err := alone(in[place])
+	for _, index := range again {
+		result, err := singleRowOnly(in[index])
 		if err != nil {
 			return nil, partly(begun, err)
 		}
-		out[place] = answer
+		out[index] = result
 	}
 	return out, nil
 }
 
-// inOrder is the places of the elements in the order of their keys, the first of each key apart from others.
+// inOrder returns the indexes of the elements in the order of their keys: first those with the
+// first element of each key, and again the others.
 func inOrder[In any](in []In, key func(In) dialect.Key) (first, again []int) {
-	places := make([]int, len(in))
+	indexes := make([]int, len(in))
 	for i := range in {
-		places[i] = i
+		indexes[i] = i
 	}
-	slices.SortStableFunc(places, func(a, b int) int { return compare(row(key(in[a])), row(key(in[b]))) })
-	for i, place := range places {
-		if i > 0 && row(key(in[place])) == row(key(in[places[i-1]])) {
-			again = append(again, place)
+	slices.SortStableFunc(indexes, func(a, b int) int { return compare(row(key(in[a])), row(key(in[b]))) })
+	for i, index := range indexes {
+		if i > 0 && row(key(in[index])) == row(key(in[indexes[i-1]])) {
+			again = append(again, index)
 		} else {
-			first = append(first, place)
+			first = append(first, index)
 		}
 	}
 	return first, again
@@ -62,13 +65,14 @@ func compare(a, b dialect.Key) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Slot, b.Slot))
 }
 
-// row is the key as the server compares it: it doesn't mind spaces at a name's end.
+// row returns the key as the server compares it: it ignores spaces at a name's end.
 func row(k dialect.Key) dialect.Key {
 	k.Name = strings.TrimRight(k.Name, " ")
 	return k
 }
 
-// partlyError is Unknown: a statement failed, or its answer didn't fit, when others of the same call were committed.
+// partlyError is Unknown: a statement failed, or its result didn't match, after others of the same
+// call were committed.
 type partlyError struct{ error }
 
 func (e partlyError) Unwrap() error { return e.error }

@@ -4,18 +4,17 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Check tells what this server is, tries which kinds of lock it can serve, and names settings that may surprise. It
-// opens two sessions and writes a lease that it rolls back.
+// Check reports what this server is, tries which kinds of lock it can serve, and names settings
+// that may surprise. It opens two sessions, and writes a lease that it rolls back.
 func (d *Dialect) Check(ctx context.Context) ([]dialect.Finding, error) {
 	findings, err := d.check(ctx)
 	return findings, fail("check", err)
@@ -25,48 +24,51 @@ func (d *Dialect) check(ctx context.Context) ([]dialect.Finding, error) {
 	if err := dialect.CheckDB(d.db); err != nil {
 		return nil, err
 	}
-	version, err := one(ctx, d.db, engine.One[string], sqlVersion)
+	version, err := one(ctx, dialect.SQL(d.db), engine.One[string], sqlVersion)
 	if err != nil {
 		return nil, err
 	}
-	v, err := readVariables(ctx, d.db)
+	v, err := readVariables(ctx, dialect.SQL(d.db), sqlVariables, sqlPrepared)
 	if err != nil {
 		return nil, err
 	}
-	server := product(version, v["version_comment"])
+	server := named(version, v["version_comment"])
 	findings := []dialect.Finding{engine.Finding("server", server.Product+" "+server.Version, "", checkVersion(server))}
-	for _, look := range []func(context.Context, variables) (dialect.Finding, error){
+	for _, check := range []func(context.Context, variables) (dialect.Finding, error){
 		d.checkWrites, d.checkCluster, d.checkSession, d.checkTx, d.checkClock, d.checkAffected,
 	} {
-		f, err := look(ctx, v)
+		f, err := check(ctx, v)
 		if err != nil {
 			return nil, err
 		}
 		findings = append(findings, f)
 	}
+	findings = append(findings, d.churn.Finding(false))
 	return append(findings, v.findings(d.db.Stats().MaxOpenConnections)...), nil
 }
 
 func (d *Dialect) checkWrites(_ context.Context, v variables) (dialect.Finding, error) {
 	for _, name := range []string{"read_only", "super_read_only", "innodb_read_only"} {
 		if value := v[name]; value != "" && !off(value) {
-			return engine.Finding("takes writes", "no: "+name+" is "+value, "", fmt.Errorf("%w; connect to the primary", errReadOnly)), nil
+			return engine.Finding("takes writes", "no: "+name+" is "+value, "",
+				fmt.Errorf("%w; connect to the primary", errReadOnly)), nil
 		}
 	}
 	return engine.Finding("takes writes", "yes", "", nil), nil
 }
 
 func (d *Dialect) checkCluster(ctx context.Context, _ variables) (dialect.Finding, error) {
-	d.server.Store(nil) // look again
+	d.server.Store(nil) // read again
 	f, err := d.flavour(ctx)
 	if f.cluster == "" {
-		return engine.Finding("cluster", "none in which others take writes", "", nil), err
+		return engine.Finding("cluster", "none with other writable members", "", nil), err
 	}
-	return engine.Finding("cluster", f.cluster, "lease locks are the cluster's; session locks and transaction locks are refused", nil), err
+	return engine.Finding("cluster", f.cluster, "lease locks are the cluster's; session locks and transaction locks "+
+		"are refused", nil), err
 }
 
 func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Finding, error) {
-	d.proven.Store(false) // look again
+	d.proven.Store(false) // try again
 	s, err := d.openSession(ctx, dialect.SessionOptions{Holder: "sqllock check"})
 	if ctx.Err() != nil {
 		return dialect.Finding{}, err
@@ -74,7 +76,8 @@ func (d *Dialect) checkSession(ctx context.Context, _ variables) (dialect.Findin
 	if err != nil {
 		return engine.Finding("sessions", "refused", "", err), nil
 	}
-	return engine.Finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "", nil), s.Close()
+	return engine.Finding("sessions", "GET_LOCK, and a second connection is refused the first one's lock", "",
+		nil), s.Close()
 }
 
 func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, error) {
@@ -84,16 +87,16 @@ func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, er
 	}
 	advice := ""
 	if f.rollsBack {
-		advice = "innodb_rollback_on_timeout is on: a row-lock wait longer than innodb_lock_wait_timeout rolls the whole " +
-			"transaction back, those in AcquireTx apart, which end before"
+		advice = "innodb_rollback_on_timeout is on: a row-lock wait longer than innodb_lock_wait_timeout rolls the " +
+			"whole transaction back, except those in AcquireTx, which end earlier"
 	}
 	return engine.Finding("transaction locks", "row locks", advice, nil), err
 }
 
-// checkClock reads the clock until it has moved a few times.
+// checkClock reads the clock until it has advanced a few times.
 func (d *Dialect) checkClock(ctx context.Context, _ variables) (dialect.Finding, error) {
 	least, err := engine.Resolution(func() (time.Duration, error) {
-		us, err := one(ctx, d.db, engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
+		us, err := one(ctx, dialect.SQL(d.db), engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
 		return engine.Duration(us), err
 	})
 	if err != nil {
@@ -106,17 +109,17 @@ func (d *Dialect) checkClock(ctx context.Context, _ variables) (dialect.Finding,
 	return engine.Finding("clock resolution", least.String(), advice, nil), nil
 }
 
-// checkAffected finds out which rows an UPDATE counts. The statements are written so that either will do.
+// checkAffected finds out which rows an UPDATE counts. The statements work with either.
 func (d *Dialect) checkAffected(ctx context.Context, _ variables) (dialect.Finding, error) {
 	const what = "affected rows"
-	tx, err := d.db.BeginTx(ctx, nil)
+	tx, err := engine.SQLConns(d.db).Begin(ctx)
 	if err != nil {
 		return dialect.Finding{}, err
 	}
-	defer tx.Rollback()
+	defer tx.Rollback() //nolint:errcheck // it is meant to be rolled back
 	id := rand.Text()
 	if err = createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock check", TTL: time.Hour}); err != nil {
-		return engine.Finding(what, "can't be told", "", d.explain(err)), ctx.Err()
+		return engine.Finding(what, "unknown", "", d.explain(err)), ctx.Err()
 	}
 	n, err := engine.Exec(ctx, tx, "UPDATE sqllock_leases SET holder = holder WHERE id = ?", id)
 	found := "counts what was changed"
@@ -129,10 +132,10 @@ func (d *Dialect) checkAffected(ctx context.Context, _ variables) (dialect.Findi
 // variables are the server's, as a session of the pool has them.
 type variables map[string]string
 
-func readVariables(ctx context.Context, s engine.Session) (variables, error) {
+func readVariables(ctx context.Context, s engine.Session, texts ...string) (variables, error) {
 	v := make(variables)
-	for _, text := range []string{sqlVariables, sqlPrepared} {
-		_, err := engine.Query(ctx, s, func(rows *sql.Rows, _ *struct{}) error {
+	for _, text := range texts {
+		_, err := engine.Query(ctx, s, func(rows dialect.Rows, _ *struct{}) error {
 			var name, value string
 			err := rows.Scan(&name, &value)
 			v[name] = value
@@ -145,7 +148,7 @@ func readVariables(ctx context.Context, s engine.Session) (variables, error) {
 	return v, nil
 }
 
-// number is a variable's, or what to take where it isn't one.
+// number returns the value of a variable, or otherwise if it isn't a number.
 func (v variables) number(name string, otherwise int) int {
 	n, err := strconv.Atoi(v[name])
 	if err != nil {
@@ -154,7 +157,7 @@ func (v variables) number(name string, otherwise int) int {
 	return n
 }
 
-// findings are those that variables alone tell.
+// findings returns those that depend on variables alone.
 func (v variables) findings(connections int) []dialect.Finding {
 	isolation := cmp.Or(v["transaction_isolation"], v["tx_isolation"])
 	var advice [4]string
@@ -172,14 +175,17 @@ func (v variables) findings(connections int) []dialect.Finding {
 	}
 	prepared, most := v.number("Prepared_stmt_count", 0), v.number("max_prepared_stmt_count", 16_382)
 	if need := perConnection * max(connections, 10); most-prepared < need {
-		advice[3] = fmt.Sprintf("this pool keeps up to %d prepared, %d on each connection: raise it, or SetMaxOpenConns to less",
+		advice[3] = fmt.Sprintf("this pool keeps up to %d prepared, %d on each connection: raise it, or "+
+			"SetMaxOpenConns to less",
 			need, perConnection)
 	}
 	return []dialect.Finding{
-		engine.Finding("default isolation level", strings.ToLower(strings.ReplaceAll(isolation, "-", " ")), advice[0], nil),
+		engine.Finding("default isolation level",
+			strings.ToLower(strings.ReplaceAll(isolation, "-", " ")), advice[0], nil),
 		engine.Finding("wait_timeout", v["wait_timeout"]+" s", advice[1], nil),
 		engine.Finding("binary log", logged, advice[2], nil),
-		engine.Finding("max_prepared_stmt_count", fmt.Sprintf("%d, of which %d are in use", most, prepared), advice[3], nil),
+		engine.Finding("max_prepared_stmt_count",
+			fmt.Sprintf("%d, of which %d are in use", most, prepared), advice[3], nil),
 	}
 }
 

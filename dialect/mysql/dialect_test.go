@@ -4,7 +4,7 @@ import (
 	"database/sql"
 	"testing"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func TestNilDB(t *testing.T) {
@@ -19,5 +19,5 @@ func TestProbeRefusesOneConnection(t *testing.T) {
 	enginetest.OneConnection(t, func(db *sql.DB) *Dialect { return New(db) })
 }
 
-// A server without strict mode would cut these and go on.
+// A server without strict mode would silently truncate these.
 func TestTexts(t *testing.T) { enginetest.Texts(t, texts, "é") }

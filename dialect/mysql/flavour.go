@@ -2,22 +2,22 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // flavour is what makes a difference to the statements. None of it changes while a server runs.
 type flavour struct {
+	product       product
 	maria, galera bool
-	cluster       string // what it is a member of, where other members take writes too
+	cluster       string // the cluster it is a member of, if other members take writes too
 	rollsBack     bool   // a row-lock wait that times out rolls back the whole transaction
 }
 
-// flavour asks the server, the first time, what it is.
+// flavour returns the server's flavour, and reads it from the server the first time.
 func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
 	if known := d.server.Load(); known != nil {
 		return *known, nil
@@ -35,7 +35,13 @@ func readFlavour(ctx context.Context, s engine.Session) (f flavour, err error) {
 		return f, err
 	}
 	f.maria = strings.Contains(strings.ToLower(version), "mariadb")
-	names, err := engine.Query(ctx, s, func(rows *sql.Rows, name *string) error {
+	switch {
+	case strings.Contains(version, "-TiDB-"): // "8.0.11-TiDB-v8.5.0"
+		f.product = tidb
+	case strings.Contains(version, "-Vitess"): // "8.0.40-Vitess"
+		f.product = vitess
+	}
+	names, err := engine.Query(ctx, s, func(rows dialect.Rows, name *string) error {
 		var value string
 		return rows.Scan(name, &value)
 	}, sqlFlavour)
@@ -52,7 +58,18 @@ func readFlavour(ctx context.Context, s engine.Session) (f flavour, err error) {
 	return f, err
 }
 
-// mayLock refuses a lock that another member would give to somebody else.
+// caughtUp returns the query with a setting that makes a node of a Galera cluster apply what the
+// other nodes have committed before it answers; otherwise it may lack a new row
+// (https://mariadb.com/docs/server/ref/mdb/system-variables/wsrep_sync_wait). Only MariaDB has the
+// statement for that.
+func (f flavour) caughtUp(query string) string {
+	if f.maria && f.galera {
+		return "SET STATEMENT wsrep_sync_wait = 1 FOR " + query
+	}
+	return query
+}
+
+// mayLock refuses a lock that another member could give away too.
 func (f flavour) mayLock(what string) error {
 	if f.cluster == "" {
 		return nil

@@ -10,15 +10,16 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// HeldBy asks which connection has the lock, and of the server's list of connections whose that is: "app-1
-// (app@10.0.0.7:51234, connection 42)". The name stands in a variable of that session, which MySQL shows to those who may
-// read its performance_schema; the list, to those who are the same user or have PROCESS. The least is "connection 42".
+// HeldBy asks which connection has the lock, and looks that connection up in the server's list:
+// "app-1 (app@10.0.0.7:51234, connection 42)". The name is in a variable of that session, which
+// MySQL shows to accounts that may read its performance_schema. The list is visible to the same
+// user and to accounts with PROCESS. Without either it is "connection 42".
 func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
 	holders, err := s.heldBy(ctx, locks)
-	return holders, fail("see who holds a lock", because(ctx, err))
+	return holders, fail("read who holds a lock", engine.WithCause(ctx, err))
 }
 
 func (s *session) heldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
@@ -45,7 +46,10 @@ func (s *session) heldBy(ctx context.Context, locks []dialect.ServerLock) ([]dia
 	}
 	for i, id := range ids {
 		if id.Valid {
-			holders[i] = dialect.SessionHolder{Holder: describe(id.Int64, from[id.Int64].text, self[id.Int64].text), Since: self[id.Int64].since}
+			holders[i] = dialect.SessionHolder{
+				Holder: describe(id.Int64, from[id.Int64].text, self[id.Int64].text),
+				Since:  self[id.Int64].since,
+			}
 		}
 	}
 	return holders, nil
@@ -61,15 +65,17 @@ func describe(id int64, from, self string) string {
 	return fmt.Sprintf("%s (%sconnection %d)", self, from, id)
 }
 
-// client is what there is to be seen of a connection.
+// client is what can be seen of a connection.
 type client struct {
 	id    int64
 	text  string
 	since time.Time
 }
 
-// seen asks for all connections that can be seen. That the server refuses is as if there were none.
-func seen(ctx context.Context, s engine.Session, scan func(*sql.Rows, *client) error, text string) (map[int64]client, error) {
+// seen reads all visible connections. It returns none if the server refuses.
+func seen(
+	ctx context.Context, s engine.Session, scan func(dialect.Rows, *client) error, text string,
+) (map[int64]client, error) {
 	clients, err := engine.Query(ctx, s, scan, text)
 	if _, refused := errors.AsType[*mysql.MySQLError](err); err != nil && !refused {
 		return nil, err
@@ -81,9 +87,14 @@ func seen(ctx context.Context, s engine.Session, scan func(*sql.Rows, *client) e
 	return byID, nil
 }
 
-// scanConnection reads the first columns of SHOW PROCESSLIST: how many follow depends on the server.
-func scanConnection(rows *sql.Rows, c *client) error {
-	columns, err := rows.Columns()
+// scanConnection reads the first columns of SHOW PROCESSLIST: the number of columns depends on the
+// server.
+func scanConnection(rows dialect.Rows, c *client) error {
+	all, ok := rows.(interface{ Columns() ([]string, error) })
+	if !ok { // a session's rows are database/sql's
+		return fmt.Errorf("%T doesn't say how many columns there are", rows)
+	}
+	columns, err := all.Columns()
 	if err != nil {
 		return err
 	}
@@ -97,7 +108,7 @@ func scanConnection(rows *sql.Rows, c *client) error {
 	return err
 }
 
-func scanVariables(rows *sql.Rows, c *client) error {
+func scanVariables(rows dialect.Rows, c *client) error {
 	var since sql.NullInt64
 	var holder sql.NullString
 	err := rows.Scan(&c.id, &holder, &since)

@@ -2,14 +2,14 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// CreateLease writes a new lease that runs out TTL from now. An id that is there already is an error.
+// CreateLease writes a new lease that expires TTL from now. It fails if the id already exists.
 func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 	return fail("create lease", createLease(ctx, d.pool, lease))
 }
@@ -23,8 +23,8 @@ func createLease(ctx context.Context, s engine.Session, lease dialect.Lease) err
 	return err
 }
 
-// RenewLeases moves each lease's end to its TTL from now, if it hasn't run out: one statement each. It waits only for
-// a burial of the same lease that is under way.
+// RenewLeases moves each lease's end to its TTL from now, unless it has expired. It uses one
+// statement for each. It waits only for an ExpireLeases of the same lease in progress.
 func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
 	return each("renew lease", ids, func(id string) (bool, error) { return renewLease(ctx, d.pool, id) })
 }
@@ -34,81 +34,84 @@ func renewLease(ctx context.Context, s engine.Session, id string) (bool, error) 
 	return n == 1, err
 }
 
-// BuryLeases deletes those of the leases that have run out, and tells which are dead: up to three statements each,
-// all of which a read/write splitter sends to the primary. It waits only for a heartbeat of the same lease that is
-// under way.
-func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
+// ExpireLeases ends those of the leases that have run out, and reports which are dead. It uses two
+// statements for each, and a read/write splitter sends both to the primary. It waits only for a
+// heartbeat of the same lease in progress.
+func (d *Dialect) ExpireLeases(ctx context.Context, ids []string) ([]dialect.Expiry, error) {
+	return d.expire(ctx, "expire lease", ids, func(int) int64 { return noRenewal })
+}
+
+// ExpireUnrenewed does what ExpireLeases does, and also ends a lease whose last renewal is the
+// given one.
+func (d *Dialect) ExpireUnrenewed(ctx context.Context, renewals []dialect.Renewal) ([]dialect.Expiry, error) {
+	ids := make([]string, len(renewals))
+	for i, r := range renewals {
+		ids[i] = r.LeaseID
+	}
+	return d.expire(ctx, "expire lease", ids, func(i int) int64 { return renewals[i].RenewedAt.UnixMicro() })
+}
+
+// noRenewal matches no renewal's time.
+const noRenewal = -1
+
+func (d *Dialect) expire(
+	ctx context.Context, what string, ids []string, renewedAt func(i int) int64,
+) ([]dialect.Expiry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	f, err := d.flavour(ctx)
 	if err != nil {
-		return nil, fail("bury lease", err)
+		return nil, fail(what, err)
 	}
-	return each("bury lease", ids, func(id string) (dialect.Burial, error) { return buryLease(ctx, d.pool, f, id) })
+	i := -1
+	return each(what, ids, func(id string) (dialect.Expiry, error) {
+		i++
+		return expireLease(ctx, d.pool, f, id, renewedAt(i))
+	})
 }
 
-func buryLease(ctx context.Context, s engine.Session, f flavour, id string) (dialect.Burial, error) {
-	seen, err := seeLease(ctx, s, f, id)
-	if err != nil || seen.gone || seen.left > 0 {
-		return seen.burial(), err
-	}
-	n, err := engine.Exec(ctx, s, sqlBuryLease, id, seen.end)
-	if err != nil {
-		return dialect.Burial{}, err
-	}
-	if n == 1 {
-		return dialect.Burial{Dead: true, Overdue: engine.Duration(-seen.left)}, nil
-	}
-	// Somebody has buried it meanwhile, or a heartbeat that was sent in time has arrived.
-	seen, err = seeLease(ctx, s, f, id)
-	return seen.burial(), err
+func expireLease(ctx context.Context, s engine.Session, f flavour, id string, renewedAt int64) (dialect.Expiry, error) {
+	return engine.Expire(func() error {
+		_, err := engine.Exec(ctx, s, sqlExpireLease, id, renewedAt)
+		return err
+	}, func() ([]dialect.Expiry, error) {
+		return engine.Query(ctx, s, func(rows dialect.Rows, b *dialect.Expiry) error {
+			return engine.ScanExpiry(rows, b)
+		}, f.caughtUp(sqlSeeLease), id, id, id)
+	})
 }
 
-// sighting is what see_lease.sql found, in microseconds.
-type sighting struct {
-	gone      bool
-	end, left int64
+// OverlongLeases returns up to limit leases that have more time left than their TTL. It waits for
+// nothing.
+func (d *Dialect) OverlongLeases(ctx context.Context, limit int) ([]dialect.Renewal, error) {
+	found, err := engine.Query(ctx, d.pool, engine.ScanRenewal, sqlOverlong, max(limit, 0))
+	return found, fail("read overlong leases", err)
 }
 
-func (s sighting) burial() dialect.Burial {
-	if s.gone {
-		return dialect.Burial{Dead: true}
-	}
-	return dialect.Burial{Remaining: engine.Duration(max(s.left, 0))}
+// DeleteExpired deletes up to limit leases that ran out longer ago than ago, and skips those that
+// others have locked. One statement finds them, and one more deletes each.
+func (d *Dialect) DeleteExpired(ctx context.Context, ago time.Duration, limit int) (int, error) {
+	us := engine.Micros(ago)
+	return d.deleteChunk(ctx, "delete expired leases", sqlExpiredLeases, []any{us}, limit,
+		func(ctx context.Context, s engine.Session, f flavour, id string) (int, error) {
+			return deleteExpiredLease(ctx, s, f, id, us)
+		})
 }
 
-func seeLease(ctx context.Context, s engine.Session, f flavour, id string) (sighting, error) {
-	text := sqlSeeLease
-	if f.maria && f.galera { // a node must first catch up with the others, or a lease may be missing because it is new
-		text = sqlSeeLeaseGalera
-	}
-	found, err := engine.Query(ctx, s, func(rows *sql.Rows, seen *sighting) error {
-		return rows.Scan(&seen.end, &seen.left)
-	}, text, id)
-	if err != nil || len(found) == 0 {
-		return sighting{gone: err == nil}, err
-	}
-	return found[0], nil
+func deleteExpiredLease(ctx context.Context, s engine.Session, f flavour, id string, ago int64) (int, error) {
+	return engine.Affected(sqlDeleteExpiredLease.run(ctx, s, f, []any{id, ago}))
 }
 
-// BuryExpired deletes up to limit leases that have run out, and waits for none that others are at. One statement
-// finds them, and then one each deletes them.
-func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
-	return d.sweep(ctx, "bury expired leases", sqlExpiredLeases, limit, buryExpiredLease)
-}
-
-func buryExpiredLease(ctx context.Context, s engine.Session, f flavour, id string) (int, error) {
-	return engine.Affected(sqlBuryExpiredLease.run(ctx, s, f, []any{id}))
-}
-
-// DeleteLeases deletes the leases, run out or not: one statement each.
+// DeleteLeases deletes the leases, expired or not. It uses one statement for each.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
-	_, err := each("delete lease", ids, func(id string) (int, error) { return engine.Exec(ctx, d.pool, sqlDeleteLease, id) })
+	_, err := each("delete lease", ids, func(id string) (int, error) {
+		return engine.Exec(ctx, d.pool, sqlDeleteLease, id)
+	})
 	return err
 }
 
-// leases reads the leases of these ids.
+// leases reads the leases with these ids.
 func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
 	wanted, err := json.Marshal(ids)
 	if err != nil {

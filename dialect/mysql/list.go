@@ -2,25 +2,25 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Look reads lock rows and then their leases: two statements for all keys, one where no lock is held. It waits for
-// nothing. A read/write splitter sends the first one to the primary; what it says of leases may be a replica's, and so older.
-func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+// Get reads lock rows and then their leases: two statements for all keys, or one if no lock is
+// held. It waits for nothing. A read/write splitter sends the first statement to the primary. The
+// leases may be a replica's, and so older.
+func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	rows, err := look(ctx, d.pool, keys)
-	return rows, fail("look", err)
+	rows, err := getRow(ctx, d.pool, keys)
+	return rows, fail("get", err)
 }
 
-func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
+func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
 	rows, pairs := make([]dialect.Row, len(keys)), make([][2]any, len(keys))
 	for i, key := range keys {
 		if err := texts.Check("name", key.Name, 255); err != nil {
@@ -32,24 +32,26 @@ func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.
 	if err != nil {
 		return nil, err
 	}
-	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlLook, string(wanted))
+	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlGet, string(wanted))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range found {
-		rows[one.Place] = one.Row
+		rows[one.Index] = one.Row
 	}
 	return rows, addLeases(ctx, s, rows)
 }
 
-// List reads up to limit lock rows beyond the key after, in key order, and then their leases. It waits for nothing.
+// List returns up to limit lock rows beyond the key after, in key order, and then reads their
+// leases. It waits for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
 	rows, err := list(ctx, d.pool, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 
 func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlList, after.Name, after.Name, after.Slot, !heldOnly, max(limit, 0))
+	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlList, after.Name, after.Name, after.Slot, !heldOnly,
+		max(limit, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +62,8 @@ func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly boo
 	return rows, addLeases(ctx, s, rows)
 }
 
-// Purge deletes up to limit lock rows that have been free for longer than idle, and waits for none that others are at.
-// One statement finds them, and then one each deletes them.
+// Purge deletes up to limit lock rows that have been free for longer than idle, and skips those
+// that others have locked. One statement finds them, and one more deletes each.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
 	if limit <= 0 {
 		return 0, nil
@@ -75,7 +77,7 @@ func (d *Dialect) purge(ctx context.Context, idle time.Duration, limit int) (tot
 	if err != nil {
 		return 0, err
 	}
-	keys, err := engine.Query(ctx, d.pool, func(rows *sql.Rows, k *dialect.Key) error {
+	keys, err := engine.Query(ctx, d.pool, func(rows dialect.Rows, k *dialect.Key) error {
 		return rows.Scan(&k.Name, &k.Slot)
 	}, sqlIdleLocks, engine.Micros(idle), limit)
 	for _, key := range keys {
@@ -92,7 +94,7 @@ func purgeLock(ctx context.Context, s engine.Session, f flavour, key dialect.Key
 	return engine.Affected(sqlPurgeLock.run(ctx, s, f, []any{key.Name, key.Slot, engine.Micros(idle)}))
 }
 
-// addLeases reads what became of the leases that the rows name.
+// addLeases adds to the rows what it finds of the leases that they name.
 func addLeases(ctx context.Context, s engine.Session, rows []dialect.Row) error {
 	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) { return leases(ctx, s, ids) })
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Acquire takes each lock that is free: on a row that is free one statement, one round trip and one commit; several
-// together in one statement and one commit too, and on MySQL a second round trip to learn which. It waits for nothing but
-// another statement that is just taking, releasing or freeing the same lock, or making the same rows.
+// Acquire takes each lock that is free. One lock on a free row costs one statement, one round trip
+// and one commit. Several together also cost one statement and one commit, and on MySQL a second
+// round trip to learn which were taken. Acquire waits only for another statement that is taking,
+// releasing or freeing the same lock, or inserting the same rows.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -23,12 +24,14 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	if err != nil {
 		return nil, fail("acquire", err)
 	}
-	alone := func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) }
+	singleRowOnly := func(r dialect.Request) (dialect.Grant, error) { return acquire(ctx, d.pool, f, r) }
 	if len(requests) == 1 {
-		return each("acquire", requests, alone)
+		return each("acquire", requests, singleRowOnly)
 	}
 	grants, err := inBatches(requests, func(r dialect.Request) dialect.Key { return r.Key },
-		func(several []dialect.Request) ([]dialect.Grant, error) { return acquireMany(ctx, d.pool, f, several) }, alone)
+		func(several []dialect.Request) ([]dialect.Grant, error) {
+			return acquireMany(ctx, d.pool, f, several)
+		}, singleRowOnly)
 	return grants, fail("acquire", err)
 }
 
@@ -36,28 +39,29 @@ func acquire(ctx context.Context, s engine.Session, f flavour, r dialect.Request
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	return engine.Taking{
+	return engine.Attempt{
 		Take: func() (dialect.Grant, error) { return take(ctx, s, f, r) },
 		See: func() ([]bool, error) {
 			return engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
 		},
 		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
-		Settle: func() error {
-			_, err := engine.Query(ctx, s, engine.One[int], sqlSettleLock, r.Name, r.Slot)
+		Await: func() error {
+			_, err := engine.Query(ctx, s, engine.One[int], sqlAwaitLock, r.Name, r.Slot)
 			return err
 		},
 	}.Run()
 }
 
-// take takes a row that is there, free, and locked by nobody.
+// take takes a lock whose row exists, is free, and isn't locked.
 func take(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
 	return granted(sqlAcquire.run(ctx, s, f, []any{r.Name, r.Slot, r.Owner},
 		r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)))
 }
 
-// insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
+// insertLock inserts the row of a name that was never taken. The lock is not granted if another
+// client was faster.
 func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
-	grant, err := granted(s.ExecContext(ctx, sqlInsertLock,
+	grant, err := granted(engine.ExecResult(ctx, s, sqlInsertLock,
 		r.Name, r.Slot, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)))
 	if number(err) == erDuplicateEntry {
 		return dialect.Grant{}, nil
@@ -65,7 +69,7 @@ func insertLock(ctx context.Context, s engine.Session, r dialect.Request) (diale
 	return grant, err
 }
 
-// granted reads the fence from the reply, where it stands in the insert id's place.
+// granted reads the fence from the reply, where it takes the place of the insert id.
 func granted(result sql.Result, err error) (dialect.Grant, error) {
 	if err != nil {
 		return dialect.Grant{}, err
@@ -77,20 +81,21 @@ func granted(result sql.Result, err error) (dialect.Grant, error) {
 	return dialect.Grant{Granted: err == nil, Fence: fence}, err
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit; of several
-// together too, but on MySQL another round trip first. A single claim waits behind a Guard of the same lock, until that
-// transaction ends, or ctx does, or innodb_lock_wait_timeout has passed (Transient).
+// Release frees each lock that still names its claim's owner. One lock costs one statement, one
+// round trip and one commit. Several together cost the same, and on MySQL another round trip first.
+// A single claim waits behind a Guard of the same lock until that transaction ends, ctx ends, or
+// innodb_lock_wait_timeout has passed (Transient).
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	alone := func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) }
+	singleRowOnly := func(c dialect.Claim) (bool, error) { return release(ctx, d.pool, c) }
 	if len(claims) <= 1 {
-		return each("release", claims, alone)
+		return each("release", claims, singleRowOnly)
 	}
 	f, err := d.flavour(ctx)
 	if err != nil {
 		return nil, fail("release", err)
 	}
 	ours, err := inBatches(claims, func(c dialect.Claim) dialect.Key { return c.Key },
-		func(several []dialect.Claim) ([]bool, error) { return releaseMany(ctx, d.pool, f, several) }, alone)
+		func(several []dialect.Claim) ([]bool, error) { return releaseMany(ctx, d.pool, f, several) }, singleRowOnly)
 	return ours, fail("release", err)
 }
 
@@ -99,21 +104,22 @@ func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 	return n == 1, err
 }
 
-// Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock don't block each
-// other. It sees what was committed last, also under REPEATABLE READ. Where MariaDB keeps to the snapshot in spite of
-// that (innodb_snapshot_isolation, the default from 11.6.2) it answers error 1020 if the lock was acquired after tx
-// began to read: acquire first, then begin.
+// Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock
+// don't block each other. Guard sees what was committed last, also under REPEATABLE READ. MariaDB
+// with innodb_snapshot_isolation (the default from 11.6.2) keeps to the snapshot all the same, and
+// returns error 1020 if the lock was acquired after tx began to read: acquire first, then begin.
 //
-// In a cluster whose members all take writes, no member sees another's locks, only what it wrote, and that at the commit.
-// There Guard writes the row and writes it back, so that of a guarded transaction and a takeover on another member one
-// fails at its commit, with 1213. Guards of one lock then wait for each other.
+// In a cluster whose members all take writes, a member doesn't see another's locks, only its
+// writes, and these at the commit. There Guard writes the row and writes it back. So of a guarded
+// transaction and a takeover on another member, one fails at its commit, with 1213. Guards of one
+// lock then wait for each other.
 //
-// Roll tx back if the answer is false or an error. Above READ COMMITTED, InnoDB keeps the row locked that it has
-// looked at, and so the release of its new holder waiting; and a deadlock, 1213, has rolled tx back already: its
-// class, Transient, is about the guard alone.
-func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+// Roll tx back if the result is false or an error. Above READ COMMITTED, InnoDB keeps a row locked
+// that it has examined, and so keeps the release of its new holder waiting. A deadlock, 1213, has
+// already rolled tx back: its class, Transient, applies to the guard alone.
+func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
-		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",
+		return nil, fail("guard", fmt.Errorf("%w: the transaction is nil; pass the transaction that the lock protects",
 			dialect.ErrInvalid))
 	}
 	if len(claims) == 0 {
@@ -130,7 +136,8 @@ func guard(ctx context.Context, s engine.Session, f flavour, c dialect.Claim) (b
 	if f.cluster != "" {
 		n, err := engine.Exec(ctx, s, sqlGuardCluster, c.Name, c.Slot, c.Owner)
 		if err == nil && n == 1 {
-			n, err = engine.Exec(ctx, s, sqlGuardCluster, c.Name, c.Slot, c.Owner) // as it was
+			// restores the row
+			n, err = engine.Exec(ctx, s, sqlGuardCluster, c.Name, c.Slot, c.Owner)
 		}
 		return err == nil && n == 1, err
 	}
@@ -138,47 +145,63 @@ func guard(ctx context.Context, s engine.Session, f flavour, c dialect.Claim) (b
 	return len(found) == 1, err
 }
 
-// Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
-// guarded, or that another is just changing, is false.
-func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	if len(orphans) == 0 {
+// Free frees each lock that is unchanged since the dead holder was read. It uses one statement for
+// each. It waits for nothing: the result is false for a row that is guarded or being changed.
+func (d *Dialect) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {
+	if len(dead) == 0 {
 		return nil, nil
 	}
 	f, err := d.flavour(ctx)
 	if err != nil {
 		return nil, fail("free", err)
 	}
-	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, f, o) })
+	return each("free", dead, func(h dialect.DeadHolder) (bool, error) { return free(ctx, d.pool, f, h) })
 }
 
-func free(ctx context.Context, s engine.Session, f flavour, o dialect.Orphan) (bool, error) {
-	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
-	n, err := engine.Affected(sqlFree.run(ctx, s, f, []any{o.Name, o.Slot, o.Fence, o.LeaseID}, o.Overdue.Microseconds()))
+func free(ctx context.Context, s engine.Session, f flavour, h dialect.DeadHolder) (bool, error) {
+	// ExpiredFor is rounded down, since it shortens a delay that the holder requested.
+	expiredFor := h.ExpiredFor.Microseconds()
+	n, err := engine.Affected(sqlFree.run(ctx, s, f, []any{h.Name, h.Slot, h.Fence, h.LeaseID}, expiredFor, expiredFor,
+		expiredFor, expiredFor))
 	return n == 1, err
 }
 
-// number is the server's error number, 0 if err isn't the server's.
+// number returns the server's error number, or 0 if err isn't the server's.
 func number(err error) uint16 {
-	if answer, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return answer.Number
+	if serverErr, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return serverErr.Number
 	}
 	return 0
 }
 
-// Raise raises the fence of each lock that still names its claim's owner: one statement each. It waits behind a Guard of
-// the same lock, until that transaction ends, or ctx does, or innodb_lock_wait_timeout has passed (Transient).
-func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
-	return each("raise", raises, func(r dialect.Raise) (bool, error) { return raise(ctx, d.pool, r) })
+// AdvanceFence raises the fence of each lock that still names its claim's owner. It uses one
+// statement for each. It waits behind a Guard of the same lock until that transaction ends, ctx
+// ends, or innodb_lock_wait_timeout has passed (Transient).
+func (d *Dialect) AdvanceFence(ctx context.Context, advances []dialect.FenceAdvance) ([]bool, error) {
+	return each("advance fence", advances, func(r dialect.FenceAdvance) (bool, error) {
+		return advanceFence(ctx, d.pool, r)
+	})
 }
 
-func raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+func advanceFence(ctx context.Context, s engine.Session, r dialect.FenceAdvance) (bool, error) {
 	if err := r.Check(); err != nil {
 		return false, err
 	}
-	result, err := s.ExecContext(ctx, sqlRaise, r.Fence, r.Name, r.Slot, r.Owner)
+	result, err := engine.ExecResult(ctx, s, sqlAdvanceFence, r.Fence, r.Name, r.Slot, r.Owner)
 	if err != nil {
 		return false, err
 	}
 	fence, err := result.LastInsertId()
 	return fence != 0, err
+}
+
+// EndBars ends the bar of each lock that is free and unchanged since it was read. It uses one
+// statement for each.
+func (d *Dialect) EndBars(ctx context.Context, bars []dialect.Bar) ([]bool, error) {
+	return each("end bar", bars, func(b dialect.Bar) (bool, error) { return endBar(ctx, d.pool, b) })
+}
+
+func endBar(ctx context.Context, s engine.Session, b dialect.Bar) (bool, error) {
+	n, err := engine.Exec(ctx, s, sqlEndBar, b.Name, b.Slot, b.Fence)
+	return n == 1, err
 }

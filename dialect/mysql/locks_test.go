@@ -9,7 +9,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Names for GET_LOCK: short, in one case, and never the same for two locks, nor those that earlier versions took.
+// Names for GET_LOCK are short, in one case, and different for any two locks and from those of
+// earlier versions.
 func TestLockName(t *testing.T) {
 	seen := make(map[string]string)
 	for _, parts := range [][3]string{
@@ -37,7 +38,8 @@ func TestLockName(t *testing.T) {
 
 func TestSeconds(t *testing.T) {
 	for idle, want := range map[time.Duration]int64{
-		1: 2, time.Second: 2, 1500 * time.Millisecond: 3, time.Minute: 61, 100 * 365 * 24 * time.Hour: 31_536_000, 1<<63 - 1: 31_536_000,
+		1: 2, time.Second: 2, 1500 * time.Millisecond: 3, time.Minute: 61,
+		100 * 365 * 24 * time.Hour: 31_536_000, 1<<63 - 1: 31_536_000,
 	} {
 		if got := seconds(idle); got != want {
 			t.Errorf("seconds(%s) = %d, want %d", idle, got, want)
@@ -55,16 +57,17 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-// What is remembered of rows ends, and doesn't grow without end.
+// The memory of rows expires, and is bounded.
 func TestRows(t *testing.T) {
 	var r rows
 	if r.has("a") {
-		t.Error("knows what it was never told")
+		t.Error("knows a row that was never added")
 	}
 	now := time.Now()
 	r.add("a", sighted{now, time.Minute})
 	r.add("old", sighted{now.Add(-2 * time.Minute), time.Minute})
-	r.add("slept", sighted{now.Round(0).Add(-2 * time.Minute), time.Minute}) // the machine was suspended
+	// the machine was suspended
+	r.add("slept", sighted{now.Round(0).Add(-2 * time.Minute), time.Minute})
 	if !r.has("a") || r.has("old") || r.has("slept") {
 		t.Errorf("%t, %t, %t", r.has("a"), r.has("old"), r.has("slept"))
 	}
@@ -76,19 +79,21 @@ func TestRows(t *testing.T) {
 		r.add(strings.Repeat("x", i%200)+string(rune('a'+i%26))+time.Duration(i).String(), sighted{now, time.Minute})
 	}
 	if len(r.seen) > mostRows {
-		t.Errorf("remembers %d", len(r.seen))
+		t.Errorf("it remembers %d rows", len(r.seen))
 	}
 }
 
-// Each server's own words; and only there NOWAIT where it undoes no more than its statement.
+// Each server's own words. NOWAIT is used only where it undoes no more than its statement.
 func TestRowLockStatements(t *testing.T) {
 	my, maria := rowLock{}, rowLock{flavour: flavour{maria: true}}
 	my.Shared = true
 	for got, want := range map[string]string{
-		my.statement(" NOWAIT"):                                                         "FOR SHARE NOWAIT",
-		maria.statement(""):                                                             "FOR UPDATE",
-		my.atMost(1500*time.Millisecond, my.statement("")):                              "SELECT /*+ MAX_EXECUTION_TIME(1500) */ 1",
-		maria.atMost(1500*time.Microsecond, maria.statement("")):                        "SET STATEMENT max_statement_time = 0.002,",
+		my.statement(" NOWAIT"): "FOR SHARE NOWAIT",
+		maria.statement(""):     "FOR UPDATE",
+
+		my.atMost(1500*time.Millisecond, my.statement("")):       "SELECT /*+ MAX_EXECUTION_TIME(1500) */ 1",
+		maria.atMost(1500*time.Microsecond, maria.statement("")): "SET STATEMENT max_statement_time = 0.002,",
+
 		maria.atMost(1050*time.Millisecond, maria.statement("")):                        "max_statement_time = 1.050,",
 		rowLock{flavour: maria.flavour, ServerLock: my.ServerLock}.statement(" NOWAIT"): "LOCK IN SHARE MODE NOWAIT",
 	} {
@@ -114,18 +119,26 @@ func TestVariables(t *testing.T) {
 		what    string
 		verdict dialect.Verdict
 	}{
-		{variables{"transaction_isolation": "READ-UNCOMMITTED"}, "default isolation level", dialect.Notice},
-		{variables{"tx_isolation": "REPEATABLE-READ"}, "default isolation level", dialect.Good},
-		{variables{"wait_timeout": "30"}, "wait_timeout", dialect.Notice},
-		{variables{"wait_timeout": "28800"}, "wait_timeout", dialect.Good},
-		{variables{"log_bin": "ON", "binlog_format": "STATEMENT"}, "binary log", dialect.Notice},
-		{variables{"log_bin": "ON", "binlog_format": "ROW"}, "binary log", dialect.Good},
-		{variables{"log_bin": "OFF", "binlog_format": "STATEMENT"}, "binary log", dialect.Good},
-		{variables{"max_prepared_stmt_count": "1000", "Prepared_stmt_count": "900"}, "max_prepared_stmt_count", dialect.Notice},
-		{variables{"max_prepared_stmt_count": "1000", "Prepared_stmt_count": "100"}, "max_prepared_stmt_count", dialect.Good},
+		{variables{"transaction_isolation": "READ-UNCOMMITTED"}, "default isolation level", dialect.VerdictNotice},
+		{variables{"tx_isolation": "REPEATABLE-READ"}, "default isolation level", dialect.VerdictGood},
+		{variables{"wait_timeout": "30"}, "wait_timeout", dialect.VerdictNotice},
+		{variables{"wait_timeout": "28800"}, "wait_timeout", dialect.VerdictGood},
+		{variables{"log_bin": "ON", "binlog_format": "STATEMENT"}, "binary log", dialect.VerdictNotice},
+		{variables{"log_bin": "ON", "binlog_format": "ROW"}, "binary log", dialect.VerdictGood},
+		{variables{"log_bin": "OFF", "binlog_format": "STATEMENT"}, "binary log", dialect.VerdictGood},
+		{
+			variables{"max_prepared_stmt_count": "1000", "Prepared_stmt_count": "900"},
+			"max_prepared_stmt_count",
+			dialect.VerdictNotice,
+		},
+		{
+			variables{"max_prepared_stmt_count": "1000", "Prepared_stmt_count": "100"},
+			"max_prepared_stmt_count",
+			dialect.VerdictGood,
+		},
 	} {
 		for _, f := range c.v.findings(10) {
-			if f.What == c.what && (f.Verdict != c.verdict || (f.Verdict == dialect.Good) != (f.Advice == "")) {
+			if f.What == c.what && (f.Verdict != c.verdict || (f.Verdict == dialect.VerdictGood) != (f.Advice == "")) {
 				t.Errorf("%v: %+v, want %s", c.v, f, c.verdict)
 			}
 		}

@@ -2,14 +2,14 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Recall reads the outcome of each name that is kept: one statement each, which a read/write splitter sends to the primary. It
-// waits for a transaction that has claimed the name; a claim on another Galera node it doesn't see before the commit.
+// Recall reads the outcome of each name that is kept. It uses one statement for each, which a
+// read/write splitter sends to the primary. It waits for a transaction that has claimed the name.
+// It doesn't see a claim on another Galera node before its commit.
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -22,15 +22,12 @@ func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome
 }
 
 func recall(ctx context.Context, s engine.Session, f flavour, name string) (dialect.Outcome, error) {
-	text := sqlRecall
-	if f.maria && f.galera { // a node must first catch up with the others, or an outcome may be missing because it is new
-		text = sqlRecallGalera
-	}
-	o, _, err := engine.QueryOutcome(ctx, s, text, name)
+	o, _, err := engine.QueryOutcome(ctx, s, f.caughtUp(sqlRecall), name)
 	return o, err
 }
 
-// Remember writes each outcome unless one is kept, and reads which one holds: two statements each.
+// Remember writes each outcome unless one is kept, and reads which one holds. It uses two
+// statements for each.
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
 	if len(done) == 0 {
 		return nil, nil
@@ -48,7 +45,8 @@ func remember(ctx context.Context, s engine.Session, f flavour, o dialect.Done) 
 	}
 	return engine.FirstWins(
 		func() (dialect.Outcome, bool, error) {
-			_, err := engine.Exec(ctx, s, sqlRemember, o.Name, o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep))
+			_, err := engine.Exec(ctx, s, sqlRemember, o.Name, o.Fence, o.Failed, engine.Result(o.Result),
+				engine.Micros(o.Keep))
 			return dialect.Outcome{}, false, err
 		},
 		func() (dialect.Outcome, error) {
@@ -57,14 +55,17 @@ func remember(ctx context.Context, s engine.Session, f flavour, o dialect.Done) 
 		})
 }
 
-// ClaimTx makes each name the transaction's, and reads the outcome that is kept: two statements each. It doesn't fix the snapshot
-// of a REPEATABLE READ transaction. Where a transaction that has claimed a name rolls back, and several wait for it, the
-// server may choose one of them to go on and end the others as a deadlock: 1213, which has rolled tx back. Where MariaDB keeps
-// to a snapshot that is older than an outcome (innodb_snapshot_isolation), it answers 1020. Both are Transient.
+// ClaimTx claims each name for the transaction, and reads the outcome that is kept. It uses two
+// statements for each. It doesn't fix the snapshot of a REPEATABLE READ transaction.
 //
-// In a cluster whose members all take writes, of two transactions that claim a name on different members at the same time one
-// fails at its commit, with 1213.
-func (d *Dialect) ClaimTx(ctx context.Context, tx *sql.Tx, names []string) ([]dialect.Outcome, error) {
+// When a transaction that has claimed a name rolls back and several wait for it, the server may let
+// one of them continue and end the others as a deadlock: 1213, which has rolled tx back. MariaDB
+// with innodb_snapshot_isolation returns 1020 if the snapshot is older than the outcome. Both
+// errors are Transient.
+//
+// In a cluster whose members all take writes, of two transactions that claim a name on different
+// members at the same time one fails at its commit, with 1213.
+func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)
 	}
@@ -76,33 +77,37 @@ func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.O
 		return dialect.Outcome{}, err
 	}
 	if _, err := engine.Exec(ctx, s, sqlClaimOutcome, name); err != nil {
-		return dialect.Outcome{}, because(ctx, err)
+		return dialect.Outcome{}, engine.WithCause(ctx, err)
 	}
 	o, _, err := engine.QueryOutcome(ctx, s, sqlRecall, name)
-	return o, because(ctx, err)
+	return o, engine.WithCause(ctx, err)
 }
 
-// SettleTx writes the outcome of each name that tx has claimed, and reads it back: two statements each.
-func (d *Dialect) SettleTx(ctx context.Context, tx *sql.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
+// RememberTx writes the outcome of each name that tx has claimed, and reads it back. It uses two
+// statements for each.
+func (d *Dialect) RememberTx(ctx context.Context, tx dialect.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(done)); err != nil {
-		return nil, fail("settle", err)
+		return nil, fail("remember in a transaction", err)
 	}
-	return each("settle", done, func(o dialect.Done) (dialect.Outcome, error) { return settleOutcome(ctx, tx, o) })
+	return each("remember in a transaction", done, func(o dialect.Done) (dialect.Outcome, error) {
+		return rememberTx(ctx, tx, o)
+	})
 }
 
-func settleOutcome(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
-	n, err := engine.Exec(ctx, s, sqlSettleOutcome, o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep), o.Name)
+func rememberTx(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
+	n, err := engine.Exec(ctx, s, sqlRememberTx, o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep),
+		o.Name)
 	if err != nil || n == 0 {
-		return dialect.Outcome{}, because(ctx, err)
+		return dialect.Outcome{}, engine.WithCause(ctx, err)
 	}
-	settled, _, err := engine.QueryOutcome(ctx, s, sqlRecall, o.Name)
-	return settled, because(ctx, err)
+	remembered, _, err := engine.QueryOutcome(ctx, s, sqlRecall, o.Name)
+	return remembered, engine.WithCause(ctx, err)
 }
 
-// PurgeOutcomes deletes up to limit outcomes that are kept no longer, and waits for none that others are at. One statement
-// finds them, and then one each deletes them.
+// PurgeOutcomes deletes up to limit outcomes that are no longer kept, and skips those that others
+// have locked. One statement finds them, and one more deletes each.
 func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
-	return d.sweep(ctx, "purge outcomes", sqlOldOutcomes, limit, purgeOutcome)
+	return d.deleteChunk(ctx, "purge outcomes", sqlOldOutcomes, nil, limit, purgeOutcome)
 }
 
 func purgeOutcome(ctx context.Context, s engine.Session, f flavour, name string) (int, error) {

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Probe tries whether this database can serve locks: it looks at the session's settings, and runs the statements
-// themselves, on a lease and a lock of its own, in a transaction that it rolls back. It blocks until the server answers
-// or ctx ends.
+// Probe tries whether this database can serve locks. It checks the session's settings, and runs the
+// statements themselves, on a lease and a lock of its own, in a transaction that it rolls back.
+// Then two sessions compete for a row, which it commits for that and removes again. It blocks until
+// the server replies or ctx ends.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	if err := dialect.CheckDB(d.db); err != nil {
 		return dialect.Server{}, fail("probe", err)
 	}
-	d.server.Store(nil) // ask again: the address may have become another server's
+	d.server.Store(nil) // read again: the address may now be another server's
 	d.proven.Store(false)
 	server, err := d.readServer(ctx)
 	if err == nil {
@@ -31,22 +32,52 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
 	}
-	server.Alone = f.galera // batches of two nodes that cross refuse each other at the commit, again and again
+	// overlapping batches of two nodes refuse each other at the commit, again and again
+	server.SingleRowOnly = f.galera
 	return server, nil
 }
 
-// tryAll runs every statement that names a row; those that sweep the tables only read. A row is inserted before
-// anything looks for it: looking for a row that isn't there would lock the gap, and two probes would deadlock.
+// tryAll runs every statement that names a row. The statements that scan whole tables only read. A
+// row is inserted before anything looks for it: a read of a row that doesn't exist would lock the
+// gap, and two probes would deadlock.
 func (d *Dialect) tryAll(ctx context.Context) error {
 	f, err := d.flavour(ctx)
 	if err != nil {
 		return err
 	}
-	return engine.Trial(ctx, d.db, "a trigger on sqllock's tables, or a view in their place",
-		func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, f, try) })
+	err = engine.Trial(ctx, engine.SQLConns(d.db), "a trigger on sqllock's tables, or a view in their place",
+		func(tx engine.Session, try engine.Try) { trial(ctx, tx, f, try) })
+	if err != nil {
+		return err
+	}
+	return rivals(d.db, f).Compete(ctx)
 }
 
-func trial(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try) {
+// rivals are two sessions that compete for a row of Probe's.
+func rivals(db *sql.DB, f flavour) engine.Rivals {
+	return engine.Rivals{
+		Conns:       engine.SQLConns(db),
+		CreateLease: createLease, Insert: insertLock, AdvanceFence: advanceFence, Release: release,
+		Take: func(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+			return take(ctx, s, f, r)
+		},
+		Guard: func(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+			return guard(ctx, s, f, c)
+		},
+		Free: func(ctx context.Context, s engine.Session, h dialect.DeadHolder) (bool, error) {
+			return free(ctx, s, f, h)
+		},
+		Remove: func(ctx context.Context, s engine.Session, lock, lease string) error {
+			_, err := engine.Exec(ctx, s, sqlRemoveLock, lock)
+			if err == nil {
+				_, err = engine.Exec(ctx, s, sqlDeleteLease, lease)
+			}
+			return err
+		},
+	}
+}
+
+func trial(ctx context.Context, tx engine.Session, f flavour, try engine.Try) {
 	id := rand.Text()
 	r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: r.Key, Owner: r.Owner}
@@ -63,49 +94,70 @@ func trial(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try) {
 	try("guard it", func() (bool, error) { return guard(ctx, tx, f, claim) })
 	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
 	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, f, r); return grant.Granted, err })
-	try("look at it", func() (bool, error) {
-		rows, err := look(ctx, tx, []dialect.Key{r.Key})
+	try("read it", func() (bool, error) {
+		rows, err := getRow(ctx, tx, []dialect.Key{r.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
 	})
-	// Rows first here, too: where the transaction is SERIALIZABLE, what reads the queue locks gaps in it.
-	try("wait for it", func() (bool, error) {
+	// Here, too, rows are inserted first: in a SERIALIZABLE transaction a read of the queue locks
+	// gaps.
+	try("enter its queue", func() (bool, error) {
 		ticket, err := takeTicket(ctx, tx, dialect.Waiter{Request: gone})
 		return ticket > 0, err
 	})
-	try("wait behind that", func() (bool, error) {
-		place, err := enqueue(ctx, tx, dialect.Waiter{Request: next, Holds: id})
-		return !place.First, err
+	try("queue behind that", func() (bool, error) {
+		position, err := enqueue(ctx, tx, dialect.Waiter{Request: next, Holds: id})
+		return !position.First, err
 	})
-	try("purge the first waiter", func() (bool, error) { n, err := purgeWaiter(ctx, tx, f, gone.Owner); return n == 1, err })
+	try("purge the first waiter", func() (bool, error) {
+		n, err := purgeWaiter(ctx, tx, f, gone.Owner)
+		return n == 1, err
+	})
 	try("read its queue", func() (bool, error) {
 		waiting, err := queue(ctx, tx, r.Key, 1)
 		return len(waiting) == 1 && waiting[0].Owner == next.Owner, err
 	})
-	try("see who holds what", func() (bool, error) { _, err := holding(ctx, tx, 0, 0); return true, err })
-	try("pass it on", func() (_ bool, err error) {
-		grant, err = pass(ctx, tx, dialect.Pass{Claim: claim, Next: next})
+	try("read the waiting holders", func() (bool, error) { _, err := waitingHolders(ctx, tx, 0, 0); return true, err })
+	try("transfer it", func() (_ bool, err error) {
+		grant, err = transfer(ctx, tx, dialect.Transfer{Claim: claim, Next: next})
 		return grant.Granted, err
 	})
 	try("leave its queue", func() (bool, error) {
 		return dequeue(ctx, tx, dialect.Claim{Key: r.Key, Owner: next.Owner})
 	})
 	try("free it", func() (bool, error) {
-		return free(ctx, tx, f, dialect.Orphan{Key: r.Key, Fence: grant.Fence, LeaseID: id})
+		return free(ctx, tx, f, dialect.DeadHolder{Key: r.Key, Fence: grant.Fence, LeaseID: id})
+	})
+	try("end its bar", func() (bool, error) {
+		ended, err := endBar(ctx, tx, dialect.Bar{Key: r.Key, Fence: grant.Fence})
+		return !ended, err
+	})
+	try("read overlong leases", func() (bool, error) {
+		_, err := engine.Query(ctx, tx, engine.ScanRenewal, sqlOverlong, 0)
+		return true, err
 	})
 	try("purge it", func() (bool, error) { n, err := purgeLock(ctx, tx, f, r.Key, -time.Hour); return n == 1, err })
 	trialOutcomes(ctx, tx, f, try, r.Name)
 	try("create a lease that is over", func() (bool, error) { return true, createLease(ctx, tx, over) })
-	try("bury it", func() (bool, error) { b, err := buryLease(ctx, tx, f, over.ID); return b.Dead, err })
+	try("expire it", func() (bool, error) { b, err := expireLease(ctx, tx, f, over.ID, noRenewal); return b.Dead, err })
 	try("create another", func() (bool, error) { return true, createLease(ctx, tx, another) })
-	try("reap it", func() (bool, error) { n, err := buryExpiredLease(ctx, tx, f, another.ID); return n == 1, err })
-	try("delete a lease", func() (bool, error) { n, err := engine.Exec(ctx, tx, sqlDeleteLease, id); return n == 1, err })
+	try("delete it", func() (bool, error) {
+		n, err := deleteExpiredLease(ctx, tx, f, another.ID, 0)
+		return n == 1, err
+	})
+	try("delete a lease", func() (bool, error) {
+		n, err := engine.Exec(ctx, tx, sqlDeleteLease, id)
+		return n == 1, err
+	})
 	try("list locks", func() (bool, error) { _, err := list(ctx, tx, r.Key, false, 1); return true, err })
 }
 
-func trialOutcomes(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try, name string) {
+func trialOutcomes(ctx context.Context, tx engine.Session, f flavour, try engine.Try, name string) {
 	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
 	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, tx, name); return !o.Kept, err })
-	try("settle it", func() (bool, error) { o, err := settleOutcome(ctx, tx, done); return o.Kept, err })
+	try("remember it in the transaction", func() (bool, error) {
+		o, err := rememberTx(ctx, tx, done)
+		return o.Kept, err
+	})
 	try("remember the first one", func() (bool, error) {
 		done.Fence = 2
 		o, err := remember(ctx, tx, f, done)
@@ -116,16 +168,21 @@ func trialOutcomes(ctx context.Context, tx *sql.Tx, f flavour, try engine.Try, n
 	try("purge it", func() (bool, error) { n, err := purgeOutcome(ctx, tx, f, other); return n == 1, err })
 }
 
-// explain adds what to do about an error that only the operator can mend.
+// noTable reports whether err says that a table doesn't exist.
+func (d *Dialect) noTable(err error) bool { return d.Classify(err) == dialect.ClassNoSchema }
+
+// explain adds advice to an error that only the operator can fix.
 func (d *Dialect) explain(err error) error {
 	switch class, n := d.Classify(err), number(err); {
-	case class == dialect.ReadOnly:
+	case class == dialect.ClassReadOnly:
 		return fmt.Errorf("this server takes no writes and may be a replica; connect to the primary: %w", err)
-	case class == dialect.NoSchema:
-		return fmt.Errorf("a table or column of sqllock is missing from this database; run: sqllock-migrate up: %w", err)
-	case n == 1044 || n == erTableDenied || n == 1143: // ER_DBACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
+	case class == dialect.ClassNoSchema:
+		return fmt.Errorf("a table or column of sqllock is missing from this database; run: sqllock-migrate own up: %w",
+			err)
+	case n == 1044 || n == erTableDenied || n == 1143: // denied for a database, table or column
 		return fmt.Errorf("this user needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
-			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations: %w", err)
+			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and "+
+			"sqllock_schema: %w", err)
 	case n == 1064 || n == 1235: // ER_PARSE_ERROR, ER_NOT_SUPPORTED_YET
 		return fmt.Errorf("%w: MySQL 8.0.11 or MariaDB 10.6 is needed, or later: %w", dialect.ErrUnsupported, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -25,82 +25,106 @@ var (
 	sqlEngines   = load("engines")
 	sqlSchema    = load("schema")
 
-	sqlCreateLease    = load("create_lease")
-	sqlRenewLease     = load("renew_lease")
-	sqlSeeLease       = load("see_lease")
-	sqlSeeLeaseGalera = "SET STATEMENT wsrep_sync_wait = 1 FOR " + sqlSeeLease
-	sqlBuryLease      = load("bury_lease")
-	sqlExpiredLeases  = load("expired_leases")
-	sqlDeleteLease    = load("delete_lease")
-	sqlLeases         = load("leases")
+	sqlCompatible = load("compatible")
+
+	sqlIdentity       = load("identity")
+	sqlIdentityStatus = load("identity_status")
+	sqlIdentitySource = load("identity_source")
+
+	sqlCreateLease   = load("create_lease")
+	sqlRenewLease    = load("renew_lease")
+	sqlSeeLease      = load("see_lease")
+	sqlExpireLease   = load("expire_lease")
+	sqlOverlong      = load("overlong_leases")
+	sqlExpiredLeases = load("expired_leases")
+	sqlDeleteLease   = load("delete_lease")
+	sqlLeases        = load("leases")
 
 	sqlInsertLock   = load("insert_lock")
 	sqlSeeLock      = load("see_lock")
 	sqlSeeLocks     = load("see_locks")
-	sqlSettleLock   = load("settle_lock")
+	sqlAwaitLock    = load("await_lock")
 	sqlRelease      = load("release")
 	sqlGuard        = load("guard")
 	sqlGuardCluster = load("guard_cluster")
-	sqlRaise        = load("raise")
+	sqlAdvanceFence = load("advance_fence")
+	sqlRemoveLock   = load("remove_lock")
+	sqlLocate       = load("locate")
+	sqlEndBar       = load("end_bar")
 
-	sqlLook      = load("look")
+	sqlGet       = load("get")
 	sqlList      = load("list")
 	sqlIdleLocks = load("idle_locks")
 
-	sqlEnqueue     = load("enqueue")
-	sqlSeeAhead    = load("see_ahead")
-	sqlDequeue     = load("dequeue")
-	sqlQueue       = load("queue")
-	sqlHolding     = load("holding")
-	sqlSeeOthers   = load("see_others")
-	sqlPass        = load("pass")
-	sqlDeadWaiters = load("dead_waiters")
+	sqlEnqueue        = load("enqueue")
+	sqlSeeAhead       = load("see_ahead")
+	sqlDequeue        = load("dequeue")
+	sqlQueue          = load("queue")
+	sqlWaitingHolders = load("waiting_holders")
+	sqlSeeOthers      = load("see_others")
+	sqlTransfer       = load("transfer")
+	sqlDeadWaiters    = load("dead_waiters")
 
-	sqlRecall        = load("recall")
-	sqlRecallGalera  = "SET STATEMENT wsrep_sync_wait = 1 FOR " + sqlRecall
-	sqlRemember      = load("remember")
-	sqlClaimOutcome  = load("claim_outcome")
-	sqlSettleOutcome = load("settle_outcome")
-	sqlOldOutcomes   = load("old_outcomes")
+	sqlRecall       = load("recall")
+	sqlRemember     = load("remember")
+	sqlClaimOutcome = load("claim_outcome")
+	sqlRememberTx   = load("remember_tx")
+	sqlOldOutcomes  = load("old_outcomes")
 
 	sqlSeeRow  = load("see_row")
 	sqlAddRow  = load("add_row")
 	sqlLockRow = load("lock_row")
 )
 
-// Statements that don't wait for a row that somebody is at, which each of the two says in its own way.
+// Statements that don't wait for a locked row. MySQL and MariaDB express that in different ways.
 var (
-	sqlBuryExpiredLease = choice{mysql: load("bury_expired_lease_mysql"), maria: load("bury_expired_lease_mariadb")}
-	sqlAcquire          = choice{mysql: load("acquire_mysql"), maria: load("acquire_mariadb")}
-	sqlAcquireMany      = choice{mysql: load("acquire_many_mysql"), maria: load("acquire_many_mariadb")}
-	sqlReleaseMany      = choice{mysql: load("release_many_mysql"), maria: load("release_many_mariadb")}
-	sqlFree             = choice{mysql: load("free_mysql"), maria: load("free_mariadb")}
-	sqlKeepRow          = choice{mysql: load("keep_row_mysql"), maria: load("keep_row_mariadb")}
-	sqlPurgeLock        = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb")}
-	sqlPurgeWaiter      = choice{mysql: load("purge_waiter_mysql"), maria: load("purge_waiter_mariadb")}
-	sqlPurgeOutcome     = choice{mysql: load("purge_outcome_mysql"), maria: load("purge_outcome_mariadb")}
+	sqlDeleteExpiredLease = choice{
+		mysql: load("delete_expired_lease_mysql"),
+		maria: load("delete_expired_lease_mariadb"), outer: []int{1},
+	}
+	sqlAcquire     = choice{mysql: load("acquire_mysql"), maria: load("acquire_mariadb"), outer: []int{2}}
+	sqlAcquireMany = choice{mysql: load("acquire_many_mysql"), maria: load("acquire_many_mariadb")}
+	sqlReleaseMany = choice{mysql: load("release_many_mysql"), maria: load("release_many_mariadb")}
+	sqlFree        = choice{mysql: load("free_mysql"), maria: load("free_mariadb"), outer: []int{2, 3}}
+	sqlKeepRow     = choice{mysql: load("keep_row_mysql"), maria: load("keep_row_mariadb")}
+	sqlPurgeLock   = choice{mysql: load("purge_lock_mysql"), maria: load("purge_lock_mariadb"), outer: []int{2}}
+	sqlPurgeWaiter = choice{
+		mysql: load("purge_waiter_mysql"), maria: load("purge_waiter_mariadb"),
+		outer: []int{0},
+	}
+	sqlPurgeOutcome = choice{mysql: load("purge_outcome_mysql"), maria: load("purge_outcome_mariadb")}
 )
 
-// sqlInsertLocks tells on MariaDB which it made.
+// sqlInsertLocks returns on MariaDB which rows it inserted.
 var sqlInsertLocks = choice{mysql: load("insert_locks"), maria: load("insert_locks") + " RETURNING name, slot, fence"}
 
-type choice struct{ mysql, maria string }
+// choice is a statement in MySQL's form, with a derived table, and in MariaDB's.
+type choice struct {
+	mysql, maria string
+	// indexes of run's arguments that MySQL's form repeats outside of its derived table
+	outer []int
+}
 
-// run answers what the statement has changed: nothing, where somebody is at the row. The arguments of the SET clause
-// are apart, since it stands first in an UPDATE and last in an UPDATE of a join.
+// run returns what the statement has changed: nothing if the row is locked. The arguments of the
+// SET clause are separate, since that clause comes first in an UPDATE and in the middle of an
+// UPDATE of a join.
 func (c choice) run(ctx context.Context, s engine.Session, f flavour, which []any, set ...any) (sql.Result, error) {
 	text, args := c.mysql, slices.Concat(which, set)
+	for _, i := range c.outer {
+		args = append(args, which[i])
+	}
 	if f.maria {
 		text, args = c.maria, slices.Concat(set, which)
 	}
-	result, err := s.ExecContext(ctx, text, args...)
+	result, err := engine.ExecResult(ctx, s, text, args...)
 	if number(err) == erLockWaitTimeout {
 		return driver.RowsAffected(0), nil
 	}
 	return result, err
 }
 
-// load reads a statement and puts it on one line, for which the rules of read/write splitters are often written.
+// load reads a statement and puts it on one line: the rules of read/write splitters often expect
+// that.
 func load(name string) string {
 	return strings.Join(strings.Fields(engine.Statement(files, name)), " ")
 }

@@ -5,36 +5,39 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 var statements = []string{
-	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema,
-	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlBuryLease, sqlExpiredLeases, sqlDeleteLease,
-	sqlLeases,
-	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlSettleLock, sqlRelease, sqlGuard, sqlRaise,
-	sqlLook, sqlList, sqlIdleLocks,
-	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlHolding, sqlSeeOthers, sqlPass, sqlDeadWaiters,
+	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema, sqlCompatible, sqlIdentity,
+	sqlIdentityStatus, sqlIdentitySource,
+	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlExpireLease, sqlOverlong, sqlEndBar, sqlExpiredLeases,
+	sqlDeleteLease, sqlLeases,
+	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlAwaitLock, sqlRelease, sqlGuard,
+	sqlAdvanceFence, sqlRemoveLock, sqlLocate,
+	sqlGet, sqlList, sqlIdleLocks,
+	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlWaitingHolders, sqlSeeOthers, sqlTransfer, sqlDeadWaiters,
 	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,
-	sqlRecall, sqlRemember, sqlClaimOutcome, sqlSettleOutcome, sqlOldOutcomes,
+	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlOldOutcomes,
 	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,
 	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
-	sqlBuryExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
+	sqlDeleteExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,
 	sqlAcquireMany.mysql, sqlReleaseMany.mysql, sqlAcquireMany.maria, sqlReleaseMany.maria,
-	sqlBuryExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
+	sqlDeleteExpiredLease.maria, sqlAcquire.maria, sqlFree.maria, sqlPurgeLock.maria,
 }
 
 func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
 
 func TestStatements(t *testing.T) {
 	bad := map[string]*regexp.Regexp{
-		"a clock in the session's time zone": regexp.MustCompile(`(?i)\b(NOW|SYSDATE|CURRENT_TIMESTAMP|LOCALTIME\w*|UNIX_TIMESTAMP)\b`),
+		"a clock in the session's " +
+			"zone": regexp.MustCompile(`(?i)\b(NOW|SYSDATE|CURRENT_TIMESTAMP|LOCALTIME\w*|UNIX_TIMESTAMP)\b`),
 		"a clock of whole seconds":           regexp.MustCompile(`UTC_TIMESTAMP(\(\)|[^(]|$)`),
 		"not one bare statement on one line": regexp.MustCompile(`;|--|\n`),
 		"quotes that ANSI_QUOTES changes":    regexp.MustCompile(`"`),
 	}
-	// How long a statement has been waiting is the same in every time zone.
+	// the time that a statement has waited is the same in every time zone
 	const waited = "TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6))"
 	for _, text := range statements {
 		for why, pattern := range bad {
@@ -43,7 +46,8 @@ func TestStatements(t *testing.T) {
 			}
 		}
 		derived := strings.Contains(text, "SKIP LOCKED") && !strings.HasPrefix(text, "INSERT")
-		if derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") && !strings.Contains(text, "LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED") {
+		if derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") &&
+			!strings.Contains(text, "LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED") {
 			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
 		}
 	}

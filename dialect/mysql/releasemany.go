@@ -2,16 +2,15 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// releaseMany frees locks of different keys, but for those that are guarded: one statement. MySQL doesn't tell what it
-// has freed, so there it is looked at before which are the claims' owners'. That look may be out of date: it chooses
-// what to try, and the statement decides.
+// releaseMany frees locks of different keys, except those that are guarded. It uses one statement.
+// MySQL doesn't return what it has freed, so releaseMany first reads which locks the claims' owners
+// hold. That may be out of date: it chooses what to try, and the statement decides.
 func releaseMany(ctx context.Context, s engine.Session, f flavour, claims []dialect.Claim) ([]bool, error) {
 	list, err := claimed(claims)
 	if err != nil {
@@ -19,9 +18,11 @@ func releaseMany(ctx context.Context, s engine.Session, f flavour, claims []dial
 	}
 	ours := make([]bool, len(claims))
 	if f.maria {
-		freed, err := returnedRows(ctx, s, sqlReleaseMany.maria, list)
+		tried, err := returned(ctx, s, func(rows dialect.Rows, c *changed) error {
+			return rows.Scan(&c.Name, &c.Slot, &c.freed)
+		}, sqlReleaseMany.maria, list)
 		for i, c := range claims {
-			_, ours[i] = freed[row(c.Key)]
+			ours[i] = tried[row(c.Key)].freed
 		}
 		return ours, err
 	}
@@ -41,7 +42,8 @@ func releaseMany(ctx context.Context, s engine.Session, f flavour, claims []dial
 	return ours, freeMine(ctx, s, mine, claims, ours)
 }
 
-// freeMine frees what is ours, and then says which of those aren't free.
+// freeMine frees the locks that were found to be the claims' owners', and then reads which of them
+// aren't free.
 func freeMine(ctx context.Context, s engine.Session, mine, claims []dialect.Claim, ours []bool) error {
 	list, err := claimed(mine)
 	if err != nil {
@@ -71,7 +73,7 @@ func freeMine(ctx context.Context, s engine.Session, mine, claims []dialect.Clai
 	return nil
 }
 
-// claimed is the claims as the statements take them.
+// claimed encodes the claims for the statements.
 func claimed(claims []dialect.Claim) (string, error) {
 	list := make([][3]any, len(claims))
 	for i, c := range claims {
@@ -81,7 +83,7 @@ func claimed(claims []dialect.Claim) (string, error) {
 	return string(text), err
 }
 
-// sightedLock is what see_locks.sql found. Where there is no row all of it is false.
+// sightedLock is a row of see_locks.sql. It is the zero value if there is no row.
 type sightedLock struct {
 	there, mine bool
 	fence       int64
@@ -90,21 +92,22 @@ type sightedLock struct {
 func see(ctx context.Context, s engine.Session, list string, n int) ([]sightedLock, error) {
 	type placed struct {
 		sightedLock
-		place int
+		index int
 	}
-	found, err := engine.Query(ctx, s, func(rows *sql.Rows, p *placed) error {
-		return rows.Scan(&p.place, &p.fence, &p.mine)
+	found, err := engine.Query(ctx, s, func(rows dialect.Rows, p *placed) error {
+		return rows.Scan(&p.index, &p.fence, &p.mine)
 	}, sqlSeeLocks, list)
 	seen := make([]sightedLock, n)
 	for _, p := range found {
-		seen[p.place] = p.sightedLock
-		seen[p.place].there = true
+		seen[p.index] = p.sightedLock
+		seen[p.index].there = true
 	}
 	return seen, err
 }
 
-// readGrants: those whose row names the request's owner are granted, and that must be as many as were taken unread. If
-// not, others have changed a row since, or a request that was sent twice is being carried out just now.
+// readGrants grants the requests whose row names their owner. There must be as many as were taken
+// without being read. Otherwise others have changed a row since, or a request that was sent twice
+// is being carried out right now.
 func readGrants(seen []sightedLock, unread int, grants []dialect.Grant) error {
 	for i, lock := range seen {
 		if lock.mine && !grants[i].Granted {

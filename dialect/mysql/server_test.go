@@ -3,6 +3,7 @@ package mysql
 import (
 	"database/sql"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -26,13 +27,14 @@ func TestProductAndVersion(t *testing.T) {
 		{"10.5.29", "MariaDB Server", "MariaDB", "10.5.29", true},
 		{"11.8.2-MariaDB-ubu2404", "", "MariaDB", "11.8.2", false},
 		{"8.0.11-TiDB-v7.5.0", "TiDB Server (Apache License 2.0)", "TiDB", "7.5.0", false},
+		{"8.4.6-Vitess", "Version: 24.0.4", "Vitess", "8.4.6", false},
 		{"", "", "MySQL", "", false},
 		{"9", "", "MySQL", "9", false},
 		{"unheard.of", "", "MySQL", "unheard.of", false},
 	} {
-		got := product(c.version, c.comment)
+		got := named(c.version, c.comment)
 		if got.Product != c.product || got.Version != c.number {
-			t.Errorf("product(%q, %q) = %q, %q", c.version, c.comment, got.Product, got.Version)
+			t.Errorf("named(%q, %q) = %q, %q", c.version, c.comment, got.Product, got.Version)
 		}
 		err := checkVersion(got)
 		if errors.Is(err, dialect.ErrUnsupported) != c.refused || (err != nil) != c.refused {
@@ -48,6 +50,7 @@ func TestSettings(t *testing.T) {
 	good := settings{
 		database: sql.NullString{String: "app", Valid: true}, autocommit: "1", readOnly: "0", innodbRO: "0",
 		client: "utf8mb4", connection: "utf8mb4", results: sql.NullString{String: "utf8mb4", Valid: true},
+		mode: "ANSI_QUOTES", completion: "NO_CHAIN", most: math.MaxUint64, sorted: 1024,
 	}
 	words := good
 	words.autocommit, words.readOnly, words.innodbRO, words.results.Valid = "ON", "OFF", "OFF", false
@@ -64,6 +67,10 @@ func TestSettings(t *testing.T) {
 			func(s *settings) { s.client = "latin1" },
 			func(s *settings) { s.connection = "utf8mb3" },
 			func(s *settings) { s.results.String = "latin1" },
+			func(s *settings) { s.completion = "CHAIN" },
+			func(s *settings) { s.mode = "STRICT_TRANS_TABLES,EMPTY_STRING_IS_NULL" },
+			func(s *settings) { s.most = 1000 },
+			func(s *settings) { s.sorted = 8 },
 		},
 		errReadOnly: {
 			func(s *settings) { s.readOnly = "1" },

@@ -11,61 +11,63 @@ import (
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 const (
 	lockPrefix = "sqllock:"
 
-	// together is how many locks go in one statement: each is a column of its answer.
-	together = 200
+	// maxPerCall is how many locks go in one statement. Each is a column of its result.
+	maxPerCall = 200
 )
 
-// session is one connection with GET_LOCK's locks. Its statements are sent as text: nothing in them is from outside but
-// hashes, and preparing them would cost two more round trips.
+// session is one connection with GET_LOCK's locks. Its statements are sent as text: the only
+// variable parts are hashes, and preparing the statements would cost two more round trips.
 type session struct {
 	conn   *engine.Dedicated
-	id     int64  // the server's, of the connection
-	schema string // that the locks are of
-	marker string // a lock of this session alone
+	id     int64  // the server's id of the connection
+	schema string // the schema of the locks
+	marker string // a lock that only this session takes
 }
 
-// errOtherSession is what Ping found.
+// errOtherSession is Ping's error if the session has changed.
 var errOtherSession = errors.New("this is another session of the server's than it was, and its locks are gone")
 
-// TryLock takes the locks that are free: one statement for up to 200. It never waits, and so no waiter of it can be left
-// on the server.
+// TryLock takes the locks that are free, with one statement for up to 200. It never waits, so it
+// can't leave a waiter behind on the server.
 func (s *session) TryLock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
 	for _, lock := range locks {
 		if lock.Shared {
-			return nil, fail("lock "+fmt.Sprintf("%q", lock.Name), fmt.Errorf("%w: GET_LOCK has no shared mode; take an "+
-				"exclusive lock, or a shared one in a transaction", dialect.ErrUnsupported))
+			return nil, fail("lock "+fmt.Sprintf("%q", lock.Name), fmt.Errorf("%w: GET_LOCK has no shared mode; take "+
+				"an exclusive lock, or a shared one in a transaction", dialect.ErrUnsupported))
 		}
 	}
 	got, err := s.each(ctx, "GET_LOCK('%s', 0)", locks)
 	for i := range got {
 		if err == nil && !got[i].Valid {
-			err = fmt.Errorf("GET_LOCK of %q answered NULL: the server is out of memory, or the session is being killed", locks[i].Name)
+			err = fmt.Errorf("GET_LOCK of %q returned NULL: the server is out of memory, or the session is being "+
+				"killed", locks[i].Name)
 		}
 	}
-	return are(1, got), fail("lock", because(ctx, err))
+	return are(1, got), fail("lock", engine.WithCause(ctx, err))
 }
 
-// Unlock lets go of the locks: one statement for up to 200.
+// Unlock releases the locks, with one statement for up to 200.
 func (s *session) Unlock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
-	got, err := s.each(ctx, "RELEASE_LOCK('%s')", locks) // NULL: nobody has it
-	return are(1, got), fail("unlock", because(ctx, err))
+	got, err := s.each(ctx, "RELEASE_LOCK('%s')", locks) // NULL: no session has it
+	return are(1, got), fail("unlock", engine.WithCause(ctx, err))
 }
 
-// Ping asks whether the connection still has the lock that only it can have. That is the same session, whatever proxies
-// and failovers there were. A server that has become read-only since is no longer the one that decides.
+// Ping checks that the connection still has the lock that only it can have. Then it is the same
+// session, whatever proxies and failovers there were. A server that has become read-only since is
+// no longer the one that decides.
 func (s *session) Ping(ctx context.Context) error {
 	within, done := s.conn.Within(ctx)
 	defer done()
 	var id int64
 	var user sql.NullInt64
 	var readOnly string
-	_, err := one(within, s.conn, func(rows *sql.Rows, _ *struct{}) error {
+	_, err := one(within, s.conn, func(rows dialect.Rows, _ *struct{}) error {
 		return rows.Scan(&id, &user, &readOnly)
 	}, fmt.Sprintf("SELECT CONNECTION_ID(), IS_USED_LOCK('%s'), @@read_only", s.marker))
 	switch {
@@ -75,23 +77,24 @@ func (s *session) Ping(ctx context.Context) error {
 	case !off(readOnly):
 		err = errReadOnly
 	}
-	return fail("ping", because(ctx, err))
+	return fail("ping", engine.WithCause(ctx, err))
 }
 
-// Close ends the connection and a call that is under way. It says goodbye, and doesn't wait for an answer.
+// Close ends the connection and a call in progress. It tells the server, and doesn't wait for a
+// reply.
 func (s *session) Close() error { return fail("close a session", s.conn.Close()) }
 
-// each asks a function of every lock's name. Each answer is a number or NULL.
+// each calls a function for every lock's name. Each result is a number or NULL.
 func (s *session) each(ctx context.Context, function string, locks []dialect.ServerLock) ([]sql.NullInt64, error) {
 	ctx, done := s.conn.Within(ctx)
 	defer done()
-	answers := make([]sql.NullInt64, 0, len(locks))
-	for some := range slices.Chunk(locks, together) {
+	results := make([]sql.NullInt64, 0, len(locks))
+	for some := range slices.Chunk(locks, maxPerCall) {
 		calls := make([]string, len(some))
 		for i, lock := range some {
 			calls[i] = fmt.Sprintf(function, lockName("session", s.schema, lock.Name))
 		}
-		row, err := one(ctx, s.conn, func(rows *sql.Rows, row *[]sql.NullInt64) error {
+		row, err := one(ctx, s.conn, func(rows dialect.Rows, row *[]sql.NullInt64) error {
 			*row = make([]sql.NullInt64, len(some))
 			columns := make([]any, len(some))
 			for i := range columns {
@@ -102,23 +105,24 @@ func (s *session) each(ctx context.Context, function string, locks []dialect.Ser
 		if err != nil {
 			return nil, err
 		}
-		answers = append(answers, row...)
+		results = append(results, row...)
 	}
-	return answers, nil
+	return results, nil
 }
 
-func are(want int64, answers []sql.NullInt64) []bool {
-	if answers == nil {
+func are(want int64, results []sql.NullInt64) []bool {
+	if results == nil {
 		return nil
 	}
-	is := make([]bool, len(answers))
-	for i, a := range answers {
+	is := make([]bool, len(results))
+	for i, a := range results {
 		is[i] = a.Valid && a.Int64 == want
 	}
 	return is
 }
 
-// lockName is a name for GET_LOCK: 64 characters at most, in one case, for all databases of the server.
+// lockName returns a name for GET_LOCK: at most 64 characters, in one case, distinct for all
+// databases of the server.
 func lockName(kind, schema, name string) string {
 	sum := sha256.Sum256([]byte(kind + "\x00" + schema + "\x00" + name))
 	return lockPrefix + hex.EncodeToString(sum[:])[:64-len(lockPrefix)]

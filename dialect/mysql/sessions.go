@@ -11,29 +11,34 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // errNoConnector says what to pass to New.
-var errNoConnector = fmt.Errorf("%w: session locks have connections of their own, and a *sql.DB doesn't tell how it "+
-	"connects: mysql.New(db, mysql.WithConnector(connector)), with mysql.Connector(url) or the connector that was given "+
-	"to sql.OpenDB", dialect.ErrUnsupported)
+var errNoConnector = fmt.Errorf("%w: session locks have connections of their own, and a *sql.DB doesn't reveal how it "+
+	"connects: mysql.New(db, mysql.WithConnector(connector)), with mysql.Connector(url) or the connector that was "+
+	"given to sql.OpenDB", dialect.ErrUnsupported)
 
-// insteadOfSession is the advice where a session lock can't be trusted.
+// insteadOfSession is the advice where a session lock can't be relied on.
 const insteadOfSession = "use a lease lock"
 
-// OpenSession opens a connection for GET_LOCK. Its locks are named by a hash of the schema's and the lock's name,
-// sqllock:54e5…, since GET_LOCK's names are the whole server's. The server ends the connection when it has heard nothing
-// for Idle, in whole seconds, and one more (wait_timeout; zero leaves the server's own).
+// OpenSession opens a connection for GET_LOCK. Its locks are named by a hash of the schema's and
+// the lock's name, sqllock:54e5…, since GET_LOCK's names apply to the whole server. The server ends
+// the connection when it has received nothing for Idle, in whole seconds, and one more
+// (wait_timeout; zero keeps the server's default).
 //
-// Refused with an error that wraps dialect.ErrUnsupported: a dialect without WithConnector; a node of a Galera cluster
-// and a member of a group with several primaries, where GET_LOCK is that server's own; a server that is read-only;
-// one on which two connections were both given the same lock, as behind a proxy that has them share one, or where
-// GET_LOCK does nothing. The last is tried out with a second connection, once until the next Probe.
+// The error wraps [dialect.ErrUnsupported] in these cases:
+//
+//   - The dialect has no connector; see [WithConnector].
+//   - The server is a node of a Galera cluster or a member of a group with several primaries, where
+//     GET_LOCK is local to a server.
+//   - The server is read-only.
+//   - Two connections were both given the same lock: a proxy has them share one, or GET_LOCK does
+//     nothing. OpenSession tries this with a second connection, once until the next Probe.
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s, err := d.openSession(ctx, options)
 	if err != nil {
-		return nil, fail("open a session", because(ctx, err))
+		return nil, fail("open a session", engine.WithCause(ctx, err))
 	}
 	return s, nil
 }
@@ -54,7 +59,7 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	return s, nil
 }
 
-// dial connects, and says for how long, and for whom.
+// dial connects, and sets the session's timeout and holder.
 func (d *Dialect) dial(ctx context.Context, options dialect.SessionOptions) (*session, error) {
 	switch {
 	case d.connector == nil && d.db == nil:
@@ -70,25 +75,26 @@ func (d *Dialect) dial(ctx context.Context, options dialect.SessionOptions) (*se
 	if options.Idle > 0 {
 		set += fmt.Sprintf(", SESSION wait_timeout = %d", seconds(options.Idle))
 	}
-	if _, err := conn.ExecContext(ctx, set); err != nil {
+	if _, err := conn.Exec(ctx, set); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &session{conn: conn, marker: lockPrefix + strings.ToLower(rand.Text())}, nil
 }
 
-// seconds is a wait_timeout that lets nothing end before d has passed. A year is the most that the server knows.
+// seconds returns a wait_timeout that ends nothing before d has passed. The server's maximum is a
+// year.
 func seconds(d time.Duration) int64 {
 	const year = 365 * 24 * time.Hour
 	return int64((min(d, year-time.Second)+time.Second-1)/time.Second) + 1
 }
 
-// literal is text as SQL that needs no prepared statement, and so one round trip.
+// literal returns text as an SQL literal, which needs no prepared statement and so one round trip.
 func literal(text string) string {
 	return "_utf8mb4 x'" + hex.EncodeToString([]byte(strings.ToValidUTF8(text, "?"))) + "'"
 }
 
-// begin finds out where the session is, and takes its marker: a lock of a name that nobody else has, by which it is
-// known to be the same as before.
+// begin reads where the session is, and takes its marker: a lock of a name that no other session
+// uses, by which the session is later recognized.
 func (s *session) begin(ctx context.Context) error {
 	f, err := readFlavour(ctx, s.conn)
 	if err == nil {
@@ -100,7 +106,7 @@ func (s *session) begin(ctx context.Context) error {
 	var schema sql.NullString
 	var readOnly string
 	var marked sql.NullInt64
-	_, err = one(ctx, s.conn, func(rows *sql.Rows, _ *struct{}) error {
+	_, err = one(ctx, s.conn, func(rows dialect.Rows, _ *struct{}) error {
 		return rows.Scan(&s.id, &schema, &readOnly, &marked)
 	}, fmt.Sprintf("%s, GET_LOCK('%s', 0)", sqlWhere, s.marker))
 	switch {
@@ -109,17 +115,18 @@ func (s *session) begin(ctx context.Context) error {
 	case !schema.Valid:
 		return fmt.Errorf("%w: the connector names no database: add /name after the address", dialect.ErrInvalid)
 	case !off(readOnly):
-		return fmt.Errorf("%w: a lock of a replica's is its own; connect to the primary: %w", dialect.ErrUnsupported, errReadOnly)
+		return fmt.Errorf("%w: a lock on a replica is local to it; connect to the primary: %w",
+			dialect.ErrUnsupported, errReadOnly)
 	case marked.Int64 != 1:
-		return fmt.Errorf("%w: GET_LOCK of a name that nobody has used answers %s, so it gives no locks here; %s",
-			dialect.ErrUnsupported, answer(marked), insteadOfSession)
+		return fmt.Errorf("%w: GET_LOCK of an unused name returns %s, so it gives no locks here; %s",
+			dialect.ErrUnsupported, formatNumber(marked), insteadOfSession)
 	}
 	s.schema = schema.String
 	return nil
 }
 
-// prove tries with a second connection whether the session's marker keeps it out, and whether the first is still the
-// same session after that.
+// prove tries with a second connection whether the session's marker excludes it, and whether the
+// first is still the same session after that.
 func (d *Dialect) prove(ctx context.Context, s *session) error {
 	second, err := d.dial(ctx, dialect.SessionOptions{Holder: "sqllock probe"})
 	if err != nil {
@@ -128,7 +135,7 @@ func (d *Dialect) prove(ctx context.Context, s *session) error {
 	defer second.Close() //nolint:errcheck // it has nothing that would stay
 	var id int64
 	var marked sql.NullInt64
-	_, err = one(ctx, second.conn, func(rows *sql.Rows, _ *struct{}) error {
+	_, err = one(ctx, second.conn, func(rows dialect.Rows, _ *struct{}) error {
 		return rows.Scan(&id, &marked)
 	}, fmt.Sprintf("SELECT CONNECTION_ID(), GET_LOCK('%s', 0)", s.marker))
 	switch {
@@ -138,21 +145,21 @@ func (d *Dialect) prove(ctx context.Context, s *session) error {
 		return fmt.Errorf("%w: two connections are one session of the server's, so there is a proxy that shares it; "+
 			"connect past it, or %s", dialect.ErrUnsupported, insteadOfSession)
 	case marked.Int64 != 0 || !marked.Valid:
-		return fmt.Errorf("%w: a second connection was given a lock that the first has (%s): the server's GET_LOCK does "+
-			"nothing, or a proxy sends connections to different servers; connect to one server, or %s",
-			dialect.ErrUnsupported, answer(marked), insteadOfSession)
+		return fmt.Errorf("%w: a second connection was given a lock that the first has (%s): the server's GET_LOCK "+
+			"does nothing, or a proxy sends connections to different servers; connect to one server, or %s",
+			dialect.ErrUnsupported, formatNumber(marked), insteadOfSession)
 	}
 	if err := s.Ping(ctx); errors.Is(err, errOtherSession) {
-		return fmt.Errorf("%w: there is a proxy that gives a session to another between two statements; connect past it, "+
-			"or %s: %w", dialect.ErrUnsupported, insteadOfSession, err)
+		return fmt.Errorf("%w: there is a proxy that gives a session to another between two statements; connect past "+
+			"it, or %s: %w", dialect.ErrUnsupported, insteadOfSession, err)
 	} else if err != nil {
 		return err
 	}
 	return nil
 }
 
-// answer is a number of the server's for people.
-func answer(n sql.NullInt64) string {
+// formatNumber formats a number from the server for people.
+func formatNumber(n sql.NullInt64) string {
 	if !n.Valid {
 		return "NULL"
 	}

@@ -6,8 +6,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// stale reports that a server, or a proxy that has changed servers, doesn't know the statement any more.
+// stale reports whether err says that the server, or a proxy that has changed servers, no longer
+// knows the statement.
 func stale(err error) bool {
-	var answer *mysql.MySQLError
-	return errors.As(err, &answer) && (answer.Number == erUnknownStatement || answer.Number == erNeedReprepare)
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) && (serverErr.Number == erUnknownStatement || serverErr.Number == erNeedReprepare)
 }

@@ -88,7 +88,8 @@ func TestStatementsAreKept(t *testing.T) {
 	f.expect(t, 2, 4, 1)
 }
 
-// A proxy that moved the connection to another server has lost the statement: it must be prepared again.
+// A proxy that moved the connection to another server has lost the statement: it must be prepared
+// again.
 func TestStaleStatementsAreDropped(t *testing.T) {
 	for _, number := range []uint16{1243, 1615} {
 		f, d := newFake(t)
@@ -97,7 +98,7 @@ func TestStaleStatementsAreDropped(t *testing.T) {
 				f.refuse.Store(&mysql.MySQLError{Number: number})
 			}
 			_, err := d.RenewLeases(t.Context(), []string{"a"})
-			if (err != nil) != (i == 1) || err != nil && d.Classify(err) != dialect.Transient {
+			if (err != nil) != (i == 1) || err != nil && d.Classify(err) != dialect.ClassTransient {
 				t.Errorf("%d, call %d: %v (class %s)", number, i, err, d.Classify(err))
 			}
 		}
@@ -105,7 +106,7 @@ func TestStaleStatementsAreDropped(t *testing.T) {
 	}
 }
 
-// Close beside users: nobody's statement is closed under their hands, and none is left open in the end.
+// Close during use: no statement is closed while it is in use, and none is left open in the end.
 func TestCloseWhileInUse(t *testing.T) {
 	f, d := newFake(t)
 	d.db.SetMaxOpenConns(8)
@@ -132,6 +133,7 @@ func TestCloseWhileInUse(t *testing.T) {
 	default:
 	}
 	if f.afterClose.Load() != 0 || f.prepared.Load() != f.closed.Load() {
-		t.Errorf("%d used after they were closed, %d prepared, %d closed", f.afterClose.Load(), f.prepared.Load(), f.closed.Load())
+		t.Errorf("%d used after they were closed, %d prepared, %d closed",
+			f.afterClose.Load(), f.prepared.Load(), f.closed.Load())
 	}
 }

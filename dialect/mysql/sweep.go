@@ -3,11 +3,12 @@ package mysql
 import (
 	"context"
 
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// sweep deletes up to limit rows: one statement finds their keys without locking anything, and then one each decides.
-func (d *Dialect) sweep(ctx context.Context, what, candidates string, limit int,
+// deleteChunk deletes up to limit rows. One statement finds their keys without locking anything,
+// and then one statement for each decides.
+func (d *Dialect) deleteChunk(ctx context.Context, what, candidates string, args []any, limit int,
 	one func(ctx context.Context, s engine.Session, f flavour, key string) (int, error),
 ) (int, error) {
 	if limit <= 0 {
@@ -17,7 +18,7 @@ func (d *Dialect) sweep(ctx context.Context, what, candidates string, limit int,
 	if err != nil {
 		return 0, fail(what, err)
 	}
-	keys, err := engine.Query(ctx, d.pool, engine.One[string], candidates, limit)
+	keys, err := engine.Query(ctx, d.pool, engine.One[string], candidates, append(args, limit)...)
 	total := 0
 	for _, key := range keys {
 		n, err := one(ctx, d.pool, f, key)

@@ -2,52 +2,53 @@ package mysql
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// slice is how long one statement waits for a row. The server goes on waiting for a client that has gone, so this is
-// for how long one that gave up still stands in line, with all that its transaction has locked. It is shorter than
-// innodb_lock_wait_timeout can be on MySQL.
+// slice is how long one statement waits for a row. The server continues to wait for a client that
+// has gone. So this is also how long an abandoned wait stays in the server's queue, with all that
+// its transaction has locked. It is shorter than innodb_lock_wait_timeout can be on MySQL.
 const slice = 900 * time.Millisecond
 
-// LockTx locks a row of its own in sqllock_locks, in slot -1: one statement, and at a name's first time, and again
-// after half an hour, one or two more on another connection of the pool. To be refused undoes nothing in tx, whatever
-// innodb_rollback_on_timeout says.
+// LockTx locks a row of its own in sqllock_locks, in slot -1. It uses one statement. When a name is
+// used for the first time, and again after half an hour, it uses one or two more on another
+// connection of the pool. A refusal undoes nothing in tx, whatever innodb_rollback_on_timeout says.
 //
-// A wait is a row-lock wait, in slices of less than a second that the server ends: those who wait longer get the lock
-// in no particular order. A deadlock, 1213, has rolled tx back.
+// A wait is a row-lock wait, in slices of less than a second that the server ends. After more than
+// one slice waiters get the lock in no particular order. A deadlock, 1213, has rolled tx back.
 //
-// It doesn't fix the snapshot of a REPEATABLE READ transaction, so what is read after it is what was committed
-// before. A transaction that is READ ONLY can't lock rows. On Galera, and in a group with several primaries, row locks
-// are one node's own until the commit, and so an error that wraps dialect.ErrUnsupported.
-func (d *Dialect) LockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
+// LockTx doesn't fix the snapshot of a REPEATABLE READ transaction, so later reads see what was
+// committed before it. A READ ONLY transaction can't lock rows. On Galera, and in a group with
+// several primaries, row locks are local to a node until the commit. There the error wraps
+// [dialect.ErrUnsupported].
+func (d *Dialect) LockTx(ctx context.Context, tx dialect.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
 	got, err := d.lockTx(ctx, tx, lock, wait)
 	if err != nil {
-		return false, fail(fmt.Sprintf("lock %q in a transaction", lock.Name), explainTx(because(ctx, err)))
+		return false, fail(fmt.Sprintf("lock %q in a transaction", lock.Name), explainTx(engine.WithCause(ctx, err)))
 	}
 	return got, nil
 }
 
-func (d *Dialect) lockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
+func (d *Dialect) lockTx(ctx context.Context, tx dialect.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
 	if tx == nil {
-		return false, fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that is to hold the lock", dialect.ErrInvalid)
+		return false, fmt.Errorf("%w: the transaction is nil; pass the transaction that is to hold the lock",
+			dialect.ErrInvalid)
 	}
 	if err := texts.Check("name", lock.Name, 255); err != nil {
 		return false, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, rowPatience)
+	bounded, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
 	l, err := d.rowLock(bounded, tx, lock)
 	switch {
 	case err != nil && ctx.Err() == nil && bounded.Err() != nil:
-		return false, errRowPatience
+		return false, errRowTimeout
 	case err != nil:
 		return false, err
 	}
@@ -63,15 +64,15 @@ func (d *Dialect) lockTx(ctx context.Context, tx *sql.Tx, lock dialect.ServerLoc
 	return got, err
 }
 
-// rowLock is a row that is there, to be locked.
+// rowLock is a row that exists and is to be locked.
 type rowLock struct {
 	flavour
 	dialect.ServerLock
-	tx *sql.Tx
+	tx dialect.Tx
 }
 
-// rowLock asks on the pool what it doesn't know yet.
-func (d *Dialect) rowLock(ctx context.Context, tx *sql.Tx, lock dialect.ServerLock) (l rowLock, err error) {
+// rowLock prepares the lock of a row. It reads on the pool what it doesn't know yet.
+func (d *Dialect) rowLock(ctx context.Context, tx dialect.Tx, lock dialect.ServerLock) (l rowLock, err error) {
 	l.ServerLock, l.tx = lock, tx
 	if l.flavour, err = d.flavour(ctx); err != nil {
 		return l, err
@@ -82,8 +83,9 @@ func (d *Dialect) rowLock(ctx context.Context, tx *sql.Tx, lock dialect.ServerLo
 	return l, d.haveRow(ctx, l.flavour, lock.Name)
 }
 
-// try takes the lock if it is free. SKIP LOCKED leaves the gap beyond the row locked when it finds nothing, so that
-// nobody can make rows there: it is only for servers on which NOWAIT would roll the transaction back.
+// try takes the lock if it is free. A SKIP LOCKED that finds nothing leaves the gap beyond the row
+// locked, so that no rows can be inserted there. It is only for servers on which NOWAIT would roll
+// the transaction back.
 func (l rowLock) try(ctx context.Context) (bool, error) {
 	if l.maria && l.rollsBack {
 		found, err := l.query(ctx, l.statement(" SKIP LOCKED"))
@@ -96,16 +98,18 @@ func (l rowLock) try(ctx context.Context) (bool, error) {
 	return theRow(found, err)
 }
 
-// wait is one slice. The server ends it as an overlong statement, which undoes that statement alone.
+// wait waits for one slice. The server ends it as an overlong statement, which undoes only that
+// statement.
 func (l rowLock) wait(ctx context.Context) (bool, error) {
-	found, err := l.query(ctx, l.atMost(patience(ctx), l.statement("")))
+	found, err := l.query(ctx, l.atMost(waitSeconds(ctx), l.statement("")))
 	switch n := number(err); {
 	case n == erStatementTimeout || n == erQueryTimeout:
 		return false, nil
 	case n == erLockWaitTimeout && !l.rollsBack:
 		return false, nil
 	case n == erLockWaitTimeout:
-		return false, fmt.Errorf("the server has rolled the transaction back (innodb_rollback_on_timeout); begin anew: %w", err)
+		return false, fmt.Errorf("the server has rolled the transaction back (innodb_rollback_on_timeout); "+
+			"begin again: %w", err)
 	}
 	return theRow(found, err)
 }
@@ -114,7 +118,8 @@ func (l rowLock) query(ctx context.Context, text string) ([]int, error) {
 	return engine.Query(ctx, l.tx, engine.One[int], text, l.Name)
 }
 
-// statement locks the row. MySQL's FOR SHARE is MariaDB's LOCK IN SHARE MODE.
+// statement returns the statement that locks the row. MySQL's FOR SHARE is MariaDB's LOCK IN SHARE
+// MODE.
 func (l rowLock) statement(how string) string {
 	switch {
 	case !l.Shared:
@@ -125,24 +130,27 @@ func (l rowLock) statement(how string) string {
 	return sqlLockRow + " FOR SHARE" + how
 }
 
-// atMost has the server end a statement after that time. MariaDB's row-lock wait may be set to any time, even none.
+// atMost makes the server end a statement after that time. MariaDB's row-lock wait can be set to
+// any time, even zero.
 func (l rowLock) atMost(d time.Duration, text string) string {
 	ms := (d + time.Millisecond - 1).Milliseconds()
 	if l.maria {
-		return fmt.Sprintf("SET STATEMENT max_statement_time = %d.%03d, innodb_lock_wait_timeout = 60 FOR %s", ms/1000, ms%1000, text)
+		return fmt.Sprintf("SET STATEMENT max_statement_time = %d.%03d, innodb_lock_wait_timeout = 60 FOR %s",
+			ms/1000, ms%1000, text)
 	}
 	return strings.Replace(text, "SELECT", fmt.Sprintf("SELECT /*+ MAX_EXECUTION_TIME(%d) */", ms), 1)
 }
 
-// patience is what is left of ctx, but no longer than a slice: the server then ends the wait when the caller does.
-func patience(ctx context.Context) time.Duration {
+// waitSeconds returns what remains of ctx, but at most a slice: the server then ends the wait when
+// the caller does.
+func waitSeconds(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return min(max(time.Until(deadline), time.Millisecond), slice)
 	}
 	return slice
 }
 
-// theRow is true if that was found which must be there.
+// theRow reports whether the row was found. It is an error if not, since the row must exist.
 func theRow(found []int, err error) (bool, error) {
 	if err == nil && len(found) == 0 {
 		err = errNoRow
@@ -150,21 +158,21 @@ func theRow(found []int, err error) (bool, error) {
 	return err == nil, err
 }
 
-// explainTx says what the server's answer means for the caller's transaction.
+// explainTx says what the server's error means for the caller's transaction.
 func explainTx(err error) error {
 	switch number(err) {
 	case erDeadlock:
 		return fmt.Errorf("%w: the server has rolled the transaction back, so that another that waits for its locks "+
-			"goes on; begin anew, and take locks in the same order everywhere: %w", dialect.ErrDeadlock, err)
+			"goes on; begin again, and take locks in the same order everywhere: %w", dialect.ErrDeadlock, err)
 	case erChanged:
-		return fmt.Errorf("the transaction has read before, and the lock's row is newer than what it sees; "+
+		return fmt.Errorf("the transaction has already read, and the lock's row is newer than its snapshot; "+
 			"take the lock first thing in a transaction: %w", err)
 	case erReadOnlyTx:
 		return fmt.Errorf("the transaction is READ ONLY, and can't lock a row; begin one that may write: %w", err)
 	case erTableDenied:
 		return fmt.Errorf("%w; it takes SELECT, INSERT and UPDATE on sqllock_locks", err)
 	case erNoSuchTable:
-		return fmt.Errorf("a table of sqllock is missing from this database; run: sqllock-migrate up: %w", err)
+		return fmt.Errorf("a table of sqllock is missing from this database; run: sqllock-migrate own up: %w", err)
 	}
 	return err
 }

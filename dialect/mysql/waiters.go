@@ -4,36 +4,39 @@ import (
 	"context"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Enqueue puts each waiter at the end of its queue, one statement each, and then looks who is before it, one more. In a
-// cluster whose members all take writes, one whom this member hasn't heard of yet may have the lower ticket or the higher.
-func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.Place, error) {
-	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.Place, error) { return enqueue(ctx, d.pool, w) })
+// Enqueue puts each waiter at the end of its queue, with one statement for each, and then checks
+// with another whether a live waiter is before it. In a cluster whose members all take writes, a
+// waiter that this member hasn't received yet may have a lower or a higher ticket.
+func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.QueuePosition, error) {
+		return enqueue(ctx, d.pool, w)
+	})
 }
 
-func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.Place, error) {
+func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.QueuePosition, error) {
 	ticket, err := takeTicket(ctx, s, w)
 	if err != nil {
-		return dialect.Place{}, err
+		return dialect.QueuePosition{}, err
 	}
 	ahead, err := exists(ctx, s, sqlSeeAhead, w.Name, w.Slot, ticket)
-	return dialect.Place{Ticket: ticket, First: err == nil && !ahead}, err
+	return dialect.QueuePosition{Ticket: ticket, First: err == nil && !ahead}, err
 }
 
 func takeTicket(ctx context.Context, s engine.Session, w dialect.Waiter) (int64, error) {
 	if err := texts.CheckWaiter(w); err != nil {
 		return 0, err
 	}
-	result, err := s.ExecContext(ctx, sqlEnqueue, w.Name, w.Slot, w.LeaseID, w.Owner, w.Note, w.Holds)
+	result, err := engine.ExecResult(ctx, s, sqlEnqueue, w.Name, w.Slot, w.LeaseID, w.Owner, w.Note, w.Holds)
 	if err != nil {
 		return 0, err
 	}
 	return result.LastInsertId()
 }
 
-// Dequeue takes each waiter out of its queue: one statement each.
+// Dequeue removes each waiter from its queue. It uses one statement for each.
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	return each("dequeue", claims, func(c dialect.Claim) (bool, error) { return dequeue(ctx, d.pool, c) })
 }
@@ -43,8 +46,8 @@ func dequeue(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 	return n == 1, err
 }
 
-// Queue reads up to limit of those who wait for key under a living lease, the first first. It waits for nothing. Behind a
-// read/write splitter the picture may be a replica's, and so older.
+// Queue returns up to limit waiters for key under a live lease, in the order of the queue. It waits
+// for nothing. Behind a read/write splitter the rows may be a replica's, and so older.
 func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
 	waiting, err := queue(ctx, d.pool, key, limit)
 	return waiting, fail("read the queue", err)
@@ -54,24 +57,27 @@ func queue(ctx context.Context, s engine.Session, key dialect.Key, limit int) ([
 	return engine.Query(ctx, s, engine.ScanWaiting, sqlQueue, key.Name, key.Slot, max(limit, 0))
 }
 
-// Holding reads up to limit of those in all queues who hold something, under a living lease. It waits for nothing. Behind a
-// read/write splitter the picture may be a replica's, and so older.
-func (d *Dialect) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
-	waiting, err := holding(ctx, d.pool, after, limit)
-	return waiting, fail("read who holds what", err)
+// WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
+// It waits for nothing. Behind a read/write splitter the rows may be a replica's, and so older.
+func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := waitingHolders(ctx, d.pool, after, limit)
+	return waiting, fail("read the waiting holders", err)
 }
 
-func holding(ctx context.Context, s engine.Session, after int64, limit int) ([]dialect.Waiting, error) {
-	return engine.Query(ctx, s, engine.ScanWaiting, sqlHolding, after, max(limit, 0))
+func waitingHolders(ctx context.Context, s engine.Session, after int64, limit int) ([]dialect.Waiting, error) {
+	return engine.Query(ctx, s, engine.ScanWaiting, sqlWaitingHolders, after, max(limit, 0))
 }
 
-// Pass gives each lock that is still its claim's owner's to the next acquisition, unless somebody else waits for it: one
-// statement that looks at the queue, and one that decides and commits. Who comes between the two is passed over once.
-func (d *Dialect) Pass(ctx context.Context, passes []dialect.Pass) ([]dialect.Grant, error) {
-	return each("pass", passes, func(p dialect.Pass) (dialect.Grant, error) { return pass(ctx, d.pool, p) })
+// Transfer gives each lock that its claim's owner still holds to the next acquisition, unless
+// another process waits for it. One statement reads the queue, and another one decides and commits.
+// A waiter that arrives between the two is passed over once.
+func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	return each("transfer", transfers, func(p dialect.Transfer) (dialect.Grant, error) {
+		return transfer(ctx, d.pool, p)
+	})
 }
 
-func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant, error) {
+func transfer(ctx context.Context, s engine.Session, p dialect.Transfer) (dialect.Grant, error) {
 	r := p.Next
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
@@ -80,20 +86,20 @@ func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant,
 	if err != nil || others {
 		return dialect.Grant{}, err
 	}
-	return granted(s.ExecContext(ctx, sqlPass, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast),
+	return granted(engine.ExecResult(ctx, s, sqlTransfer, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast),
 		engine.Micros(r.LockDelay), p.Claim.Name, p.Claim.Slot, p.Claim.Owner))
 }
 
-// exists asks whether there is such a row.
+// exists reports whether the query finds a row.
 func exists(ctx context.Context, s engine.Session, text string, args ...any) (bool, error) {
 	found, err := engine.Query(ctx, s, engine.One[int], text, args...)
 	return len(found) > 0, err
 }
 
-// PurgeWaiters deletes up to limit waiters whose lease is dead, and waits for none that others are at. One statement finds
-// them, and then one each deletes them.
+// PurgeWaiters deletes up to limit waiters whose lease is dead, and skips those that others have
+// locked. One statement finds them, and one more deletes each.
 func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
-	return d.sweep(ctx, "purge waiters", sqlDeadWaiters, limit, purgeWaiter)
+	return d.deleteChunk(ctx, "purge waiters", sqlDeadWaiters, nil, limit, purgeWaiter)
 }
 
 func purgeWaiter(ctx context.Context, s engine.Session, f flavour, owner string) (int, error) {

@@ -11,7 +11,7 @@ func TestFindings(t *testing.T) {
 	fine := settings{
 		number: "18.4", readOnly: "off", isolation: "read committed", synchronous: "on", fsync: "on",
 	}
-	but := func(change func(*settings)) settings {
+	with := func(change func(*settings)) settings {
 		s := fine
 		change(&s)
 		return s
@@ -21,45 +21,48 @@ func TestFindings(t *testing.T) {
 		what     string
 		want     dialect.Verdict
 	}{
-		{fine, "", dialect.Good},
-		{but(func(s *settings) { s.standby = true }), "writes", dialect.Bad},
-		{but(func(s *settings) { s.readOnly = "on" }), "writes", dialect.Bad},
-		{but(func(s *settings) { s.isolation = "repeatable read" }), "default isolation level", dialect.Notice},
-		{but(func(s *settings) { s.isolation = "serializable" }), "default isolation level", dialect.Notice},
-		{but(func(s *settings) { s.isolation = "read uncommitted" }), "", dialect.Good},
-		{but(func(s *settings) { s.synchronous = "off" }), "durability", dialect.Notice},
-		{but(func(s *settings) { s.synchronous = "remote_apply" }), "", dialect.Good},
-		{but(func(s *settings) { s.fsync = "off" }), "durability", dialect.Notice},
-		{but(func(s *settings) { s.fsync = "" }), "", dialect.Good},
-		{but(func(s *settings) { s.timeouts = "statement_timeout=5000ms" }), "time-outs of the server", dialect.Notice},
+		{fine, "", dialect.VerdictGood},
+		{with(func(s *settings) { s.standby = true }), "writes", dialect.VerdictBad},
+		{with(func(s *settings) { s.readOnly = "on" }), "writes", dialect.VerdictBad},
+		{with(func(s *settings) { s.isolation = "repeatable read" }), "default isolation level", dialect.VerdictNotice},
+		{with(func(s *settings) { s.isolation = "serializable" }), "default isolation level", dialect.VerdictNotice},
+		{with(func(s *settings) { s.isolation = "read uncommitted" }), "", dialect.VerdictGood},
+		{with(func(s *settings) { s.synchronous = "off" }), "durability", dialect.VerdictNotice},
+		{with(func(s *settings) { s.synchronous = "remote_apply" }), "", dialect.VerdictGood},
+		{with(func(s *settings) { s.fsync = "off" }), "durability", dialect.VerdictNotice},
+		{with(func(s *settings) { s.fsync = "" }), "", dialect.VerdictGood},
+		{
+			with(func(s *settings) { s.timeouts = "statement_timeout=5000ms" }), "time-outs of the server",
+			dialect.VerdictNotice,
+		},
 	} {
 		for _, f := range c.settings.findings() {
-			want := dialect.Good
+			want := dialect.VerdictGood
 			if f.What == c.what {
 				want = c.want
 			}
-			if f.Verdict != want || f.Found == "" || (f.Advice == "") != (want == dialect.Good) {
-				t.Errorf("%+v of %+v, want %s", f, c.settings, want)
+			if f.Verdict != want || f.Found == "" || (f.Advice == "") != (want == dialect.VerdictGood) {
+				t.Errorf("finding %+v of %+v, want verdict %s", f, c.settings, want)
 			}
 		}
 	}
 	for clock, want := range map[clockStep]dialect.Verdict{
-		{step: time.Microsecond}:             dialect.Good,
-		{step: time.Millisecond}:             dialect.Good,
-		{step: 10 * time.Millisecond}:        dialect.Notice,
-		{}:                                   dialect.Bad,
-		{step: time.Microsecond, back: true}: dialect.Bad,
+		{step: time.Microsecond}:             dialect.VerdictGood,
+		{step: time.Millisecond}:             dialect.VerdictGood,
+		{step: 10 * time.Millisecond}:        dialect.VerdictNotice,
+		{}:                                   dialect.VerdictBad,
+		{step: time.Microsecond, back: true}: dialect.VerdictBad,
 	} {
-		if f := clock.finding(); f.Verdict != want || (f.Advice == "") != (want == dialect.Good) {
-			t.Errorf("%+v of %+v, want %s", f, clock, want)
+		if f := clock.finding(); f.Verdict != want || (f.Advice == "") != (want == dialect.VerdictGood) {
+			t.Errorf("finding %+v of %+v, want verdict %s", f, clock, want)
 		}
 	}
 	for room, want := range map[limits]dialect.Verdict{
-		{connections: 97, used: 4}:  dialect.Good,
-		{connections: 97, used: 90}: dialect.Notice,
+		{connections: 97, used: 4}:  dialect.VerdictGood,
+		{connections: 97, used: 90}: dialect.VerdictNotice,
 	} {
-		if f := room.finding(); f.Verdict != want || (f.Advice == "") != (want == dialect.Good) {
-			t.Errorf("%+v of %+v, want %s", f, room, want)
+		if f := room.finding(); f.Verdict != want || (f.Advice == "") != (want == dialect.VerdictGood) {
+			t.Errorf("finding %+v of %+v, want verdict %s", f, room, want)
 		}
 	}
 }

@@ -1,39 +1,61 @@
 // Package postgres is the dialect for PostgreSQL 14 and later.
 //
-// It works with an *sql.DB of any driver that speaks PostgreSQL and whose errors have an SQLState method: pgx (its
-// stdlib package, in every query mode) and lib/pq. It keeps no session state and prepares no statement itself, so it
-// works through poolers in transaction mode, PgBouncer among them. Prefer pgx: with lib/pq, or
-// pgx wrapped in another driver, more failures leave it unknown whether anything happened (see Classify).
+// It runs on a *pgxpool.Pool, without database/sql ([NewPool]), or on an *sql.DB ([New]).
 //
-// Session locks and wake-ups are the exception: they need a connection that stays the same, and OpenSession and OpenWakes
-// make sure that it does.
-// Session and transaction locks are advisory locks, under a 64-bit hash of their kind and name, in one database. Of a
-// million names in use at the same time, two have the same hash with a probability of 3 in 100 million; they are then
-// one lock, which costs waiting and no safety. An application's own advisory locks meet one of them no more often.
+// New works with an *sql.DB of any driver that speaks PostgreSQL and whose errors have an SQLState
+// method: pgx (its stdlib package, in every query mode) and lib/pq. Prefer pgx: with lib/pq, or
+// with pgx wrapped in another driver, more failures leave it unknown whether anything happened (see
+// [Dialect.Classify]).
 //
-// Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked.
+// # Poolers
+//
+// Leases, locks under leases and transaction locks need no session state. They work through poolers
+// in transaction mode, such as PgBouncer. Most of these poolers lose the statements that a driver
+// prepares. So if anything stands between pgx and the server, the dialect sends its own statements
+// without preparing them, whatever the pool's query mode is. [Dialect.Probe] finds out whether
+// anything does. If a pooler is put in between later, the first statements that fail show that. The
+// dialect sends its own again. An error in the application's transaction is returned, and the
+// transaction must be begun again.
+//
+// The application's own statements are not affected: for these, set default_query_exec_mode=exec in
+// the URL. With lib/pq, set binary_parameters=yes.
+//
+// Session locks and wake-ups need a connection that stays the same. [Dialect.OpenSession] and
+// [Dialect.OpenListener] make sure that it does.
+//
+// # Advisory locks
+//
+// Session and transaction locks are advisory locks of one database, under a 64-bit hash of their
+// kind and name. Among a million names in use at the same time, two have the same hash with a
+// probability of 3 in 100 million. Two such names are one lock, which costs waiting but no safety.
+// An application's own advisory lock collides with one of them no more often.
+//
+// # Durations
+//
+// Durations are stored in microseconds and rounded up, so that no lock is freed earlier than asked.
 package postgres
 
 import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Dialect serves locks from one PostgreSQL database. It is safe for concurrent use and keeps nothing open.
+// Dialect keeps locks in one PostgreSQL database. It is safe for concurrent use and keeps no
+// connection open.
 type Dialect struct {
-	db     *sql.DB
-	pool   engine.Session
-	dialer dialer
-	tried  atomic.Bool // sessions were found to be what they promise
-	crowd  crowd
+	db            *sql.DB // nil if made by NewPool
+	pool          *pool
+	tried         atomic.Bool // a trial has shown that connections are sessions and session locks hold
+	recentWaiters recentWaiters
 }
 
 var (
@@ -41,74 +63,89 @@ var (
 	_ dialect.SessionLocker = (*Dialect)(nil)
 	_ dialect.TxLocker      = (*Dialect)(nil)
 	_ dialect.Checker       = (*Dialect)(nil)
-	_ dialect.Waker         = (*Dialect)(nil)
+	_ dialect.Locator       = (*Dialect)(nil)
+	_ dialect.Notifier      = (*Dialect)(nil)
+	_ dialect.SQLPool       = (*Dialect)(nil)
 )
 
-// Option is a setting of New.
+// Option is a setting of [New].
 type Option func(*Dialect)
 
-// WithConnector says how session locks connect. It is needed where db's driver isn't pgx, and where db has hooks for
-// each connection (OptionBeforeConnect and the like): without it a session connects the way that a connection of db
-// did when it was looked at.
+// WithConnector sets how session locks and wake-ups connect. It is needed if db's driver isn't pgx,
+// or if db has hooks for each connection (OptionBeforeConnect and the like). Without it, a session
+// connects with the configuration of a connection of db.
 func WithConnector(connector driver.Connector) Option {
-	return func(d *Dialect) { d.dialer.given = connector }
+	return func(d *Dialect) {
+		if p, ok := d.pool.source.(*sqlPool); ok {
+			p.given = connector
+		}
+	}
 }
 
-// New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
-// Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
+// New returns the dialect for db. The caller keeps ownership of db and closes it. New sends nothing
+// to the database and never fails: [Dialect.Probe] reports a db that is nil or can't serve locks,
+// and every other call on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: db}
-	if db == nil {
-		d.pool = engine.NoDB{}
-	}
+	d := &Dialect{db: db, pool: &pool{source: newSQLPool(db)}}
 	for _, option := range options {
 		option(d)
 	}
 	return d
 }
 
-// Name is "postgres".
+// NewPool returns the dialect for a pool of pgx. The caller keeps ownership of the pool and closes
+// it. Each statement runs on pgx, without database/sql. So do session locks and wake-ups, on
+// connections that are made as the pool's are (with its ConnConfig, BeforeConnect and
+// AfterConnect). Everything else is as with [New].
+//
+// For a transaction of pgx, see [Tx] and [DoTx].
+func NewPool(pgxPool *pgxpool.Pool) *Dialect {
+	return &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
+}
+
+// DB returns the *sql.DB that was passed to [New], or nil if the dialect was made by [NewPool].
+func (d *Dialect) DB() *sql.DB { return d.db }
+
+// Name returns "postgres".
 func (d *Dialect) Name() string { return "postgres" }
 
-// SchemaVersion is the version of migrations/postgres that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 4 }
+// SchemaVersion returns the version of migrations/postgres that the statements were written for.
+func (d *Dialect) SchemaVersion() uint { return 6 }
 
-// exec runs a statement and answers how many rows it touched.
+// exec runs a statement and returns how many rows it has changed. lib/pq doesn't report that ctx
+// has ended: it returns the server's error for the canceled statement. So exec adds the ctx's
+// error.
 func exec(ctx context.Context, s engine.Session, text string, args ...any) (int, error) {
 	n, err := engine.Exec(ctx, s, text, args...)
-	return n, withCause(ctx, err)
+	return n, engine.WithCause(ctx, err)
 }
 
-// query runs a statement and reads its rows to the end: an error of the commit comes after the last of them.
-func query[T any](ctx context.Context, s engine.Session, scan func(*sql.Rows, *T) error, text string, args ...any) ([]T, error) {
+// query runs a statement and reads its rows to the end, because an error of the commit comes after
+// the last row.
+func query[T any](
+	ctx context.Context, s engine.Session, scan func(dialect.Rows, *T) error, text string, args ...any,
+) ([]T, error) {
 	all, err := engine.Query(ctx, s, scan, text, args...)
-	return all, withCause(ctx, err)
+	return all, engine.WithCause(ctx, err)
 }
 
-// withCause adds that ctx has ended where the driver doesn't say so: lib/pq passes on what the server answers to
-// being told to cancel.
-func withCause(ctx context.Context, err error) error {
-	if ended := ctx.Err(); err != nil && ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("%w: %w", ended, err)
-	}
-	return err
-}
-
-// each asks for every element, and says what was asked where that fails.
+// each calls ask for every element. A failure is wrapped with what was tried.
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
 	out, err := engine.Each(in, ask)
 	return out, fail(what, err)
 }
 
-// fail says what failed, and keeps the cause for Classify.
+// fail wraps err with what was tried. It keeps the cause for Classify, and returns nil if err is
+// nil.
 func fail(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("postgres: %s: %w", what, err)
+	return fmt.Errorf("postgres: %s: %w", what, Explain(err))
 }
 
-// array is a PostgreSQL array literal of texts: a plain string, which every driver can send in every query mode.
+// array returns a PostgreSQL array literal of texts. It is a plain string, which every driver can
+// send in every query mode.
 func array(texts []string) string {
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	var b strings.Builder

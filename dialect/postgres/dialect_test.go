@@ -4,7 +4,7 @@ import (
 	"database/sql"
 	"testing"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func TestNilDB(t *testing.T) { enginetest.NilDB(t, New(nil)) }
@@ -29,7 +29,10 @@ func TestArray(t *testing.T) {
 
 func TestProduct(t *testing.T) {
 	for _, c := range []struct{ banner, number, name, version string }{
-		{"PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64", "15.18 (Debian 15.18-0+deb12u1)", "PostgreSQL", "15.18"},
+		{
+			"PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64", "15.18 (Debian 15.18-0+deb12u1)",
+			"PostgreSQL", "15.18",
+		},
 		{"PostgreSQL 18.4 on x86_64-pc-linux-gnu", "18.4", "PostgreSQL", "18.4"},
 		{"CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)", "13.0.0", "CockroachDB", "24.1.0"},
 		{"CockroachDB", "13.0.0", "CockroachDB", "13.0.0"},

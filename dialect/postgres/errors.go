@@ -6,56 +6,50 @@ import (
 	"errors"
 	"net"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/puddle/v2"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Classify says what an error of this dialect means for what was asked. It goes by SQLSTATE where the server gave
-// one, else by where the connection failed, and never by the message. Only with pgx is an error Transient: another
-// driver may have had the statement sent twice.
+// Classify reports what an error of this dialect means for the request. It depends on the SQLSTATE
+// if the server sent one, otherwise on where the connection failed, and never on the message. An
+// error is Transient only with pgx: with another driver, database/sql may have sent the statement
+// twice.
 func (d *Dialect) Classify(err error) dialect.Class {
 	class := classify(err)
-	if class == dialect.Transient && d.resends() {
-		return dialect.Unknown
+	if class == dialect.ClassTransient && d.pool.source.resends() {
+		return dialect.ClassUnknown
 	}
 	return class
 }
 
-// resends reports whether a statement may have been sent before, unseen. database/sql repeats it for
-// driver.ErrBadConn, which pgx returns only for what it hasn't sent. lib/pq does so too where the connection ends
-// before the reply came, and that may be after the commit: a refusal of the second attempt says nothing of the first.
-func (d *Dialect) resends() bool {
-	if d.db == nil {
-		return false
-	}
-	_, isPgx := d.db.Driver().(*stdlib.Driver)
-	return !isPgx
-}
-
 func classify(err error) dialect.Class {
-	var answer interface{ SQLState() string }
+	var withState interface{ SQLState() string }
 	var refused *pgconn.ConnectError
 	switch {
 	case err == nil:
-		return dialect.Unknown
-	case errors.As(err, &answer):
-		class := classifyState(answer.SQLState(), fatal(err))
-		if class == dialect.Unknown && errors.As(err, &refused) {
-			return dialect.Transient // whatever went wrong, it was before there was a connection
+		return dialect.ClassUnknown
+	case errors.Is(err, errStatementMode):
+		return dialect.ClassPermanent
+	case errors.As(err, &withState):
+		class := classifyState(withState.SQLState(), fatal(err))
+		if class == dialect.ClassUnknown && errors.As(err, &refused) {
+			return dialect.ClassTransient // the error came before there was a connection
 		}
 		return class
 	case refusedByClient(err):
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	case neverSent(err), errors.Is(err, engine.ErrBusy):
-		return dialect.Transient
+		return dialect.ClassTransient
 	}
-	return dialect.Unknown
+	return dialect.ClassUnknown
 }
 
-// fatal reports whether the server ended the session with this error. lib/pq doesn't hand such errors out.
+// fatal reports whether the server ended the session with this error. lib/pq doesn't return such
+// errors.
 func fatal(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
@@ -68,19 +62,20 @@ func fatal(err error) bool {
 	return severity == "FATAL" || severity == "PANIC"
 }
 
-// classifyState goes by the table in appendix A of PostgreSQL's manual. The server has rolled back whatever ended in
-// an error, so nothing happened; but an error that ended the session may overtake the reply of a commit.
+// classifyState follows the table in appendix A of PostgreSQL's manual. The server has rolled back
+// a statement that ended in an error, so nothing happened. But an error that ended the session may
+// arrive instead of the reply to a commit that has succeeded.
 func classifyState(code string, fatal bool) dialect.Class {
 	switch code {
 	case "42P01", // undefined_table
 		"42703": // undefined_column
-		return dialect.NoSchema
+		return dialect.ClassNoSchema
 	case "25006": // read_only_sql_transaction: a standby, or default_transaction_read_only
-		return dialect.ReadOnly
+		return dialect.ClassReadOnly
 	case "40003", // statement_completion_unknown
 		"57P01", // admin_shutdown: may come between a commit and its reply
 		"57P02": // crash_shutdown
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	case "08001", // sqlclient_unable_to_establish_sqlconnection
 		"08004", // sqlserver_rejected_establishment_of_sqlconnection
 		"25P03", // idle_in_transaction_session_timeout: sent while no statement ran
@@ -88,39 +83,42 @@ func classifyState(code string, fatal bool) dialect.Class {
 		"57P03", // cannot_connect_now: starting up or in recovery
 		"57014", // query_canceled: statement_timeout, pg_cancel_backend
 		"55P03", // lock_not_available: lock_timeout
-		"26000": // invalid_sql_statement_name: a pooler changed servers; the driver prepares it again
-		return dialect.Transient
+		"26000", // invalid_sql_statement_name: a pooler has switched servers; the driver prepares it again
+		"42P05": // duplicate_prepared_statement: likewise; the next time it is sent unprepared
+		return dialect.ClassTransient
 	case "28000", "28P01", // a wrong user or password
 		"3D000", // invalid_catalog_name: no such database
 		"57P04": // database_dropped
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	}
 	if len(code) != 5 {
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	}
 	switch code[:2] {
 	case "53", // insufficient_resources: 53300 too_many_connections, 53200 out_of_memory
 		"40": // transaction_rollback: 40001 serialization_failure, 40P01 deadlock_detected
-		return dialect.Transient
-	case "08", // connection_exception: PgBouncer's 08P01 for all that it finds wrong
-		"58", "XX": // system_error, internal_error: what other poolers say of a server that they lost
-		return dialect.Unknown
+		return dialect.ClassTransient
+	case "08", // connection_exception: PgBouncer sends 08P01 for every failure of its own
+		"58", "XX": // system_error, internal_error: other poolers send these when they lose a server
+		return dialect.ClassUnknown
 	}
 	if fatal {
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	}
-	return dialect.Permanent
+	return dialect.ClassPermanent
 }
 
-// refusedByClient reports errors of this side of the wire that no repetition mends.
+// refusedByClient reports whether err comes from this side of the connection and no repetition can
+// help.
 func refusedByClient(err error) bool {
 	var badURL *pgconn.ParseConfigError
 	return errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) ||
 		errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, engine.ErrDBClosed()) ||
+		errors.Is(err, puddle.ErrClosedPool) || errors.Is(err, pgx.ErrTxCommitRollback) ||
 		errors.As(err, &badURL)
 }
 
-// neverSent reports errors from before anything of the statement was on the wire.
+// neverSent reports whether err came before anything of the statement was sent.
 func neverSent(err error) bool {
 	var refused *pgconn.ConnectError
 	var op *net.OpError

@@ -9,7 +9,8 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// kind keeps the locks of sessions and of transactions apart, which share the server's one space of keys.
+// kind separates the locks of sessions from those of transactions, which share the server's one key
+// space.
 type kind string
 
 const (
@@ -17,14 +18,14 @@ const (
 	txKind      kind = "transaction"
 )
 
-// key is the advisory lock of a name: the first 8 bytes of a SHA-256. Names are compared byte for byte this way,
-// whatever the database's collation.
+// key returns the advisory-lock key of a name: the first 8 bytes of a SHA-256. So names are
+// compared byte for byte, whatever the database's collation is.
 func (k kind) key(name string) int64 {
 	sum := sha256.Sum256([]byte("sqllock " + string(k) + "\x00" + name))
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are wanted, the sign among them
+	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are wanted, including the sign
 }
 
-// arrays are the keys and the modes of locks as array literals.
+// arrays returns the keys and the modes of locks as array literals.
 func arrays(locks []dialect.ServerLock) (keys, shared string) {
 	k, s := make([]string, len(locks)), make([]string, len(locks))
 	for i, lock := range locks {

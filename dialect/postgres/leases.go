@@ -2,13 +2,14 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
+	"strconv"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// CreateLease writes a new lease that runs out TTL from now, by the server's clock.
+// CreateLease writes a new lease that expires TTL from now, by the server's clock.
 func (d *Dialect) CreateLease(ctx context.Context, lease dialect.Lease) error {
 	return fail("create lease", createLease(ctx, d.pool, lease))
 }
@@ -18,7 +19,8 @@ func createLease(ctx context.Context, s engine.Session, lease dialect.Lease) err
 	return err
 }
 
-// RenewLeases moves the end of each lease that hasn't run out to its TTL from now: one statement each.
+// RenewLeases extends each lease that hasn't expired to its TTL from now. It runs one statement for
+// each.
 func (d *Dialect) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
 	return each("renew lease", ids, func(id string) (bool, error) { return renewLease(ctx, d.pool, id) })
 }
@@ -28,55 +30,70 @@ func renewLease(ctx context.Context, s engine.Session, id string) (bool, error) 
 	return n == 1, err
 }
 
-// BuryLeases deletes those of the leases that have run out, and tells which are dead: one statement for all. It
-// waits for a heartbeat of the same lease that is under way.
-func (d *Dialect) BuryLeases(ctx context.Context, ids []string) ([]dialect.Burial, error) {
-	burials, err := buryLeases(ctx, d.pool, ids)
-	return burials, fail("bury leases", err)
+// ExpireLeases ends the leases that have expired, and returns which of ids are dead. It runs two
+// statements for all of them. It waits for a heartbeat of the same lease that is in flight.
+func (d *Dialect) ExpireLeases(ctx context.Context, ids []string) ([]dialect.Expiry, error) {
+	expiries, err := expireLeases(ctx, d.pool, ids, nil)
+	return expiries, fail("expire leases", err)
 }
 
-func buryLeases(ctx context.Context, s engine.Session, ids []string) ([]dialect.Burial, error) {
+// ExpireUnrenewed is [Dialect.ExpireLeases], but also ends a lease whose last renewal is the given
+// one.
+func (d *Dialect) ExpireUnrenewed(ctx context.Context, renewals []dialect.Renewal) ([]dialect.Expiry, error) {
+	ids, at := make([]string, len(renewals)), make([]string, len(renewals))
+	for i, r := range renewals {
+		ids[i], at[i] = r.LeaseID, strconv.FormatInt(r.RenewedAt.UnixMicro(), 10)
+	}
+	expiries, err := expireLeases(ctx, d.pool, ids, at)
+	return expiries, fail("expire leases", err)
+}
+
+// expireLeases ends the leases first and reads them afterwards, so that a lease that isn't found
+// then is known to be dead.
+func expireLeases(ctx context.Context, s engine.Session, ids, renewedAt []string) ([]dialect.Expiry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	type lease struct {
-		id   string
-		dead bool
-		left int64
+	if _, err := exec(ctx, s, sqlExpireLeases, array(ids), array(renewedAt)); err != nil {
+		return nil, err
 	}
-	seen, err := query(ctx, s, func(rows *sql.Rows, l *lease) error {
-		return rows.Scan(&l.id, &l.dead, &l.left)
-	}, sqlBuryLeases, array(ids))
+	type lease struct {
+		dialect.Expiry
+		index int
+	}
+	seen, err := query(ctx, s, func(rows dialect.Rows, l *lease) error {
+		return engine.ScanExpiry(rows, &l.Expiry, &l.index)
+	}, sqlSeeLeases, array(ids))
 	if err != nil {
 		return nil, err
 	}
-
-	byID := make(map[string]dialect.Burial, len(seen))
+	expiries := make([]dialect.Expiry, len(ids))
+	for i := range expiries {
+		expiries[i].Dead = true
+	}
 	for _, l := range seen {
-		if l.dead {
-			byID[l.id] = dialect.Burial{Dead: true, Overdue: engine.Duration(-l.left)}
-		} else {
-			byID[l.id] = dialect.Burial{Remaining: engine.Duration(l.left)}
+		if e := &expiries[l.index-1]; e.Dead { // a lease whose id was reused, which nobody does, is alive
+			*e = l.Expiry
 		}
 	}
-	burials := make([]dialect.Burial, len(ids))
-	for i, id := range ids {
-		burial, found := byID[id]
-		if !found {
-			burial.Dead = true
-		}
-		burials[i] = burial
-	}
-	return burials, nil
+	return expiries, nil
 }
 
-// BuryExpired deletes up to limit leases that have run out, and waits for none that others are at.
-func (d *Dialect) BuryExpired(ctx context.Context, limit int) (int, error) {
-	n, err := exec(ctx, d.pool, sqlBuryExpired, int64(limit))
-	return n, fail("bury expired leases", err)
+// OverlongLeases returns up to limit leases that have more time left than their TTL. It waits for
+// nothing.
+func (d *Dialect) OverlongLeases(ctx context.Context, limit int) ([]dialect.Renewal, error) {
+	found, err := query(ctx, d.pool, engine.ScanRenewal, sqlOverlong, int64(limit))
+	return found, fail("read overlong leases", err)
 }
 
-// DeleteLeases deletes the leases, run out or not: one statement for all.
+// DeleteExpired deletes up to limit leases that expired longer ago than ago, and returns how many.
+// It skips rows that other transactions have locked.
+func (d *Dialect) DeleteExpired(ctx context.Context, ago time.Duration, limit int) (int, error) {
+	n, err := exec(ctx, d.pool, sqlDeleteExpired, engine.Micros(ago), int64(limit))
+	return n, fail("delete expired leases", err)
+}
+
+// DeleteLeases deletes the leases, expired or not. It runs one statement for all.
 func (d *Dialect) DeleteLeases(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil

@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Look reads lock rows with their leases: one statement for all keys. It waits for nothing.
-func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	rows, err := look(ctx, d.pool, keys)
-	return rows, fail("look", err)
+// Get reads lock rows with their leases. It runs one statement for all keys and waits for nothing.
+func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	rows, err := getRow(ctx, d.pool, keys)
+	return rows, fail("get", err)
 }
 
-func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
+func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -25,24 +25,26 @@ func look(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.
 		names[i], slots[i] = key.Name, strconv.Itoa(key.Slot)
 		rows[i].Key = key
 	}
-	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlLook, array(names), array(slots))
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlGet, array(names), array(slots))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range found {
-		rows[one.Place-1] = one.Row
+		rows[one.Index-1] = one.Row
 	}
 	return rows, nil
 }
 
-// List reads up to limit lock rows beyond the key after, in key order, with their leases. It waits for nothing.
+// List reads up to limit lock rows beyond the key after, in key order, with their leases. It waits
+// for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
 	rows, err := list(ctx, d.pool, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 
 func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlList, after.Name, int64(after.Slot), heldOnly, int64(limit))
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlList,
+		after.Name, int64(after.Slot), heldOnly, int64(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,8 @@ func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly boo
 	return rows, nil
 }
 
-// Purge deletes up to limit lock rows that have been free for longer than idle, and waits for none that others are at.
+// Purge deletes up to limit lock rows that have been free for longer than idle, and returns how
+// many. It skips rows that other transactions have locked.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurge, engine.Micros(idle), int64(limit))
 	return n, fail("purge", err)

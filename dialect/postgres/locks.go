@@ -6,12 +6,14 @@ import (
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Acquire takes each lock that is free: one statement, one round trip and one commit for all of them, and for a single
-// one that isn't free one more round trip, to make its row if there is none. It waits for
-// nothing but another statement that is just making the same rows or, a single request, changing the same one.
+// Acquire takes each lock that is free. It runs one statement with one commit for all requests.
+//
+// A single request for a lock that isn't free needs a second round trip, which makes the lock's row
+// if there is none. Acquire waits only for a statement that is just making the same rows or, with a
+// single request, for one that is just changing the same row.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	if len(requests) > 1 {
 		grants, err := acquireMany(ctx, d.pool, requests)
@@ -34,10 +36,12 @@ func acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.
 	return dialect.Grant{}, nil
 }
 
-// Release frees each lock that still names its claim's owner, or hands it to who waits for it: one statement, one round
-// trip and one commit for all. A single claim waits behind a Guard of the same lock, until that transaction ends or ctx
-// does; where somebody can be told for the first time, or the lock is another's, it takes a second round trip, and still at
-// most one commit that changes anything.
+// Release frees each lock that still names its claim's owner, or hands it to the next waiter. It
+// runs one statement with one commit for all claims.
+//
+// A single claim waits behind a [Dialect.Guard] of the same lock, until that transaction ends or
+// ctx does. It needs a second round trip the first time that a waiter can be notified, or if the
+// lock is another owner's. Even then at most one commit changes anything.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	if len(claims) > 1 {
 		ours, err := d.releaseMany(ctx, claims)
@@ -46,9 +50,9 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 	return each("release", claims, func(c dialect.Claim) (bool, error) { return d.release(ctx, c) })
 }
 
-// release hands over first what was waited for lately.
+// release tries the hand-over first if the lock had waiters recently.
 func (d *Dialect) release(ctx context.Context, c dialect.Claim) (bool, error) {
-	if !d.crowd.has(c.Key) {
+	if !d.recentWaiters.has(c.Key) {
 		freed, err := release(ctx, d.pool, c)
 		if freed {
 			d.released(ctx, c, false)
@@ -64,50 +68,59 @@ func (d *Dialect) release(ctx context.Context, c dialect.Claim) (bool, error) {
 	return ours, err
 }
 
-// released looks once more for somebody who waits, where that is likely: the release couldn't see one who took his place
-// while it was on its way, and he could see no release. An error leaves him to his polls.
+// released looks for a waiter once more if one is likely. The release couldn't see a waiter that
+// enqueued while the release was in flight, and that waiter couldn't see the release. If there is
+// an error, the waiter finds the free lock by polling.
 func (d *Dialect) released(ctx context.Context, c dialect.Claim, handed bool) {
-	if !handed && d.crowd.has(c.Key) {
+	if !handed && d.recentWaiters.has(c.Key) {
 		handed, _ = handFree(ctx, d.pool, c)
 	}
 	if handed {
-		d.crowd.saw(c.Key)
+		d.recentWaiters.saw(c.Key)
 	}
 }
 
-// release frees the lock, unless there is somebody who can be told.
+// release frees the lock, unless there is a waiter that can be notified.
 func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
 	n, err := exec(ctx, s, sqlRelease, c.Name, int64(c.Slot), c.Owner)
 	return n == 1, err
 }
 
-// handOver gives the lock to who waits for it, or frees it.
+// handOver gives the lock to the next waiter, or frees it.
 func handOver(ctx context.Context, s engine.Session, c dialect.Claim) (ours, handed bool, err error) {
-	told, err := query(ctx, s, engine.One[sql.NullString], sqlHandOver, c.Name, int64(c.Slot), c.Owner)
-	if err != nil || len(told) == 0 {
+	notified, err := query(ctx, s, engine.One[sql.NullString], sqlHandOver, c.Name, int64(c.Slot), c.Owner)
+	if err != nil || len(notified) == 0 {
 		return false, false, err
 	}
-	return true, told[0].Valid, nil
+	return true, notified[0].Valid, nil
 }
 
-// handFree gives a lock that is free to who waits for it, and hasn't just released it.
+// handFree gives a free lock to the next waiter, except to the owner that has just released it.
 func handFree(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
-	told, err := query(ctx, s, engine.One[sql.NullString], sqlHandFree, c.Name, int64(c.Slot), c.Owner)
-	return len(told) > 0, err
+	notified, err := query(ctx, s, engine.One[sql.NullString], sqlHandFree, c.Name, int64(c.Slot), c.Owner)
+	return len(notified) > 0, err
 }
 
-// Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock don't block each
-// other. Where tx is REPEATABLE READ or SERIALIZABLE and its snapshot is older than the lock's acquisition, the answer
-// is false, or the error 40001, and the transaction has to be run again: acquire first, then begin.
+// Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock
+// don't block each other.
 //
-// Where the row changes hands at that very moment under READ COMMITTED, the server may keep the row locked for tx
-// although the answer is false: its new holder's release then waits until tx ends, so roll back soon.
-func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+// If tx is REPEATABLE READ or SERIALIZABLE and its snapshot is older than the lock's acquisition,
+// the result is false or the error 40001, and the transaction has to be run again. So acquire the
+// lock first, then begin.
+//
+// If the row changes hands at that very moment under READ COMMITTED, the server may keep the row
+// locked for tx although the result is false. The new holder's release then waits until tx ends, so
+// roll back soon.
+func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
-		return nil, fmt.Errorf("postgres: guard: %w: the *sql.Tx is nil; pass the transaction that the lock protects",
-			dialect.ErrInvalid)
+		return nil, fmt.Errorf("postgres: guard: %w: the transaction is nil; "+
+			"pass the transaction that the lock protects", dialect.ErrInvalid)
 	}
-	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, c) })
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	s := d.pool.in(ctx, tx)
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, s, c) })
 }
 
 func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
@@ -115,28 +128,43 @@ func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error)
 	return len(found) == 1, err
 }
 
-// Raise raises the fence of each lock that still names its claim's owner: one statement each. It waits behind a Guard of
-// the same lock, until that transaction ends or ctx does.
-func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
-	return each("raise", raises, func(r dialect.Raise) (bool, error) { return raise(ctx, d.pool, r) })
+// AdvanceFence raises the fence of each lock that still names its claim's owner. It runs one
+// statement for each. It waits behind a [Dialect.Guard] of the same lock, until that transaction
+// ends or ctx does.
+func (d *Dialect) AdvanceFence(ctx context.Context, advances []dialect.FenceAdvance) ([]bool, error) {
+	return each("advance fence", advances, func(a dialect.FenceAdvance) (bool, error) {
+		return advanceFence(ctx, d.pool, a)
+	})
 }
 
-func raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
-	if err := r.Check(); err != nil {
+func advanceFence(ctx context.Context, s engine.Session, a dialect.FenceAdvance) (bool, error) {
+	if err := a.Check(); err != nil {
 		return false, err
 	}
-	n, err := exec(ctx, s, sqlRaise, r.Name, int64(r.Slot), r.Owner, r.Fence)
+	n, err := exec(ctx, s, sqlAdvanceFence, a.Name, int64(a.Slot), a.Owner, a.Fence)
 	return n == 1, err
 }
 
-// Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
-// guarded, or that another is just changing, is false.
-func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
+// Free frees each lock whose row still names the dead holder as it was read. It runs one statement
+// for each and waits for nothing: the result is false for a row that is guarded, or that another
+// transaction is just changing.
+func (d *Dialect) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {
+	return each("free", dead, func(h dialect.DeadHolder) (bool, error) { return free(ctx, d.pool, h) })
 }
 
-func free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
-	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
-	n, err := exec(ctx, s, sqlFree, o.Name, int64(o.Slot), o.Fence, o.LeaseID, o.Overdue.Microseconds())
+func free(ctx context.Context, s engine.Session, h dialect.DeadHolder) (bool, error) {
+	// ExpiredFor is rounded down, because it shortens the LockDelay that the holder asked for.
+	n, err := exec(ctx, s, sqlFree, h.Name, int64(h.Slot), h.Fence, h.LeaseID, h.ExpiredFor.Microseconds())
+	return n == 1, err
+}
+
+// EndBars ends the bar of each lock that is free and whose row is as it was read. It runs one
+// statement for each.
+func (d *Dialect) EndBars(ctx context.Context, bars []dialect.Bar) ([]bool, error) {
+	return each("end bar", bars, func(b dialect.Bar) (bool, error) { return endBar(ctx, d.pool, b) })
+}
+
+func endBar(ctx context.Context, s engine.Session, b dialect.Bar) (bool, error) {
+	n, err := exec(ctx, s, sqlEndBar, b.Name, int64(b.Slot), b.Fence)
 	return n == 1, err
 }

@@ -4,15 +4,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func TestOpenSettings(t *testing.T) {
-	for url, want := range map[string]struct {
+	type parsed struct {
 		timeout     time.Duration
 		application string
 		password    string
-	}{
+	}
+	for url, want := range map[string]parsed{
 		"postgres://u:p%40ss@127.0.0.1:1/db":                             {10 * time.Second, "sqllock", "p@ss"},
 		"postgresql://u@127.0.0.1:1/db?connect_timeout=3":                {3 * time.Second, "sqllock", ""},
 		"postgres://u@h1:1,h2:2/db?target_session_attrs=read-write":      {10 * time.Second, "sqllock", ""},
@@ -22,8 +23,9 @@ func TestOpenSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.ConnectTimeout != want.timeout || config.RuntimeParams["application_name"] != want.application || config.Password != want.password {
-			t.Errorf("%q: %v, %q, %q; want %v", url, config.ConnectTimeout, config.RuntimeParams["application_name"], config.Password, want)
+		got := parsed{config.ConnectTimeout, config.RuntimeParams["application_name"], config.Password}
+		if got != want {
+			t.Errorf("parse(%q) = %+v, want %+v", url, got, want)
 		}
 	}
 }

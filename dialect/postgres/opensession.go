@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,17 +10,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// OpenSession opens a connection for session locks. It connects as a connection of the pool did, or as WithConnector
-// says. The first one of a Dialect opens a second for as long as it takes to try the locks between the two, and so finds
-// what only looks like a session: a pooler in transaction mode, a server whose advisory locks are stubs. A standby's
-// locks are its own, so it is refused. All that wraps ErrUnsupported.
+// OpenSession opens a connection for session locks. It connects as a connection of the pool did, or
+// as [WithConnector] says.
 //
-// The server shows Holder as the connection's application_name, cut to its 63 bytes at the end of a character. From
-// PostgreSQL 14 on it ends a session that it hears nothing of for longer than Idle (idle_session_timeout, in whole
-// milliseconds), and so lets go of the locks of a holder that is frozen or cut off. Zero leaves that as it is.
+// The first call of a Dialect opens a second connection for a moment and tries the locks between
+// the two. That finds what only looks like a session: a pooler in transaction mode, or a server
+// whose advisory locks are stubs. A standby is refused, because its locks are invisible to the
+// primary. All these errors wrap ErrUnsupported.
+//
+// The server shows options.Holder as the connection's application_name, cut to its 63 bytes at the
+// end of a character. From PostgreSQL 14 on it ends a session that it hasn't heard from for longer
+// than options.Idle (idle_session_timeout, in whole milliseconds). That releases the locks of a
+// holder that is frozen or cut off. An Idle of zero leaves the server's setting as it is.
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s, err := d.openSession(ctx, options)
 	if err != nil {
@@ -32,16 +34,12 @@ func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOption
 }
 
 func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOptions) (*session, error) {
-	connector, err := d.dialer.connector(ctx, d.db)
-	if err != nil {
-		return nil, err
-	}
-	s, err := dial(ctx, connector)
+	s, err := dial(ctx, d.pool)
 	if err != nil {
 		return nil, err
 	}
 	if !d.tried.Load() {
-		err = trySession(ctx, s, connector)
+		err = trySession(ctx, s, d.pool)
 		d.tried.Store(err == nil)
 	}
 	if err == nil {
@@ -54,37 +52,38 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	return s, nil
 }
 
-var errStandby = fmt.Errorf("%w: this server is a standby in recovery, and session locks on it are its own: nobody on the "+
-	"primary sees them; connect to the primary (for pgx: target_session_attrs=read-write)", dialect.ErrUnsupported)
+var errStandby = fmt.Errorf("%w: this server is a standby in recovery, and session locks on it are its own: nobody on "+
+	"the primary sees them; connect to the primary (for pgx: target_session_attrs=read-write)", dialect.ErrUnsupported)
 
-// dial connects, and remembers who answered.
-func dial(ctx context.Context, connector driver.Connector) (*session, error) {
-	conn, err := engine.Dial(ctx, connector)
+// dial opens a connection, and remembers the server process that serves it.
+func dial(ctx context.Context, p *pool) (*session, error) {
+	conn, err := p.dial(ctx)
 	if err != nil {
-		return nil, withCause(ctx, err)
+		return nil, engine.WithCause(ctx, err)
 	}
 	s := &session{conn: conn}
 	standby := false
-	_, err = query(ctx, conn, func(rows *sql.Rows, _ *struct{}) error { return rows.Scan(&s.pid, &standby) }, sqlSession)
+	scan := func(rows dialect.Rows, _ *struct{}) error { return rows.Scan(&s.pid, &standby) }
+	_, err = query(ctx, conn, scan, sqlSession)
 	if err == nil && standby {
 		err = errStandby
 	}
 	if err != nil {
 		_ = s.Close()
-		return nil, notThere(err)
+		return nil, explainUnsupported(err)
 	}
 	return s, nil
 }
 
-// set makes the session's settings. It comes after the trial: behind a pooler they would stay with a connection that
-// is others'.
+// set applies the session's settings. It comes after the trial, because behind a pooler the
+// settings would stay with a server connection that other clients use.
 func (s *session) set(ctx context.Context, options dialect.SessionOptions) error {
-	_, err := query(ctx, s.conn, func(*sql.Rows, *struct{}) error { return nil }, sqlSessionSettings,
+	_, err := query(ctx, s.conn, func(dialect.Rows, *struct{}) error { return nil }, sqlSessionSettings,
 		applicationName(options.Holder), idleTimeout(options.Idle))
 	return err
 }
 
-// applicationName is as much of holder as the server keeps.
+// applicationName returns as much of holder as the server keeps.
 func applicationName(holder string) string {
 	const most = 63
 	holder = strings.ToValidUTF8(strings.ReplaceAll(holder, "\x00", ""), "")
@@ -98,7 +97,8 @@ func applicationName(holder string) string {
 	return holder[:cut]
 }
 
-// idleTimeout is in whole milliseconds, rounded up, as far as the server counts. Empty: leave it.
+// idleTimeout returns idle in whole milliseconds, rounded up, and at most the server's maximum. It
+// returns "" if the setting is to stay as it is.
 func idleTimeout(idle time.Duration) string {
 	if idle <= 0 {
 		return ""
@@ -108,11 +108,11 @@ func idleTimeout(idle time.Duration) string {
 	return strconv.FormatInt(int64(ms), 10)
 }
 
-// notThere says what to do where a server has no advisory locks at all.
-func notThere(err error) error {
-	var answer interface{ SQLState() string }
-	if errors.As(err, &answer) {
-		switch answer.SQLState() {
+// explainUnsupported adds what to use instead if the server has no advisory locks at all.
+func explainUnsupported(err error) error {
+	var withState interface{ SQLState() string }
+	if errors.As(err, &withState) {
+		switch withState.SQLState() {
 		case "0A000", "42883": // feature_not_supported, undefined_function
 			return fmt.Errorf("%w: it has no advisory locks: use lease locks: %w", dialect.ErrUnsupported, err)
 		}

@@ -2,13 +2,14 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
+	"encoding/hex"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Recall reads the outcome of each name that is kept: one statement each. It waits for nobody.
+// Recall reads the outcome that is kept for each name. It runs one statement for each and waits for
+// nothing.
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
 	return each("recall", names, func(name string) (dialect.Outcome, error) { return recall(ctx, d.pool, name) })
 }
@@ -20,10 +21,15 @@ func recall(ctx context.Context, s engine.Session, name string) (dialect.Outcome
 
 func outcome(ctx context.Context, s engine.Session, text string, args ...any) (dialect.Outcome, bool, error) {
 	o, found, err := engine.QueryOutcome(ctx, s, text, args...)
-	return o, found, withCause(ctx, err)
+	if err != nil || !o.Kept || len(o.Result) == 0 {
+		return o, found, engine.WithCause(ctx, err)
+	}
+	o.Result, err = hex.DecodeString(string(o.Result))
+	return o, found, err
 }
 
-// Remember writes each outcome unless one is kept: one statement each, and one more where one is.
+// Remember writes each outcome, unless one is kept for its name already. It runs one statement for
+// each, and one more to read an outcome that is kept.
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
 	return each("remember", done, func(o dialect.Done) (dialect.Outcome, error) { return remember(ctx, d.pool, o) })
 }
@@ -35,16 +41,21 @@ func remember(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Ou
 }
 
 func write(ctx context.Context, s engine.Session, text string, o dialect.Done) (dialect.Outcome, bool, error) {
-	return outcome(ctx, s, text, o.Name, o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep))
+	return outcome(ctx, s, text, o.Name, o.Fence, o.Failed, hex.EncodeToString(o.Result), engine.Micros(o.Keep))
 }
 
-// ClaimTx makes each name the transaction's, or answers the outcome that is kept: one statement each. Above READ COMMITTED, where
-// another has settled the name since tx began, it is a serialization failure (40001, Transient).
-func (d *Dialect) ClaimTx(ctx context.Context, tx *sql.Tx, names []string) ([]dialect.Outcome, error) {
+// ClaimTx reserves each name for the transaction, or returns the outcome that is kept for it. It
+// runs one statement for each name. Above READ COMMITTED, a name that another transaction has
+// resolved since tx began is a serialization failure (40001, Transient).
+func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)
 	}
-	return each("claim", names, func(name string) (dialect.Outcome, error) { return claimOutcome(ctx, tx, name) })
+	if len(names) == 0 {
+		return nil, nil
+	}
+	s := d.pool.in(ctx, tx)
+	return each("claim", names, func(name string) (dialect.Outcome, error) { return claimOutcome(ctx, s, name) })
 }
 
 func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
@@ -52,20 +63,27 @@ func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.O
 	return o, err
 }
 
-// SettleTx writes the outcome of each name that tx has claimed: one statement each.
-func (d *Dialect) SettleTx(ctx context.Context, tx *sql.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
+// RememberTx writes the outcome of each name that tx has claimed. It runs one statement for each.
+func (d *Dialect) RememberTx(ctx context.Context, tx dialect.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(done)); err != nil {
-		return nil, fail("settle", err)
+		return nil, fail("remember in a transaction", err)
 	}
-	return each("settle", done, func(o dialect.Done) (dialect.Outcome, error) { return settleOutcome(ctx, tx, o) })
+	if len(done) == 0 {
+		return nil, nil
+	}
+	s := d.pool.in(ctx, tx)
+	return each("remember in a transaction", done, func(o dialect.Done) (dialect.Outcome, error) {
+		return rememberTx(ctx, s, o)
+	})
 }
 
-func settleOutcome(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
-	settled, _, err := write(ctx, s, sqlSettleOutcome, o)
-	return settled, err
+func rememberTx(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
+	remembered, _, err := write(ctx, s, sqlRememberTx, o)
+	return remembered, err
 }
 
-// PurgeOutcomes deletes up to limit outcomes that are kept no longer, and waits for none that others are at.
+// PurgeOutcomes deletes up to limit outcomes whose time has passed, and returns how many. It skips
+// rows that other transactions have locked.
 func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurgeOutcomes, int64(max(limit, 0)))
 	return n, fail("purge outcomes", err)

@@ -3,27 +3,33 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Probe tries whether this database can serve locks: it runs the statements themselves, on a lease and a lock of its
-// own, in a transaction that it rolls back. It blocks until the server answers or ctx ends.
+// Probe tries whether this database can serve locks. It runs the statements themselves, on a lease
+// and a lock of its own, in a transaction that it rolls back. Then two sessions compete for a row,
+// which Probe commits for that purpose and removes again. Probe blocks until the server responds or
+// ctx ends.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
-	d.learn(ctx)
-	if err := dialect.CheckDB(d.db); err != nil {
+	if err := d.pool.source.check(); err != nil {
 		return dialect.Server{}, fail("probe", err)
+	}
+	if _, err := d.pool.inspect(ctx); err != nil { // again, because a pooler may have come between
+		return dialect.Server{}, fail("probe", d.explain(err))
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = engine.Trial(ctx, d.db, "a trigger, a rule or a row-level security policy on sqllock's tables",
-			func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, try) })
+		err = engine.Trial(ctx, d.pool.source, "a trigger, a rule or a row-level security policy on sqllock's tables",
+			func(tx engine.Session, try engine.Try) { trial(ctx, d.pool.in(ctx, tx), try) })
+	}
+	if err == nil {
+		err = rivals(d.pool).Compete(ctx)
 	}
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
@@ -31,24 +37,48 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return server, nil
 }
 
-// readServer finds out who answers, and which migrations have been applied.
+// readServer finds out the server's product and version, and which migrations have been applied.
 func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 	var server dialect.Server
-	found, err := query(ctx, d.pool, func(rows *sql.Rows, versioned *bool) error {
+	var encoding encodings
+	found, err := query(ctx, d.pool, func(rows dialect.Rows, versioned *bool) error {
 		var banner, number string
-		err := rows.Scan(&banner, &number, versioned)
+		err := rows.Scan(&banner, &number, versioned, &encoding.client, &encoding.server)
 		server.Product, server.Version = product(banner, number)
 		return err
 	}, sqlServer)
+	if err == nil {
+		err = encoding.check()
+	}
 	if err != nil || len(found) == 0 || !found[0] {
 		return server, err
 	}
 	server.Versioned = true
-	_, err = query(ctx, d.pool, engine.ScanSchema(&server), sqlSchema)
+	if err = engine.ReadSchema(ctx, d.pool, &server, sqlSchema); err != nil {
+		return server, err
+	}
+	err = engine.ReadCompatible(ctx, d.pool, &server, d.SchemaVersion(), sqlCompatible, d.noTable)
 	return server, err
 }
 
-// product tells the look-alikes apart, for messages only: what they can do is found by trying.
+// encodings are the encodings of a session: the client's and the server's.
+type encodings struct{ client, server string }
+
+// check refuses sessions whose text the server converts. They send UTF-8, so a name with other than
+// ASCII characters would be another name to them than to sessions that declare UTF-8. SQL_ASCII
+// converts nothing.
+func (e encodings) check() error {
+	raw := e.client == "SQL_ASCII" && e.server == "UTF8"
+	if e.client == "UTF8" || e.server == "SQL_ASCII" || raw {
+		return nil
+	}
+	return fmt.Errorf("%w: client_encoding is %s in the sessions of this pool, and the same name would be another "+
+		"lock to clients with UTF8: set client_encoding=UTF8 where they connect, or for the role or the database",
+		dialect.ErrInvalid, e.client)
+}
+
+// product distinguishes PostgreSQL from servers that speak its protocol, for messages only. What a
+// server can do is found out by trying.
 func product(banner, number string) (name, version string) {
 	version, _, _ = strings.Cut(number, " ") // "15.18 (Debian 15.18-0+deb12u1)"
 	switch {
@@ -65,96 +95,143 @@ func product(banner, number string) (name, version string) {
 	return "PostgreSQL", version
 }
 
-// trial tries every statement that names rows; those that sweep the tables would lock other people's.
-func trial(ctx context.Context, tx *sql.Tx, try engine.Try) {
+// rivals returns the statements with which two sessions compete for a row of Probe.
+func rivals(p *pool) engine.Rivals {
+	return engine.Rivals{
+		Conns: p.source,
+		CreateLease: func(ctx context.Context, s engine.Session, lease dialect.Lease) error {
+			return createLease(ctx, sending{s, p}, lease)
+		},
+		Insert: through(p, acquire), AdvanceFence: through(p, advanceFence), Release: through(p, release),
+		Take: through(p, acquire), Guard: through(p, guard), Free: through(p, free),
+		Remove: func(ctx context.Context, s engine.Session, lock, lease string) error {
+			s = sending{s, p}
+			if _, err := exec(ctx, s, sqlRemoveLock, lock); err != nil {
+				return err
+			}
+			return deleteLeases(ctx, s, []string{lease})
+		},
+	}
+}
+
+// through returns f with its statements sent in the query mode that the pool's connections need.
+func through[In, Out any](
+	p *pool, f func(context.Context, engine.Session, In) (Out, error),
+) func(context.Context, engine.Session, In) (Out, error) {
+	return func(ctx context.Context, s engine.Session, in In) (Out, error) { return f(ctx, sending{s, p}, in) }
+}
+
+// trial tries every statement. Those that scan the tables run with a limit of 0, because they would
+// lock other clients' rows.
+func trial(ctx context.Context, s engine.Session, try engine.Try) {
 	id := rand.Text()
 	request := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: request.Key, Owner: request.Owner}
 	lease := dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour}
 	var grant dialect.Grant
-	try("create a lease", func() (bool, error) { return true, createLease(ctx, tx, lease) })
-	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
-	try("acquire a lock", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
-	try("guard it", func() (bool, error) { return guard(ctx, tx, claim) })
-	trialQueue(ctx, tx, try, request)
-	try("release it", func() (bool, error) { return release(ctx, tx, claim) })
-	try("acquire it again", func() (_ bool, err error) { grant, err = acquire(ctx, tx, request); return grant.Granted, err })
-	try("look at it", func() (bool, error) {
-		rows, err := look(ctx, tx, []dialect.Key{request.Key})
+	try("create a lease", func() (bool, error) { return true, createLease(ctx, s, lease) })
+	try("renew it", func() (bool, error) { return renewLease(ctx, s, id) })
+	acquireIt := func() (_ bool, err error) {
+		grant, err = acquire(ctx, s, request)
+		return grant.Granted, err
+	}
+	try("acquire a lock", acquireIt)
+	try("guard it", func() (bool, error) { return guard(ctx, s, claim) })
+	trialQueue(ctx, s, try, request)
+	try("release it", func() (bool, error) { return release(ctx, s, claim) })
+	try("acquire it again", acquireIt)
+	try("read it", func() (bool, error) {
+		rows, err := getRow(ctx, s, []dialect.Key{request.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
 	})
 	try("free it", func() (bool, error) {
-		return free(ctx, tx, dialect.Orphan{Key: request.Key, Fence: grant.Fence, LeaseID: id})
+		return free(ctx, s, dialect.DeadHolder{Key: request.Key, Fence: grant.Fence, LeaseID: id})
 	})
 	try("see the lease alive", func() (bool, error) {
-		burials, err := buryLeases(ctx, tx, []string{id})
-		return err == nil && !burials[0].Dead, err
+		expiries, err := expireLeases(ctx, s, []string{id}, nil)
+		return err == nil && !expiries[0].Dead, err
 	})
-	trialOutcomes(ctx, tx, try, request.Name)
-	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, tx, []string{id}) })
-	try("read the list", func() (bool, error) { _, err := list(ctx, tx, request.Key, false, 1); return true, err })
-	try("bury leases", func() (bool, error) { _, err := exec(ctx, tx, sqlBuryExpired, int64(0)); return true, err })
-	try("purge waiters", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeWaiters, int64(0)); return true, err })
-	try("purge outcomes", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeOutcomes, int64(0)); return true, err })
-	try("purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err })
+	try("end its bar", func() (bool, error) {
+		ended, err := endBar(ctx, s, dialect.Bar{Key: request.Key, Fence: grant.Fence})
+		return !ended, err
+	})
+	try("read overlong leases", func() (bool, error) {
+		_, err := exec(ctx, s, sqlOverlong, int64(0))
+		return true, err
+	})
+	trialOutcomes(ctx, s, try, request.Name)
+	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, s, []string{id}) })
+	try("read the list", func() (bool, error) { _, err := list(ctx, s, request.Key, false, 1); return true, err })
+	try("delete expired leases", func() (bool, error) {
+		_, err := exec(ctx, s, sqlDeleteExpired, int64(0), int64(0))
+		return true, err
+	})
+	try("purge waiters", func() (bool, error) { _, err := exec(ctx, s, sqlPurgeWaiters, int64(0)); return true, err })
+	try("purge outcomes", func() (bool, error) { _, err := exec(ctx, s, sqlPurgeOutcomes, int64(0)); return true, err })
+	try("purge locks", func() (bool, error) { _, err := exec(ctx, s, sqlPurge, int64(0), int64(0)); return true, err })
 }
 
-// trialQueue hands a lock over, to itself: the message goes nowhere, since the transaction is rolled back.
-func trialQueue(ctx context.Context, tx *sql.Tx, try engine.Try, held dialect.Request) {
+// trialQueue hands a lock over to its own waiter. The message isn't sent, because the transaction
+// is rolled back.
+func trialQueue(ctx context.Context, s engine.Session, try engine.Try, held dialect.Request) {
 	waiter := dialect.Waiter{Request: held, Channel: "sqllock_probe", Holds: held.Owner}
 	waiter.Owner = rand.Text()
 	claim := dialect.Claim{Key: held.Key, Owner: waiter.Owner}
-	try("wait for it", func() (bool, error) {
-		place, err := enqueue(ctx, tx, waiter)
-		return place.First, err
+	try("queue for it", func() (bool, error) {
+		position, err := enqueue(ctx, s, waiter)
+		return position.First, err
 	})
-	try("see who waits", func() (bool, error) {
-		waiting, err := queue(ctx, tx, held.Key, 1)
+	try("read the queue", func() (bool, error) {
+		waiting, err := queue(ctx, s, held.Key, 1)
 		return len(waiting) == 1 && waiting[0].Owner == waiter.Owner, err
 	})
-	try("see who holds what", func() (bool, error) { _, err := holding(ctx, tx, 0, 0); return true, err })
-	try("hand over what is free", func() (bool, error) {
-		handed, err := handFree(ctx, tx, dialect.Claim{Key: held.Key, Owner: held.Owner})
+	try("read the waiting holders", func() (bool, error) { _, err := waitingHolders(ctx, s, 0, 0); return true, err })
+	try("hand over a free lock", func() (bool, error) {
+		handed, err := handFree(ctx, s, dialect.Claim{Key: held.Key, Owner: held.Owner})
 		return !handed, err
 	})
 	try("hand it over", func() (bool, error) {
-		_, handed, err := handOver(ctx, tx, dialect.Claim{Key: held.Key, Owner: held.Owner})
+		_, handed, err := handOver(ctx, s, dialect.Claim{Key: held.Key, Owner: held.Owner})
 		return handed, err
 	})
-	try("leave the queue, where the lock is", func() (bool, error) {
-		waits, err := dequeue(ctx, tx, claim)
+	try("leave the queue after the hand-over", func() (bool, error) {
+		waits, err := dequeue(ctx, s, claim)
 		return !waits, err
 	})
-	try("pass it on", func() (bool, error) {
-		grant, err := pass(ctx, tx, dialect.Pass{Claim: claim, Next: held})
+	try("transfer it", func() (bool, error) {
+		grant, err := transfer(ctx, s, dialect.Transfer{Claim: claim, Next: held})
 		return grant.Granted, err
 	})
 }
 
-func trialOutcomes(ctx context.Context, tx *sql.Tx, try engine.Try, name string) {
+func trialOutcomes(ctx context.Context, s engine.Session, try engine.Try, name string) {
 	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
-	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, tx, name); return !o.Kept, err })
-	try("settle it", func() (bool, error) { o, err := settleOutcome(ctx, tx, done); return o.Kept, err })
-	try("recall it", func() (bool, error) { o, err := recall(ctx, tx, name); return o.Kept && o.Fence == 1, err })
-	try("remember the first one", func() (bool, error) {
+	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, s, name); return !o.Kept, err })
+	try("remember it", func() (bool, error) { o, err := rememberTx(ctx, s, done); return o.Kept, err })
+	try("recall it", func() (bool, error) { o, err := recall(ctx, s, name); return o.Kept && o.Fence == 1, err })
+	try("keep the first outcome", func() (bool, error) {
 		done.Fence = 2
-		o, err := remember(ctx, tx, done)
+		o, err := remember(ctx, s, done)
 		return o.Fence == 1, err
 	})
 }
 
-// explain adds what to do about an error that only the operator can mend.
+// noTable reports whether err says that a table is missing.
+func (d *Dialect) noTable(err error) bool { return d.Classify(err) == dialect.ClassNoSchema }
+
+// explain adds what to do about an error that only the operator can fix.
 func (d *Dialect) explain(err error) error {
-	var answer interface{ SQLState() string }
+	var withState interface{ SQLState() string }
 	switch class := d.Classify(err); {
-	case class == dialect.ReadOnly:
+	case class == dialect.ClassReadOnly:
 		return fmt.Errorf("this server takes no writes; connect to the primary "+
 			"(for pgx and lib/pq: target_session_attrs=read-write): %w", err)
-	case class == dialect.NoSchema:
-		return fmt.Errorf("a table or column of sqllock is missing from search_path; run: sqllock-migrate up: %w", err)
-	case errors.As(err, &answer) && answer.SQLState() == "42501":
-		return fmt.Errorf("this role needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, sqllock_waiters and "+
-			"sqllock_outcomes, and SELECT on sqllock_schema_migrations: %w", err)
+	case class == dialect.ClassNoSchema:
+		return fmt.Errorf("a table or column of sqllock is missing from search_path; "+
+			"run: sqllock-migrate own up: %w", err)
+	case errors.As(err, &withState) && withState.SQLState() == "42501":
+		return fmt.Errorf("this role needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
+			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and sqllock_schema: %w", err)
 	}
 	return err
 }

@@ -3,7 +3,7 @@ package postgres
 import (
 	"embed"
 
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -13,39 +13,49 @@ var (
 	sqlServer = load("server")
 	sqlSchema = load("schema")
 
-	sqlCreateLease  = load("create_lease")
-	sqlRenewLease   = load("renew_lease")
-	sqlBuryLeases   = load("bury_leases")
-	sqlBuryExpired  = load("bury_expired")
-	sqlDeleteLeases = load("delete_leases")
+	sqlCompatible = load("compatible")
+	sqlIdentity   = load("identity")
 
-	sqlAcquire     = load("acquire")
-	sqlMakeLock    = load("make_lock")
-	sqlRelease     = load("release")
-	sqlAcquireMany = load("acquire_many")
-	sqlReleaseMany = load("release_many")
-	sqlHandOver    = load("hand_over")
-	sqlHandFree    = load("hand_free")
-	sqlGuard       = load("guard")
-	sqlRaise       = load("raise")
-	sqlFree        = load("free")
+	sqlCreateLease   = load("create_lease")
+	sqlRenewLease    = load("renew_lease")
+	sqlExpireLeases  = load("expire_leases")
+	sqlSeeLeases     = load("see_leases")
+	sqlOverlong      = load("overlong_leases")
+	sqlDeleteExpired = load("delete_expired")
+	sqlDeleteLeases  = load("delete_leases")
 
-	sqlLook  = load("look")
+	sqlAcquire      = load("acquire")
+	sqlMakeLock     = load("make_lock")
+	sqlRelease      = load("release")
+	sqlAcquireMany  = load("acquire_many")
+	sqlReleaseMany  = load("release_many")
+	sqlHandOver     = load("hand_over")
+	sqlHandFree     = load("hand_free")
+	sqlGuard        = load("guard")
+	sqlAdvanceFence = load("advance_fence")
+	sqlRemoveLock   = load("remove_lock")
+	sqlLocate       = load("locate")
+	sqlFree         = load("free")
+	sqlEndBar       = load("end_bar")
+
+	sqlGet   = load("get")
 	sqlList  = load("list")
 	sqlPurge = load("purge")
 
-	sqlEnqueue      = load("enqueue")
-	sqlDequeue      = load("dequeue")
-	sqlQueue        = load("queue")
-	sqlHolding      = load("holding")
-	sqlPass         = load("pass")
-	sqlPurgeWaiters = load("purge_waiters")
-	sqlNotify       = load("notify")
+	sqlEnqueue        = load("enqueue")
+	sqlEnqueueMany    = load("enqueue_many")
+	sqlDequeue        = load("dequeue")
+	sqlDequeueMany    = load("dequeue_many")
+	sqlQueue          = load("queue")
+	sqlWaitingHolders = load("waiting_holders")
+	sqlTransfer       = load("transfer")
+	sqlPurgeWaiters   = load("purge_waiters")
+	sqlNotify         = load("notify")
 
 	sqlRecall        = load("recall")
 	sqlRemember      = load("remember")
 	sqlClaimOutcome  = load("claim_outcome")
-	sqlSettleOutcome = load("settle_outcome")
+	sqlRememberTx    = load("remember_tx")
 	sqlPurgeOutcomes = load("purge_outcomes")
 
 	sqlSession         = load("session")

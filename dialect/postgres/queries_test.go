@@ -6,22 +6,24 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 var statements = []string{
-	sqlServer, sqlSchema,
-	sqlCreateLease, sqlRenewLease, sqlBuryLeases, sqlBuryExpired, sqlDeleteLeases,
-	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlRaise, sqlFree,
+	sqlServer, sqlSchema, sqlCompatible, sqlIdentity,
+	sqlCreateLease, sqlRenewLease, sqlExpireLeases, sqlSeeLeases, sqlOverlong, sqlEndBar,
+	sqlDeleteExpired, sqlDeleteLeases,
+	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlAdvanceFence, sqlFree, sqlRemoveLock, sqlLocate,
 	sqlAcquireMany, sqlReleaseMany, sqlHandOver, sqlHandFree,
-	sqlEnqueue, sqlDequeue, sqlQueue, sqlHolding, sqlPass, sqlPurgeWaiters, sqlNotify,
-	sqlRecall, sqlRemember, sqlClaimOutcome, sqlSettleOutcome, sqlPurgeOutcomes,
-	sqlLook, sqlList, sqlPurge,
+	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlWaitingHolders, sqlTransfer,
+	sqlPurgeWaiters, sqlNotify,
+	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,
+	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
 	sqlCheck, sqlCheckClock, sqlCheckLimits,
 }
 
-// sessionStatements are for sessions alone, which no pooler is between.
+// sessionStatements run only on sessions, behind no pooler that shares server processes.
 var sessionStatements = []string{sqlSession, sqlSessionSettings, sqlSessionTry, sqlSessionUnlock, sqlSessionHolders}
 
 func TestEveryFileIsUsed(t *testing.T) {
@@ -30,7 +32,8 @@ func TestEveryFileIsUsed(t *testing.T) {
 
 func TestStatementsArePoolerSafe(t *testing.T) {
 	uncast := regexp.MustCompile(`\$\d+(\D|$)`)
-	session := regexp.MustCompile(`(?i)\b(set\s+local|set\s+session|prepare|listen|temp|temporary|pg_(try_)?advisory_(un)?lock\w*)\b`)
+	session := regexp.MustCompile(
+		`(?i)\b(set\s+local|set\s+session|prepare|listen|temp|temporary|pg_(try_)?advisory_(un)?lock\w*)\b`)
 	staleClock := regexp.MustCompile(`(?i)\b(now\s*\(|current_timestamp|localtimestamp|statement_timestamp)`)
 	for _, text := range statements {
 		for _, at := range uncast.FindAllStringIndex(text, -1) {
@@ -40,20 +43,21 @@ func TestStatementsArePoolerSafe(t *testing.T) {
 		}
 		for _, bad := range []*regexp.Regexp{session, staleClock} {
 			if found := bad.FindString(text); found != "" {
-				t.Errorf("%q in: %s", found, text)
+				t.Errorf("%q must not be in the statement: %s", found, text)
 			}
 		}
 		if strings.Contains(text, ";") || strings.Contains(text, "--") {
-			t.Errorf("not one bare statement: %s", text)
+			t.Errorf("this is not a single statement without comments: %s", text)
 		}
 	}
 }
 
-// By what they read, others decide: a read/write splitter must take them for statements that write.
-func TestWhatDecidesIsReadFromThePrimary(t *testing.T) {
-	for _, text := range []string{sqlLook, sqlList, sqlRecall} {
+// Callers make decisions on what these statements read, so a read/write splitter must take them for
+// statements that write.
+func TestDecisiveReadsGoToThePrimary(t *testing.T) {
+	for _, text := range []string{sqlGet, sqlList, sqlRecall} {
 		if !strings.HasPrefix(text, "WITH primary_only AS (") || !strings.Contains(text, "DELETE FROM") {
-			t.Errorf("a splitter may send it to a replica: %s", text)
+			t.Errorf("a read/write splitter may send this statement to a replica: %s", text)
 		}
 	}
 }

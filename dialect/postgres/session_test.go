@@ -17,7 +17,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Keys are what running processes of other versions take: they must never change.
+// Running processes of other versions use the same keys, so these must never change.
 func TestKeys(t *testing.T) {
 	for _, c := range []struct {
 		kind kind
@@ -29,13 +29,13 @@ func TestKeys(t *testing.T) {
 		{sessionKind, "Report/nightly", -6975991693679931201},
 	} {
 		if got := c.kind.key(c.name); got != c.want {
-			t.Errorf("%s %q: %d, want %d", c.kind, c.name, got, c.want)
+			t.Errorf("the key of %s %q is %d, want %d", c.kind, c.name, got, c.want)
 		}
 	}
 	keys, shared := arrays([]dialect.ServerLock{{Name: "a"}, {Name: "b", Shared: true}})
 	want := fmt.Sprintf("{%d,%d}", sessionKind.key("a"), sessionKind.key("b"))
 	if keys != want || shared != "{false,true}" {
-		t.Errorf("%s, %s; want %s", keys, shared, want)
+		t.Errorf("arrays returned %s, %s; want %s, {false,true}", keys, shared, want)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestApplicationName(t *testing.T) {
 		strings.Repeat("\xff", 10) + strings.Repeat("x", 60): strings.Repeat("x", 60),
 	} {
 		if got := applicationName(holder); got != want || len(got) > 63 || !utf8.ValidString(got) {
-			t.Errorf("%q: %q, want %q", holder, got, want)
+			t.Errorf("applicationName(%q) = %q, want %q", holder, got, want)
 		}
 	}
 }
@@ -62,32 +62,34 @@ func TestIdleTimeout(t *testing.T) {
 		math.MaxInt64: "2147483647",
 	} {
 		if got := idleTimeout(idle); got != want {
-			t.Errorf("%s: %q, want %q", idle, got, want)
+			t.Errorf("idleTimeout(%s) = %q, want %q", idle, got, want)
 		}
 	}
 }
 
 func TestDescribe(t *testing.T) {
-	for want, who := range map[string][2]string{
+	for want, holder := range map[string][2]string{
 		"app-1 (pid 4711, 10.0.0.7)": {"app-1", "10.0.0.7"},
 		"app-1 (pid 4711)":           {"app-1", ""},
 		"pid 4711, ::1":              {"", "::1"},
 	} {
-		if got := describe(who[0], 4711, who[1]); got != want {
-			t.Errorf("%q, want %q", got, want)
+		if got := describe(holder[0], 4711, holder[1]); got != want {
+			t.Errorf("describe(%q, 4711, %q) = %q, want %q", holder[0], holder[1], got, want)
 		}
 	}
 }
 
-// Another process answers: something has been done there, so it must not look as if nothing had.
-func TestAnotherProcessAnswers(t *testing.T) {
+// If another server process replies, the statement has run there. So the error must not look as if
+// nothing had happened.
+func TestAnotherProcessReplies(t *testing.T) {
 	s := &session{pid: 4711}
 	if err := s.same(4711); err != nil {
 		t.Error(err)
 	}
 	err := s.same(4712)
-	if class := New(nil).Classify(fail("try", err)); err == nil || errors.Is(err, dialect.ErrUnsupported) || class != dialect.Unknown {
-		t.Errorf("%v (class %s)", err, class)
+	class := New(nil).Classify(fail("try", err))
+	if err == nil || errors.Is(err, dialect.ErrUnsupported) || class != dialect.ClassUnknown {
+		t.Errorf("another process replied: %v (class %s)", err, class)
 	}
 }
 
@@ -112,7 +114,7 @@ func TestSessionsOfAnotherDriver(t *testing.T) {
 		}
 	}
 	if n := db.Stats().InUse; n != 0 {
-		t.Errorf("%d connections weren't given back", n)
+		t.Errorf("%d connections weren't returned to the pool", n)
 	}
 	_, err := New(db, WithConnector(fake{})).OpenSession(t.Context(), dialect.SessionOptions{})
 	if err == nil || !strings.Contains(err.Error(), "nothing there") {
@@ -122,21 +124,22 @@ func TestSessionsOfAnotherDriver(t *testing.T) {
 
 func TestDeadlock(t *testing.T) {
 	key := uint64(txKind.key("account/42"))
-	mine := &pgconn.PgError{Severity: "ERROR", Code: "40P01", Message: "deadlock detected", Detail: fmt.Sprintf(
+	cause := &pgconn.PgError{Severity: "ERROR", Code: "40P01", Message: "deadlock detected", Detail: fmt.Sprintf(
 		"Process 1 waits for ExclusiveLock on advisory lock [5,%d,%d,1]; blocked by process 2.\n"+
-			"Process 2 waits for ExclusiveLock on advisory lock [5,1,2,1]; blocked by process 1.", key>>32, key&0xffffffff)}
-	err := deadlock("account/42", mine)
+			"Process 2 waits for ExclusiveLock on advisory lock [5,1,2,1]; blocked by process 1.",
+		key>>32, key&0xffffffff)}
+	err := deadlock("account/42", cause)
 	want := `Process 1 waits for ExclusiveLock on lock "account/42"; blocked by process 2. ` +
 		"Process 2 waits for ExclusiveLock on advisory lock [5,1,2,1]"
-	if !errors.Is(err, dialect.ErrDeadlock) || !errors.Is(err, mine) || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v; want %q in it", err, want)
+	if !errors.Is(err, dialect.ErrDeadlock) || !errors.Is(err, cause) || !strings.Contains(err.Error(), want) {
+		t.Errorf("deadlock returned %v; want %q in it", err, want)
 	}
 	if err := deadlock("a", coded("40P01")); !errors.Is(err, dialect.ErrDeadlock) {
-		t.Errorf("of another driver: %v", err)
+		t.Errorf("deadlock of another driver: %v", err)
 	}
 	for _, other := range []error{coded("55P03"), errors.New("deadlock detected")} {
 		if err := deadlock("a", other); !errors.Is(err, other) || errors.Is(err, dialect.ErrDeadlock) {
-			t.Errorf("%v", err)
+			t.Errorf("deadlock of an error that is none: %v", err)
 		}
 	}
 }

@@ -2,34 +2,67 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Enqueue puts each waiter at the end of the queue for its key: one statement each. An owner of more than 1000 bytes, or a
-// channel of more than 63, is an error: a release couldn't send them.
-func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.Place, error) {
-	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.Place, error) {
-		d.crowd.saw(w.Key)
+// Enqueue puts each waiter at the end of its key's queue. It runs one statement for all if their
+// keys and owners differ. An owner of more than 1000 bytes, or a channel of more than 63, is an
+// error, because a release couldn't notify it.
+func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	for _, w := range waiters {
+		d.recentWaiters.saw(w.Key)
+	}
+	if len(waiters) > 1 && differ(waiters) {
+		positions, err := enqueueMany(ctx, d.pool, waiters)
+		return positions, fail("enqueue", err)
+	}
+	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.QueuePosition, error) {
 		return enqueue(ctx, d.pool, w)
 	})
 }
 
-func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.Place, error) {
-	places, err := query(ctx, s, func(rows *sql.Rows, p *dialect.Place) error { return rows.Scan(&p.Ticket, &p.First) }, sqlEnqueue,
-		w.Name, int64(w.Slot), w.Owner, w.LeaseID, w.Note, engine.Micros(w.HoldAtLeast), engine.Micros(w.LockDelay), w.Channel,
-		w.Holds)
-	if err != nil || len(places) == 0 {
-		return dialect.Place{}, err
+// differ reports whether no two of the waiters share a key or an owner.
+func differ(waiters []dialect.Waiter) bool {
+	keys, owners := make(map[dialect.Key]bool, len(waiters)), make(map[string]bool, len(waiters))
+	for _, w := range waiters {
+		keys[w.Key], owners[w.Owner] = true, true
 	}
-	return places[0], nil
+	return len(keys) == len(waiters) && len(owners) == len(waiters)
 }
 
-// Dequeue takes each waiter out of its queue: one statement each. It waits for a release that is just handing it the lock.
+func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.QueuePosition, error) {
+	scan := func(rows dialect.Rows, p *dialect.QueuePosition) error { return rows.Scan(&p.Ticket, &p.First) }
+	positions, err := query(ctx, s, scan, sqlEnqueue, w.Name, int64(w.Slot), w.Owner, w.LeaseID, w.Note,
+		engine.Micros(w.HoldAtLeast), engine.Micros(w.LockDelay), w.Channel, w.Holds)
+	if err != nil || len(positions) == 0 {
+		return dialect.QueuePosition{}, err
+	}
+	return positions[0], nil
+}
+
+// Dequeue removes each waiter from its queue. It runs one statement for all, and one more for each
+// that the first didn't find. That one waits for a release that is just handing the lock to the
+// waiter.
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each("dequeue", claims, func(c dialect.Claim) (bool, error) { return dequeue(ctx, d.pool, c) })
+	found := make([]bool, len(claims))
+	if len(claims) > 1 {
+		var err error
+		if found, err = dequeueMany(ctx, d.pool, claims); err != nil {
+			return nil, fail("dequeue", err)
+		}
+	}
+	for i := range claims {
+		if found[i] {
+			continue
+		}
+		var err error
+		if found[i], err = dequeue(ctx, d.pool, claims[i]); err != nil {
+			return nil, fail("dequeue", err)
+		}
+	}
+	return found, nil
 }
 
 func dequeue(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
@@ -37,7 +70,8 @@ func dequeue(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 	return n == 1, err
 }
 
-// Queue reads up to limit of those who wait for key and are alive, in the order of their tickets. It waits for nothing.
+// Queue returns up to limit of the waiters for key whose lease is alive, in the order of their
+// tickets. It waits for nothing.
 func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
 	queue, err := queue(ctx, d.pool, key, limit)
 	return queue, fail("read the queue", err)
@@ -47,24 +81,28 @@ func queue(ctx context.Context, s engine.Session, key dialect.Key, limit int) ([
 	return query(ctx, s, engine.ScanWaiting, sqlQueue, key.Name, int64(key.Slot), int64(max(limit, 0)))
 }
 
-// Holding reads up to limit of those in all queues who hold something and are alive. It waits for nothing.
-func (d *Dialect) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
-	waiting, err := holding(ctx, d.pool, after, limit)
-	return waiting, fail("read who holds what", err)
+// WaitingHolders returns up to limit of the waiters of all queues that hold something and whose
+// lease is alive, with tickets greater than after. It waits for nothing.
+func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := waitingHolders(ctx, d.pool, after, limit)
+	return waiting, fail("read the waiting holders", err)
 }
 
-func holding(ctx context.Context, s engine.Session, after int64, limit int) ([]dialect.Waiting, error) {
-	return query(ctx, s, engine.ScanWaiting, sqlHolding, after, int64(max(limit, 0)))
+func waitingHolders(ctx context.Context, s engine.Session, after int64, limit int) ([]dialect.Waiting, error) {
+	return query(ctx, s, engine.ScanWaiting, sqlWaitingHolders, after, int64(max(limit, 0)))
 }
 
-// Pass gives each lock that still names its claim's owner to the next acquisition: one statement each.
-func (d *Dialect) Pass(ctx context.Context, passes []dialect.Pass) ([]dialect.Grant, error) {
-	return each("pass", passes, func(p dialect.Pass) (dialect.Grant, error) { return pass(ctx, d.pool, p) })
+// Transfer gives each lock that still names its claim's owner to the next request. It runs one
+// statement for each.
+func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	return each("transfer", transfers, func(t dialect.Transfer) (dialect.Grant, error) {
+		return transfer(ctx, d.pool, t)
+	})
 }
 
-func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant, error) {
-	next := p.Next
-	fences, err := query(ctx, s, engine.One[int64], sqlPass, p.Name, int64(p.Slot), p.Owner,
+func transfer(ctx context.Context, s engine.Session, t dialect.Transfer) (dialect.Grant, error) {
+	next := t.Next
+	fences, err := query(ctx, s, engine.One[int64], sqlTransfer, t.Name, int64(t.Slot), t.Owner,
 		next.Owner, next.LeaseID, next.Note, engine.Micros(next.HoldAtLeast), engine.Micros(next.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
@@ -72,7 +110,8 @@ func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant,
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// PurgeWaiters deletes up to limit waiters whose lease is dead, and waits for none that others are at.
+// PurgeWaiters deletes up to limit waiters whose lease is dead, and returns how many. It skips rows
+// that other transactions have locked.
 func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurgeWaiters, int64(limit))
 	return n, fail("purge waiters", err)

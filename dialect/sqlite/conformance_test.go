@@ -30,7 +30,7 @@ func harness(t *testing.T) dialecttest.Harness {
 	}
 }
 
-// open is a pool as Open makes it, without waiting for the disk.
+// open returns a pool as Open makes it, without waiting for the disk.
 func open(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := Open("sqlite://" + path + "?_synchronous=OFF")

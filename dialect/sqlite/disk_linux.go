@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// networkDisks are file systems that other machines may write to, by the kernel's numbers (statfs(2)).
+// networkDisks are file systems that other machines may write to, by the kernel's numbers
+// (statfs(2)).
 var networkDisks = map[uint32]string{
 	0x6969:     "NFS",
 	0x517B:     "SMB",
@@ -20,11 +21,11 @@ var networkDisks = map[uint32]string{
 	0x0BD00BD0: "Lustre",
 }
 
-// networkDisk is the kind of file system, if it is one of a network.
+// networkDisk returns the kind of the file system if it is a network's, and otherwise "".
 func networkDisk(file string) string {
 	var disk syscall.Statfs_t
 	if syscall.Statfs(filepath.Dir(file), &disk) != nil {
 		return ""
 	}
-	return networkDisks[uint32(disk.Type)] //nolint:gosec // a number of 32 bits, in a field that is wider on some machines
+	return networkDisks[uint32(disk.Type)] //nolint:gosec // a 32-bit number, in a field that is wider on some machines
 }

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// networkDisk can't be told here.
+// networkDisk returns "": this system doesn't tell.
 func networkDisk(string) string { return "" }

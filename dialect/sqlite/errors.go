@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // SQLite's primary result codes, as in https://sqlite.org/rescode.html.
@@ -35,7 +35,8 @@ const (
 	codeBusySnapshot = codeBusy | 2<<8
 )
 
-// words are SQLite's own for the codes that matter most, for drivers whose errors have no Code method.
+// words are SQLite's own messages for the codes that matter most, for drivers whose errors have no
+// Code method.
 var words = []struct {
 	text string
 	code int
@@ -48,29 +49,40 @@ var words = []struct {
 	{"has no column named ", codeError},
 }
 
-// Classify says what an error of this dialect means for what was asked. It goes by SQLite's result code. Only what
-// the code doesn't tell is read from the message: a missing table has the same code as a mistake in the SQL.
+// Classify returns what an error of this dialect means for the request. It uses SQLite's result
+// code, and the message only for what the code doesn't tell: a missing table has the same code as a
+// mistake in the SQL.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if err == nil {
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	}
+	if errors.As(err, new(*undoneError)) {
+		if class := classify(err); class != dialect.ClassUnknown {
+			return class
+		}
+		return dialect.ClassTransient
+	}
+	return classify(err)
+}
+
+func classify(err error) dialect.Class {
 	if code, ok := codeOf(err); ok {
 		return classifyCode(code, err.Error())
 	}
 	switch {
 	case errors.Is(err, dialect.ErrInvalid), errors.Is(err, dialect.ErrUnsupported),
 		errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone), errors.Is(err, engine.ErrDBClosed()):
-		return dialect.Permanent
-	case errors.Is(err, driver.ErrBadConn), // a driver's promise that nothing was carried out
-		errors.Is(err, engine.ErrBusy), errors.As(err, new(*notBegunError)):
-		return dialect.Transient
+		return dialect.ClassPermanent
+	case errors.Is(err, driver.ErrBadConn), // the driver promises that nothing was carried out
+		errors.Is(err, engine.ErrBusy), errors.As(err, new(*busyError)):
+		return dialect.ClassTransient
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	}
 	if code, ok := worded(err); ok {
 		return classifyCode(code, err.Error())
 	}
-	return dialect.Unknown
+	return dialect.ClassUnknown
 }
 
 func worded(err error) (code int, ok bool) {
@@ -82,7 +94,7 @@ func worded(err error) (code int, ok bool) {
 	return 0, false
 }
 
-// isBusy tells whether another has the lock, and won't have it for ever.
+// isBusy reports whether another connection has the lock and may release it.
 func isBusy(err error) bool {
 	if err == nil || isStale(err) {
 		return false
@@ -94,13 +106,13 @@ func isBusy(err error) bool {
 	return ok && (code == codeBusy || code == codeLocked)
 }
 
-// isStale tells whether a transaction sees less than has been committed, and so can't write any more.
+// isStale reports whether a transaction reads an outdated snapshot, and so can't write any more.
 func isStale(err error) bool {
 	var e interface{ Code() int }
 	return errors.As(err, &e) && e.Code() == codeBusySnapshot
 }
 
-// codeOf is the primary result code in an error: the low byte, the rest tells details.
+// codeOf returns the primary result code in an error: the low byte. The other bytes give details.
 func codeOf(err error) (code int, ok bool) {
 	var e interface{ Code() int }
 	if !errors.As(err, &e) {
@@ -109,25 +121,25 @@ func codeOf(err error) (code int, ok bool) {
 	return e.Code() & 0xff, true
 }
 
-// classifyCode goes by the primary code. A statement that fails is undone as a whole, so where the code tells that
-// the statement failed, nothing happened; it is unknown where the disk failed, or the driver interrupted a statement
-// that may have ended.
+// classifyCode classifies by the primary code. A statement that fails is undone as a whole, so
+// nothing happened if the code says that the statement failed. It is unknown if the disk failed, or
+// if the driver interrupted a statement that may have ended.
 func classifyCode(code int, message string) dialect.Class {
 	switch code {
 	case codeBusy, codeLocked, codeProtocol, codeSchema:
-		return dialect.Transient
+		return dialect.ClassTransient
 	case codeReadOnly:
-		return dialect.ReadOnly
+		return dialect.ClassReadOnly
 	case codeError:
 		for _, missing := range []string{"no such table: ", "no such column: ", "has no column named "} {
 			if strings.Contains(message, missing) {
-				return dialect.NoSchema
+				return dialect.ClassNoSchema
 			}
 		}
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	case codePerm, codeCorrupt, codeFull, codeCantOpen, codeTooBig, codeConstraint, codeMismatch, codeMisuse, codeNoLFS,
 		codeAuth, codeRange, codeNotADB:
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	}
-	return dialect.Unknown
+	return dialect.ClassUnknown
 }

@@ -25,41 +25,41 @@ func TestClassify(t *testing.T) {
 		err  error
 		want dialect.Class
 	}{
-		{nil, dialect.Unknown},
-		{errors.New("something else"), dialect.Unknown},
-		{context.Canceled, dialect.Unknown},
-		{context.DeadlineExceeded, dialect.Unknown},
-		{sql.ErrTxDone, dialect.Permanent},
-		{sql.ErrConnDone, dialect.Permanent},
-		{driver.ErrBadConn, dialect.Transient},
-		{dialect.ErrInvalid, dialect.Permanent},
-		{dialect.ErrUnsupported, dialect.Permanent},
+		{nil, dialect.ClassUnknown},
+		{errors.New("something else"), dialect.ClassUnknown},
+		{context.Canceled, dialect.ClassUnknown},
+		{context.DeadlineExceeded, dialect.ClassUnknown},
+		{sql.ErrTxDone, dialect.ClassPermanent},
+		{sql.ErrConnDone, dialect.ClassPermanent},
+		{driver.ErrBadConn, dialect.ClassTransient},
+		{dialect.ErrInvalid, dialect.ClassPermanent},
+		{dialect.ErrUnsupported, dialect.ClassPermanent},
 
-		{coded{5, "database is locked"}, dialect.Transient},
-		{coded{5 | 2<<8, "SQLITE_BUSY_SNAPSHOT"}, dialect.Transient},
-		{coded{6 | 1<<8, "SQLITE_LOCKED_SHAREDCACHE"}, dialect.Transient},
-		{coded{8, "attempt to write a readonly database"}, dialect.ReadOnly},
-		{coded{8 | 4<<8, "SQLITE_READONLY_DBMOVED"}, dialect.ReadOnly},
-		{coded{1, "SQL logic error: no such table: sqllock_locks"}, dialect.NoSchema},
-		{coded{1, "SQL logic error: no such column: fence"}, dialect.NoSchema},
-		{coded{1, "SQL logic error: table sqllock_locks has no column named note"}, dialect.NoSchema},
-		{coded{1, "SQL logic error: near \"FROM\": syntax error"}, dialect.Permanent},
-		{coded{19 | 6<<8, "UNIQUE constraint failed: no such table: x"}, dialect.Permanent},
-		{coded{9, "interrupted"}, dialect.Unknown},
-		{coded{10 | 4<<8, "disk I/O error: SQLITE_IOERR_FSYNC"}, dialect.Unknown},
-		{coded{13, "database or disk is full"}, dialect.Permanent},
-		{coded{14, "unable to open database file"}, dialect.Permanent},
-		{coded{26, "file is not a database"}, dialect.Permanent},
-		{coded{0, ""}, dialect.Unknown},
-		{coded{255, ""}, dialect.Unknown},
-		{coded{-1, ""}, dialect.Unknown},
+		{coded{5, "database is locked"}, dialect.ClassTransient},
+		{coded{5 | 2<<8, "SQLITE_BUSY_SNAPSHOT"}, dialect.ClassTransient},
+		{coded{6 | 1<<8, "SQLITE_LOCKED_SHAREDCACHE"}, dialect.ClassTransient},
+		{coded{8, "attempt to write a readonly database"}, dialect.ClassReadOnly},
+		{coded{8 | 4<<8, "SQLITE_READONLY_DBMOVED"}, dialect.ClassReadOnly},
+		{coded{1, "SQL logic error: no such table: sqllock_locks"}, dialect.ClassNoSchema},
+		{coded{1, "SQL logic error: no such column: fence"}, dialect.ClassNoSchema},
+		{coded{1, "SQL logic error: table sqllock_locks has no column named note"}, dialect.ClassNoSchema},
+		{coded{1, "SQL logic error: near \"FROM\": syntax error"}, dialect.ClassPermanent},
+		{coded{19 | 6<<8, "UNIQUE constraint failed: no such table: x"}, dialect.ClassPermanent},
+		{coded{9, "interrupted"}, dialect.ClassUnknown},
+		{coded{10 | 4<<8, "disk I/O error: SQLITE_IOERR_FSYNC"}, dialect.ClassUnknown},
+		{coded{13, "database or disk is full"}, dialect.ClassPermanent},
+		{coded{14, "unable to open database file"}, dialect.ClassPermanent},
+		{coded{26, "file is not a database"}, dialect.ClassPermanent},
+		{coded{0, ""}, dialect.ClassUnknown},
+		{coded{255, ""}, dialect.ClassUnknown},
+		{coded{-1, ""}, dialect.ClassUnknown},
 
-		// As other drivers word them, without a code.
-		{errors.New("database is locked"), dialect.Transient},
-		{errors.New("database table is locked: sqllock_locks"), dialect.Transient},
-		{errors.New("attempt to write a readonly database"), dialect.ReadOnly},
-		{errors.New("no such table: sqllock_locks"), dialect.NoSchema},
-		{errors.New("table sqllock_locks has no column named note"), dialect.NoSchema},
+		// as other drivers word them, without a code
+		{errors.New("database is locked"), dialect.ClassTransient},
+		{errors.New("database table is locked: sqllock_locks"), dialect.ClassTransient},
+		{errors.New("attempt to write a readonly database"), dialect.ClassReadOnly},
+		{errors.New("no such table: sqllock_locks"), dialect.ClassNoSchema},
+		{errors.New("table sqllock_locks has no column named note"), dialect.ClassNoSchema},
 	} {
 		d := New(nil)
 		if got := d.Classify(c.err); got != c.want {
@@ -74,8 +74,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// FuzzClassify: whatever a driver says, Classify doesn't panic, answers one of the classes, and goes by the code before
-// it goes by the words.
+// FuzzClassify checks that Classify, for any error of a driver, doesn't panic, returns one of the
+// classes, and prefers the code to the words.
 func FuzzClassify(f *testing.F) {
 	f.Add(true, 5, "database is locked")
 	f.Add(true, 1, "SQL logic error: no such table: sqllock_locks (1)")
@@ -88,7 +88,7 @@ func FuzzClassify(f *testing.F) {
 			err = coded{code, text}
 		}
 		class := d.Classify(err)
-		if class < dialect.Unknown || class > dialect.ReadOnly {
+		if class < dialect.ClassUnknown || class > dialect.ClassReadOnly {
 			t.Fatalf("%v: %s", err, class)
 		}
 		if wrapped := d.Classify(fmt.Errorf("x: %w", err)); wrapped != class {

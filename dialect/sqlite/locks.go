@@ -2,21 +2,25 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Acquire takes each lock whose row is free, missing, or already the owner's: one statement and one commit for all.
+// Acquire takes each lock whose row is free, missing, or already the owner's. It uses one statement
+// and one commit for all.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
-	if canAcquireTogether(requests) {
-		grants, err := inTurn(ctx, d.line, func() ([]dialect.Grant, error) { return d.acquireMany(ctx, d.pool, requests) })
+	if canAcquireMany(requests) {
+		grants, err := write(ctx, d, func(s engine.Session) ([]dialect.Grant, error) {
+			return d.acquireMany(ctx, s, requests)
+		})
 		return grants, fail("acquire", err)
 	}
-	return eachInTurn(ctx, d.line, "acquire", requests, func(r dialect.Request) (dialect.Grant, error) { return d.acquire(ctx, d.pool, r) })
+	return eachWrite(ctx, d, "acquire", requests, func(s engine.Session, r dialect.Request) (dialect.Grant, error) {
+		return d.acquire(ctx, s, r)
+	})
 }
 
 func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
@@ -28,60 +32,83 @@ func (d *Dialect) acquire(ctx context.Context, s engine.Session, r dialect.Reque
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// Release frees each lock that still names the claim's owner: one statement and one commit for all.
+// Release frees each lock that still names the claim's owner. It uses one statement and one commit
+// for all.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	if canReleaseTogether(claims) {
-		ours, err := inTurn(ctx, d.line, func() ([]bool, error) { return d.releaseMany(ctx, d.pool, claims) })
+	if canReleaseMany(claims) {
+		ours, err := write(ctx, d, func(s engine.Session) ([]bool, error) { return d.releaseMany(ctx, s, claims) })
 		return ours, fail("release", err)
 	}
-	return eachInTurn(ctx, d.line, "release", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, d.pool, d.sql.release, c) })
+	return eachWrite(ctx, d, "release", claims, func(s engine.Session, c dialect.Claim) (bool, error) {
+		return d.claim(ctx, s, d.sql.release, c)
+	})
 }
 
-// Guard writes each row that still names the claim's owner, unchanged, in the caller's transaction: SQLite's one
-// write lock is then the caller's until that ends, and nobody can free or release the lock. In a transaction that has
-// read before, while others have written since, the error is Transient and the transaction has to be done again:
-// _txlock=immediate, which Open sets, avoids that.
-func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+// Guard writes each row that still names the claim's owner, unchanged, in the caller's transaction.
+// The transaction then has SQLite's one write lock until it ends, and nothing can free or release
+// the lock. If the transaction has read before, and others have written since, the error is
+// Transient and the transaction has to be repeated. _txlock=immediate, which [Open] sets, avoids
+// that.
+func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
-		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil", dialect.ErrInvalid))
+		return nil, fail("guard", fmt.Errorf("%w: the transaction is nil", dialect.ErrInvalid))
 	}
-	return each("guard", claims, func(c dialect.Claim) (bool, error) { return d.claim(ctx, tx, d.sql.guard, c) })
+	return eachRead(ctx, d, "guard", claims, func(c dialect.Claim) (bool, error) {
+		return d.claim(ctx, tx, d.sql.guard, c)
+	})
 }
 
-// Raise raises the fence of each lock that still names its claim's owner: one statement each.
-func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
-	return eachInTurn(ctx, d.line, "raise", raises, func(r dialect.Raise) (bool, error) { return d.raise(ctx, d.pool, r) })
+// AdvanceFence raises the fence of each lock that still names its claim's owner. It uses one
+// statement for each.
+func (d *Dialect) AdvanceFence(ctx context.Context, advances []dialect.FenceAdvance) ([]bool, error) {
+	return eachWrite(ctx, d, "advance fence", advances, func(s engine.Session, r dialect.FenceAdvance) (bool, error) {
+		return d.advanceFence(ctx, s, r)
+	})
 }
 
-func (d *Dialect) raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+func (d *Dialect) advanceFence(ctx context.Context, s engine.Session, r dialect.FenceAdvance) (bool, error) {
 	if err := r.Check(); err != nil {
 		return false, err
 	}
-	n, err := engine.Exec(ctx, s, d.sql.raise, r.Name, r.Slot, r.Owner, r.Fence)
+	n, err := engine.Exec(ctx, s, d.sql.advanceFence, r.Name, r.Slot, r.Owner, r.Fence)
 	return n == 1, err
 }
 
-// claim runs a statement that touches the row if it is still the owner's.
+// claim runs a statement that changes the row if it is still the owner's.
 func (d *Dialect) claim(ctx context.Context, s engine.Session, text string, c dialect.Claim) (bool, error) {
 	n, err := engine.Exec(ctx, s, text, c.Name, c.Slot, c.Owner)
 	return n == 1, err
 }
 
-// Free frees each lock that still has the orphan's fence and dead lease: one statement each. Behind a guarded
-// transaction it waits like every write, and then fails as Transient.
-func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return eachInTurn(ctx, d.line, "free", orphans, func(o dialect.Orphan) (bool, error) { return d.free(ctx, d.pool, o) })
+// Free frees each lock that still has the dead holder's fence and lease. It uses one statement for
+// each. Like every write it waits for a guarded transaction.
+func (d *Dialect) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {
+	return eachWrite(ctx, d, "free", dead, func(s engine.Session, h dialect.DeadHolder) (bool, error) {
+		return d.free(ctx, s, h)
+	})
 }
 
-func (d *Dialect) free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
-	n, err := engine.Exec(ctx, s, d.sql.free, o.Name, o.Slot, o.Fence, o.LeaseID, o.Overdue.Microseconds())
+func (d *Dialect) free(ctx context.Context, s engine.Session, h dialect.DeadHolder) (bool, error) {
+	n, err := engine.Exec(ctx, s, d.sql.free, h.Name, h.Slot, h.Fence, h.LeaseID, h.ExpiredFor.Microseconds())
+	return n == 1, err
+}
+
+// EndBars ends the bar of each lock that is free and unchanged since it was read.
+func (d *Dialect) EndBars(ctx context.Context, bars []dialect.Bar) ([]bool, error) {
+	return eachWrite(ctx, d, "end bar", bars, func(s engine.Session, b dialect.Bar) (bool, error) {
+		return d.endBar(ctx, s, b)
+	})
+}
+
+func (d *Dialect) endBar(ctx context.Context, s engine.Session, b dialect.Bar) (bool, error) {
+	n, err := engine.Exec(ctx, s, d.sql.endBar, b.Name, b.Slot, b.Fence)
 	return n == 1, err
 }
 
 // Purge deletes up to limit lock rows that have been free for longer than idle.
 func (d *Dialect) Purge(ctx context.Context, idle time.Duration, limit int) (int, error) {
-	n, err := inTurn(ctx, d.line, func() (int, error) {
-		return engine.Exec(ctx, d.pool, d.sql.purge, engine.Micros(idle), max(limit, 0))
+	n, err := write(ctx, d, func(s engine.Session) (int, error) {
+		return engine.Exec(ctx, s, d.sql.purge, engine.Micros(idle), max(limit, 0))
 	})
 	return n, fail("purge", err)
 }

@@ -2,20 +2,24 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// acquireMany is one statement for all requests.
-func (d *Dialect) acquireMany(ctx context.Context, s engine.Session, requests []dialect.Request) ([]dialect.Grant, error) {
+// acquireMany uses one statement for all requests.
+func (d *Dialect) acquireMany(
+	ctx context.Context, s engine.Session, requests []dialect.Request,
+) ([]dialect.Grant, error) {
 	list := make([][7]any, len(requests))
 	for i, r := range requests {
-		list[i] = [7]any{r.Name, r.Slot, r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)}
+		list[i] = [7]any{
+			r.Name, r.Slot, r.Owner, r.LeaseID, r.Note, engine.Micros(r.HoldAtLeast),
+			engine.Micros(r.LockDelay),
+		}
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
@@ -25,7 +29,7 @@ func (d *Dialect) acquireMany(ctx context.Context, s engine.Session, requests []
 		dialect.Claim
 		fence int64
 	}
-	found, err := engine.Query(ctx, s, func(rows *sql.Rows, t *taken) error {
+	found, err := engine.Query(ctx, s, func(rows dialect.Rows, t *taken) error {
 		return rows.Scan(&t.Name, &t.Slot, &t.Owner, &t.fence)
 	}, d.sql.acquireMany, string(text))
 	if err != nil {
@@ -33,7 +37,7 @@ func (d *Dialect) acquireMany(ctx context.Context, s engine.Session, requests []
 	}
 	fences := make(map[dialect.Claim]int64, len(found))
 	for _, t := range found {
-		fences[t.Claim] = t.fence // of one that was asked for twice: the last
+		fences[t.Claim] = t.fence // if the same lock was requested twice, the last one counts
 	}
 	grants := make([]dialect.Grant, len(requests))
 	for i, r := range requests {
@@ -42,7 +46,7 @@ func (d *Dialect) acquireMany(ctx context.Context, s engine.Session, requests []
 	return grants, nil
 }
 
-// releaseMany is one statement for all claims.
+// releaseMany uses one statement for all claims.
 func (d *Dialect) releaseMany(ctx context.Context, s engine.Session, claims []dialect.Claim) ([]bool, error) {
 	list := make([][3]any, len(claims))
 	for i, c := range claims {
@@ -52,7 +56,9 @@ func (d *Dialect) releaseMany(ctx context.Context, s engine.Session, claims []di
 	if err != nil {
 		return nil, err
 	}
-	found, err := engine.Query(ctx, s, func(rows *sql.Rows, k *dialect.Key) error { return rows.Scan(&k.Name, &k.Slot) },
+	found, err := engine.Query(ctx, s, func(rows dialect.Rows, k *dialect.Key) error {
+		return rows.Scan(&k.Name, &k.Slot)
+	},
 		d.sql.releaseMany, string(text))
 	if err != nil {
 		return nil, err
@@ -68,7 +74,7 @@ func (d *Dialect) releaseMany(ctx context.Context, s engine.Session, claims []di
 	return ours, nil
 }
 
-// plain tells whether JSON keeps these texts as they are, and SQLite those of that JSON.
+// plain reports whether the texts survive both the encoding as JSON and SQLite's decoding of it.
 func plain(texts ...string) bool {
 	for _, text := range texts {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
@@ -78,8 +84,9 @@ func plain(texts ...string) bool {
 	return true
 }
 
-// canReleaseTogether: the answer doesn't tell apart two claims of one lock.
-func canReleaseTogether(claims []dialect.Claim) bool {
+// canReleaseMany reports whether releaseMany can serve the claims. Its result can't distinguish two
+// claims of one lock.
+func canReleaseMany(claims []dialect.Claim) bool {
 	seen := make(map[dialect.Key]bool, len(claims))
 	for _, c := range claims {
 		if seen[c.Key] || !plain(c.Name, c.Owner) {
@@ -90,7 +97,7 @@ func canReleaseTogether(claims []dialect.Claim) bool {
 	return len(claims) > 1
 }
 
-func canAcquireTogether(requests []dialect.Request) bool {
+func canAcquireMany(requests []dialect.Request) bool {
 	for _, r := range requests {
 		if !plain(r.Name, r.Owner, r.LeaseID, r.Note) {
 			return false

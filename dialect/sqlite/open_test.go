@@ -2,12 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func TestOpenSettings(t *testing.T) {
@@ -19,6 +21,8 @@ func TestOpenSettings(t *testing.T) {
 		{"?_busy_timeout=250", "wal", "250"},
 		{"?_pragma=busy_timeout(300)&_pragma=journal_mode(DELETE)", "delete", "300"},
 		{"?_journal=TRUNCATE&_timeout=20", "truncate", "20"},
+		{"?_busy_timeout=30&_timeout=40", "wal", "40"},
+		{"?_busy_timeout=30&_pragma=busy_timeout(50)", "wal", "50"},
 	} {
 		name := strings.NewReplacer("?", "", "&", "", "=", "").Replace(test.query) + " 100%.db"
 		db, err := Open("sqlite://" + strings.ReplaceAll(filepath.Join(dir, name), "%", "%25") + test.query)
@@ -34,7 +38,8 @@ func TestOpenSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		if journal != test.journal || timeout != test.timeout {
-			t.Errorf("%q: journal %s, busy timeout %s; want %s, %s", test.query, journal, timeout, test.journal, test.timeout)
+			t.Errorf("%q: journal %s, busy timeout %s; want %s, %s",
+				test.query, journal, timeout, test.journal, test.timeout)
 		}
 		if err := db.QueryRow("SELECT file FROM pragma_database_list").Scan(&file); err != nil {
 			t.Fatal(err)
@@ -45,7 +50,7 @@ func TestOpenSettings(t *testing.T) {
 	}
 }
 
-// A transaction that would begin DEFERRED doesn't bar a second one, and so fails later.
+// A transaction that begins DEFERRED doesn't exclude a second one, and so fails later.
 func TestOpenBeginsImmediate(t *testing.T) {
 	db, err := Open("sqlite3://" + filepath.Join(t.TempDir(), "a.db") + "?_busy_timeout=1")
 	if err != nil {
@@ -63,7 +68,7 @@ func TestOpenBeginsImmediate(t *testing.T) {
 	}
 }
 
-// The first connections to a new file all want to make it a write-ahead log.
+// The first connections to a new file all try to make it a write-ahead log.
 func TestOpenManyAtOnce(t *testing.T) {
 	url := "sqlite://" + filepath.Join(t.TempDir(), "a.db")
 	var group sync.WaitGroup
@@ -83,6 +88,30 @@ func TestOpenManyAtOnce(t *testing.T) {
 	group.Wait()
 }
 
+// Connect waits while others keep the file locked, and no longer than ctx lasts. The file isn't a
+// write-ahead log yet, and making it one takes the lock.
+func TestOpenWaits(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	release := exclude(t, "file:"+path)
+	db := open(t, path)
+	ctx, cancel := context.WithTimeout(t.Context(), busyFor)
+	defer cancel()
+	began := time.Now()
+	err := db.PingContext(ctx)
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) ||
+		took > defaultBusyTimeout*time.Millisecond/2 {
+		t.Errorf("of a locked file: %v after %s", err, took)
+	}
+	time.AfterFunc(busyFor, release)
+	must(t, db.PingContext(t.Context()))
+	var journal string
+	must(t, db.QueryRow("PRAGMA journal_mode").Scan(&journal))
+	if ms := busyTimeout(t, db); journal != "wal" || ms != defaultBusyTimeout {
+		t.Errorf("journal %s, busy timeout %d", journal, ms)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	enginetest.OpenRefuses(t, Open, map[string]string{
 		"":                                  "begin with",
@@ -96,6 +125,8 @@ func TestOpenRefuses(t *testing.T) {
 		"sqlite://a%00.db":                  "zero byte",
 		"sqlite://a.db?_busytimeout=5":      `"_busytimeout"`,
 		"sqlite://a.db?_txlock=deferred":    "_txlock=deferred",
+		"sqlite://a.db?_timeout=5s":         "milliseconds",
+		"sqlite://a.db?_busy_timeout=-1":    "milliseconds",
 		"sqlite://a.db?x-migrations-table=": "golang-migrate",
 		"sqlite://a.db?a=%zz":               "%zz",
 	})

@@ -2,15 +2,16 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Recall reads the outcome of each name that is kept: one statement each.
+// Recall returns the outcome of each name that is kept. It uses one statement for each.
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
-	return each("recall", names, func(name string) (dialect.Outcome, error) { return d.recall(ctx, d.pool, name) })
+	return eachRead(ctx, d, "recall", names, func(name string) (dialect.Outcome, error) {
+		return d.recall(ctx, d.pool, name)
+	})
 }
 
 func (d *Dialect) recall(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
@@ -18,10 +19,11 @@ func (d *Dialect) recall(ctx context.Context, s engine.Session, name string) (di
 	return o, err
 }
 
-// Remember writes each outcome unless one is kept: one statement each, and one more where one is.
+// Remember writes each outcome unless one is kept. It uses one statement for each, and one more if
+// an outcome is kept.
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
-	return eachInTurn(ctx, d.line, "remember", done, func(o dialect.Done) (dialect.Outcome, error) {
-		return d.remember(ctx, d.pool, o)
+	return eachWrite(ctx, d, "remember", done, func(s engine.Session, o dialect.Done) (dialect.Outcome, error) {
+		return d.remember(ctx, s, o)
 	})
 }
 
@@ -35,15 +37,16 @@ func writeOutcome(ctx context.Context, s engine.Session, text string, o dialect.
 	return engine.QueryOutcome(ctx, s, text, o.Name, o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep))
 }
 
-// ClaimTx makes tx a writer, as LockTx does, and answers the outcome of each name that is kept: one statement each. SQLite has one
-// writer at a time, so whoever claims another name waits too. In a deferred transaction that has read before, while others
-// have written since, the error is Transient and the transaction has to be done again: _txlock=immediate, which Open sets,
-// avoids that.
-func (d *Dialect) ClaimTx(ctx context.Context, tx *sql.Tx, names []string) ([]dialect.Outcome, error) {
+// ClaimTx makes tx a writer, as LockTx does, and returns the outcome of each name that is kept. It
+// uses one statement for each. SQLite has one writer at a time, so a claim of another name waits
+// too. If a deferred transaction has read before, and others have written since, the error is
+// Transient and the transaction has to be repeated. _txlock=immediate, which [Open] sets, avoids
+// that.
+func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)
 	}
-	return each("claim", names, func(name string) (dialect.Outcome, error) {
+	return eachRead(ctx, d, "claim", names, func(name string) (dialect.Outcome, error) {
 		o, err := d.claimOutcome(ctx, tx, name)
 		return o, explainTx(err)
 	})
@@ -54,21 +57,25 @@ func (d *Dialect) claimOutcome(ctx context.Context, s engine.Session, name strin
 	return o, err
 }
 
-// SettleTx writes the outcome of each name that tx has claimed: one statement each.
-func (d *Dialect) SettleTx(ctx context.Context, tx *sql.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
+// RememberTx writes the outcome of each name that tx has claimed. It uses one statement for each.
+func (d *Dialect) RememberTx(ctx context.Context, tx dialect.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(done)); err != nil {
-		return nil, fail("settle", err)
+		return nil, fail("remember in a transaction", err)
 	}
-	return each("settle", done, func(o dialect.Done) (dialect.Outcome, error) { return d.settleOutcome(ctx, tx, o) })
+	return each("remember in a transaction", done, func(o dialect.Done) (dialect.Outcome, error) {
+		return d.rememberTx(ctx, tx, o)
+	})
 }
 
-func (d *Dialect) settleOutcome(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
-	settled, _, err := writeOutcome(ctx, s, d.sql.settleOutcome, o)
-	return settled, err
+func (d *Dialect) rememberTx(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
+	remembered, _, err := writeOutcome(ctx, s, d.sql.rememberTx, o)
+	return remembered, err
 }
 
-// PurgeOutcomes deletes up to limit outcomes that are kept no longer.
+// PurgeOutcomes deletes up to limit outcomes that are no longer kept.
 func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
-	n, err := inTurn(ctx, d.line, func() (int, error) { return engine.Exec(ctx, d.pool, d.sql.purgeOutcomes, max(limit, 0)) })
+	n, err := write(ctx, d, func(s engine.Session) (int, error) {
+		return engine.Exec(ctx, s, d.sql.purgeOutcomes, max(limit, 0))
+	})
 	return n, fail("purge outcomes", err)
 }

@@ -4,73 +4,78 @@ import (
 	"embed"
 	"strings"
 
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 //go:embed sql/*.sql
 var files embed.FS
 
-// clock is the machine's time in microseconds since 1970. It moves once a millisecond, and unixepoch is a floating
-// point number of seconds: rounding takes its error off. SQLite reads it when a statement first needs it, which is
-// after a wait for the write lock, and keeps it for that statement.
+// clock is the machine's time in microseconds since 1970. It advances once a millisecond. unixepoch
+// is a floating-point number of seconds, and rounding removes its error. SQLite reads it when a
+// statement first needs it, which is after a wait for the write lock, and keeps the value for that
+// statement.
 const clock = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 
 // statements are the texts in sql/, one file each.
 type statements struct {
-	createLease, renewLease, buryLease, leaseLeft, buryExpired, deleteLease string
-	acquire, release, guard, raise, free, look, list, purge                 string
-	acquireMany, releaseMany                                                string
-	enqueue, dequeue, queue, holding, pass, purgeWaiters                    string
-	recall, remember, claimOutcome, settleOutcome, purgeOutcomes            string
-	writeLock                                                               string
-	server, settings, schema                                                string
+	createLease, renewLease, expireLease, seeLease, overlong, deleteExpired, deleteLease string
+	acquire, release, guard, advanceFence, free, endBar, get, list, purge                string
+	acquireMany, releaseMany                                                             string
+	enqueue, dequeue, queue, waitingHolders, transfer, purgeWaiters                      string
+	recall, remember, claimOutcome, rememberTx, purgeOutcomes                            string
+	writeLock                                                                            string
+	locate, server, settings, schema, compatible                                         string
 }
 
-var queries = gather(load)
+var queries = loadQueries(load)
 
-func gather(load func(file string) string) statements {
+func loadQueries(load func(file string) string) statements {
 	return statements{
-		createLease: load("create_lease"),
-		renewLease:  load("renew_lease"),
-		buryLease:   load("bury_lease"),
-		leaseLeft:   load("lease_left"),
-		buryExpired: load("bury_expired"),
-		deleteLease: load("delete_lease"),
+		createLease:   load("create_lease"),
+		renewLease:    load("renew_lease"),
+		expireLease:   load("expire_lease"),
+		seeLease:      load("see_lease"),
+		overlong:      load("overlong_leases"),
+		deleteExpired: load("delete_expired"),
+		deleteLease:   load("delete_lease"),
 
-		acquire: load("acquire"),
-		release: load("release"),
-		guard:   load("guard"),
-		raise:   load("raise"),
-		free:    load("free"),
-		look:    load("look"),
-		list:    load("list"),
-		purge:   load("purge"),
+		acquire:      load("acquire"),
+		release:      load("release"),
+		guard:        load("guard"),
+		advanceFence: load("advance_fence"),
+		free:         load("free"),
+		endBar:       load("end_bar"),
+		get:          load("get"),
+		list:         load("list"),
+		purge:        load("purge"),
 
 		acquireMany: load("acquire_many"),
 		releaseMany: load("release_many"),
 
-		enqueue:      load("enqueue"),
-		dequeue:      load("dequeue"),
-		queue:        load("queue"),
-		holding:      load("holding"),
-		pass:         load("pass"),
-		purgeWaiters: load("purge_waiters"),
+		enqueue:        load("enqueue"),
+		dequeue:        load("dequeue"),
+		queue:          load("queue"),
+		waitingHolders: load("waiting_holders"),
+		transfer:       load("transfer"),
+		purgeWaiters:   load("purge_waiters"),
 
 		recall:        load("recall"),
 		remember:      load("remember"),
 		claimOutcome:  load("claim_outcome"),
-		settleOutcome: load("settle_outcome"),
+		rememberTx:    load("remember_tx"),
 		purgeOutcomes: load("purge_outcomes"),
 
 		writeLock: load("write_lock"),
 
-		server:   load("server"),
-		settings: load("settings"),
-		schema:   load("schema"),
+		server:     load("server"),
+		settings:   load("settings"),
+		locate:     load("locate"),
+		schema:     load("schema"),
+		compatible: load("compatible"),
 	}
 }
 
-// load reads a statement and puts the clock in.
+// load reads a statement and inserts the clock.
 func load(name string) string {
 	return strings.ReplaceAll(engine.Statement(files, name), "clock()", clock)
 }

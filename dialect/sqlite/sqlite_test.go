@@ -13,8 +13,8 @@ import (
 	driver "modernc.org/sqlite"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func raw(t *testing.T, dsn string) *sql.DB {
@@ -27,7 +27,24 @@ func raw(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-// TestProbeRefuses: what can't serve locks is said at once, and what to do about it.
+// TestProbeLetsConnectionsCompete checks that a database whose connections don't exclude each other
+// is refused.
+func TestProbeLetsConnectionsCompete(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "locks.db")
+	migrate(t, raw(t, path))
+	for _, parameter := range []string{"nolock=1", "vfs=unix-none"} {
+		_, err := New(raw(t, "file:"+path+"?"+parameter)).Probe(t.Context())
+		if !errors.Is(err, dialect.ErrUnsupported) || !strings.Contains(err.Error(), "two connections") {
+			t.Errorf("%s: %v", parameter, err)
+		}
+	}
+	if _, err := New(raw(t, "file:"+path)).Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProbeRefuses checks that Probe refuses a database that can't serve locks, with advice.
 func TestProbeRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -41,16 +58,16 @@ func TestProbeRefuses(t *testing.T) {
 		dsn, says string
 		want      dialect.Class
 	}{
-		{":memory:", "in memory", dialect.Permanent},
-		{"file::memory:?cache=shared", "in memory", dialect.Permanent},
-		{"file:/x?vfs=memdb", "in memory", dialect.Permanent},
-		{"", "in memory or temporary", dialect.Permanent},
-		{"file:" + path + "?mode=ro", "read-only", dialect.ReadOnly},
-		{"file:" + path + "?_pragma=query_only(1)", "read-only", dialect.ReadOnly},
-		{"file:" + filepath.Join(dir, "none", "x.db"), "directory", dialect.Permanent},
-		{"file:" + dir, "can't be opened", dialect.Permanent},
-		{"file:" + notADB, "not a database", dialect.Permanent},
-		{"file:" + filepath.Join(dir, "new.db"), "sqllock-migrate up", dialect.NoSchema},
+		{":memory:", "in memory", dialect.ClassPermanent},
+		{"file::memory:?cache=shared", "in memory", dialect.ClassPermanent},
+		{"file:/x?vfs=memdb", "in memory", dialect.ClassPermanent},
+		{"", "in memory or temporary", dialect.ClassPermanent},
+		{"file:" + path + "?mode=ro", "read-only", dialect.ClassReadOnly},
+		{"file:" + path + "?_pragma=query_only(1)", "read-only", dialect.ClassReadOnly},
+		{"file:" + filepath.Join(dir, "none", "x.db"), "directory", dialect.ClassPermanent},
+		{"file:" + dir, "can't be opened", dialect.ClassPermanent},
+		{"file:" + notADB, "not a database", dialect.ClassPermanent},
+		{"file:" + filepath.Join(dir, "new.db"), "sqllock-migrate own up", dialect.ClassNoSchema},
 	} {
 		d := New(raw(t, c.dsn))
 		_, err := d.Probe(t.Context())
@@ -60,17 +77,18 @@ func TestProbeRefuses(t *testing.T) {
 	}
 }
 
-// TestNilDB: without a database every call is an error, and none panics.
+// TestNilDB checks that every call without a database returns an error, and none panics.
 func TestNilDB(t *testing.T) {
 	enginetest.NilDB(t, New(nil))
 }
 
-// TestTriggerIsFound: tables that look right and don't do what was asked.
+// TestTriggerIsFound checks tables that look right and don't do what they should.
 func TestTriggerIsFound(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "locks.db"))
 	migrate(t, db)
-	if _, err := db.Exec(`CREATE TRIGGER keep BEFORE DELETE ON sqllock_leases BEGIN SELECT raise(IGNORE); END`); err != nil {
+	_, err := db.Exec(`CREATE TRIGGER keep BEFORE DELETE ON sqllock_leases BEGIN SELECT raise(IGNORE); END`)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := New(db).Probe(t.Context()); !errors.Is(err, dialect.ErrUnsupported) {
@@ -78,7 +96,8 @@ func TestTriggerIsFound(t *testing.T) {
 	}
 }
 
-// TestClockAfterWaiting: the clock is read when the write lock is had, not when it was asked for.
+// TestClockAfterWaiting checks that the clock is read after the write lock was taken, not when it
+// was requested.
 func TestClockAfterWaiting(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "locks.db"))
@@ -99,12 +118,15 @@ func TestClockAfterWaiting(t *testing.T) {
 		}
 	}()
 	key := dialect.Key{Name: "n"}
-	grants, err := d.Acquire(t.Context(), []dialect.Request{{Key: key, LeaseID: "l", Owner: "o", HoldAtLeast: time.Minute}})
+	grants, err := d.Acquire(t.Context(), []dialect.Request{{
+		Key: key, LeaseID: "l", Owner: "o",
+		HoldAtLeast: time.Minute,
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-done
-	rows, err := d.Look(t.Context(), []dialect.Key{key})
+	rows, err := d.Get(t.Context(), []dialect.Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +139,8 @@ func TestClockAfterWaiting(t *testing.T) {
 	}
 }
 
-// TestClockIsExact: the floating point number of seconds is turned into whole milliseconds, for many moments.
+// TestClockIsExact checks for many moments that the floating-point number of seconds is converted
+// to whole milliseconds.
 func TestClockIsExact(t *testing.T) {
 	t.Parallel()
 	db := raw(t, ":memory:")
@@ -127,7 +150,8 @@ func TestClockIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stmt.Close()
-	for at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); at.Year() < 2100; at = at.Add(97*time.Hour + 1237*time.Millisecond) {
+	const step = 97*time.Hour + 1237*time.Millisecond
+	for at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC); at.Year() < 2100; at = at.Add(step) {
 		var got int64
 		if err := stmt.QueryRow(at.Format("2006-01-02 15:04:05.000")).Scan(&got); err != nil {
 			t.Fatal(err)
@@ -138,7 +162,8 @@ func TestClockIsExact(t *testing.T) {
 	}
 }
 
-// TestPlans: every statement finds its rows by the key, also where the table was analyzed when it had one row.
+// TestPlans checks that every statement finds its rows by the key, even if the table was analyzed
+// when it had one row.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "locks.db")
@@ -152,18 +177,18 @@ func TestPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	checkPlans(t, open(t, path)) // which has read the statistics
+	checkPlans(t, open(t, path)) // it has read the statistics
 }
 
 func checkPlans(t *testing.T, db *sql.DB) {
 	t.Helper()
 	for _, text := range []string{
-		queries.renewLease, queries.buryLease, queries.leaseLeft, queries.deleteLease,
-		queries.release, queries.guard, queries.free, queries.look, queries.list,
+		queries.renewLease, queries.expireLease, queries.seeLease, queries.deleteLease,
+		queries.release, queries.guard, queries.free, queries.get, queries.list,
 		queries.acquireMany, queries.releaseMany,
 	} {
 		for _, detail := range plan(t, db, text) {
-			list := strings.Contains(detail, "VIRTUAL TABLE") // of what is asked for
+			list := strings.Contains(detail, "VIRTUAL TABLE") // the list of requests
 			if strings.HasPrefix(detail, "SCAN") && !list || strings.Contains(detail, "TEMP B-TREE") {
 				t.Errorf("%s\nplan: %s", text, detail)
 			}
@@ -173,7 +198,8 @@ func checkPlans(t *testing.T, db *sql.DB) {
 
 func plan(t *testing.T, db *sql.DB, text string) []string {
 	t.Helper()
-	rows, err := db.Query("EXPLAIN QUERY PLAN " + strings.ReplaceAll(text, "?", "")) // numbers for parameters
+	// numbers for parameters
+	rows, err := db.Query("EXPLAIN QUERY PLAN " + strings.ReplaceAll(text, "?", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,14 +219,15 @@ func plan(t *testing.T, db *sql.DB, text string) []string {
 	return details
 }
 
-// TestOneCommit: an uncontended acquire and a release are one statement and one commit each; a refusal writes nothing.
+// TestOneCommit checks that an uncontended acquire and a release are one statement and one commit
+// each, and that a refusal writes nothing.
 func TestOneCommit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "locks.db")
 	migrate(t, open(t, path))
 	db := open(t, path)
 	db.SetMaxOpenConns(1) // the one that is counted
-	commits, asked := countCommits(t, db), &counted{Session: db}
+	commits, asked := countCommits(t, db), &counted{Session: dialect.SQL(db)}
 	d := New(db)
 	d.pool = asked
 	r := dialect.Request{Key: dialect.Key{Name: "n"}, LeaseID: "l", Owner: "o"}
@@ -221,6 +248,7 @@ func TestOneCommit(t *testing.T) {
 		{"release several", func() error { _, err := d.Release(t.Context(), both); return err }, 1},
 	} {
 		*commits, asked.n = 0, 0
+		d.writers.contested.Store(0) // as on a machine that doesn't stand still
 		if err := step.do(); err != nil || *commits > 1 || *commits < step.commits || asked.n != 1 {
 			t.Errorf("%s: %d commits, %d statements, error %v", step.what, *commits, asked.n, err)
 		}
@@ -232,17 +260,17 @@ type counted struct {
 	n int
 }
 
-func (c *counted) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (c *counted) Query(ctx context.Context, query string, args ...any) (dialect.Rows, error) {
 	c.n++
-	return c.Session.QueryContext(ctx, query, args...)
+	return c.Session.Query(ctx, query, args...)
 }
 
-func (c *counted) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (c *counted) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	c.n++
-	return c.Session.ExecContext(ctx, query, args...)
+	return c.Session.Exec(ctx, query, args...)
 }
 
-// countCommits counts those of the connection that db has now.
+// countCommits counts the commits of the connection that db has now.
 func countCommits(t *testing.T, db *sql.DB) *int {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
@@ -261,8 +289,8 @@ func countCommits(t *testing.T, db *sql.DB) *int {
 	return commits
 }
 
-// TestDeferredTransactions: also on a pool that was opened in another way, where a guard may come too late for the
-// transaction's snapshot, nothing is worse than Transient.
+// TestDeferredTransactions checks that on a pool that was opened differently, where a guard may
+// come too late for the transaction's snapshot, nothing is worse than Transient.
 func TestDeferredTransactions(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "locks.db")
@@ -289,7 +317,7 @@ func TestDeferredTransactions(t *testing.T) {
 	if err := d.CreateLease(t.Context(), dialect.Lease{ID: "x", Holder: "h", TTL: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Guard(t.Context(), tx, claims); d.Classify(err) != dialect.Transient {
+	if _, err := d.Guard(t.Context(), dialect.SQL(tx), claims); d.Classify(err) != dialect.ClassTransient {
 		t.Errorf("a guard after the snapshot: %v (class %s)", err, d.Classify(err))
 	}
 	if err := tx.Rollback(); err != nil {
@@ -301,10 +329,12 @@ func TestDeferredTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if ok, err := d.Guard(t.Context(), tx, claims); err != nil || !ok[0] {
+	if ok, err := d.Guard(t.Context(), dialect.SQL(tx), claims); err != nil || !ok[0] {
 		t.Fatalf("Guard: %t, %v", ok, err)
 	}
-	if _, err := d.Release(t.Context(), claims); d.Classify(err) != dialect.Transient {
+	brief, cancel := context.WithTimeout(t.Context(), busyFor)
+	defer cancel()
+	if _, err := d.Release(brief, claims); d.Classify(err) != dialect.ClassTransient {
 		t.Errorf("a release behind a guard: %v (class %s)", err, d.Classify(err))
 	}
 	if err := tx.Commit(); err != nil {

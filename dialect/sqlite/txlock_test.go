@@ -41,10 +41,10 @@ func must(t *testing.T, err error) {
 func lockTx(t *testing.T, d *Dialect, tx *sql.Tx, want bool) {
 	t.Helper()
 	started := time.Now()
-	got, err := d.LockTx(t.Context(), tx, dialect.ServerLock{Name: "n"}, false)
+	got, err := d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: "n"}, false)
 	must(t, err)
 	if took := time.Since(started); got != want || took > time.Second {
-		t.Fatalf("answered %t after %s, want %t at once", got, took, want)
+		t.Fatalf("returned %t after %s, want %t at once", got, took, want)
 	}
 }
 
@@ -57,11 +57,13 @@ func busyTimeout(t *testing.T, q interface {
 	return ms
 }
 
-// TestLockTxDeferred: the write lock is taken in earnest, a refusal doesn't wait, and neither changes busy_timeout.
+// TestLockTxDeferred checks that the write lock is really taken, that a refusal doesn't wait, and
+// that neither changes busy_timeout.
 func TestLockTxDeferred(t *testing.T) {
 	t.Parallel()
 	d, db := deferred(t)
-	const insert = "INSERT INTO sqllock_leases (id, holder, ttl, created_at, renewed_at, expires_at) VALUES (?, '', 1, 1, 1, 1)"
+	const insert = "INSERT INTO sqllock_leases (id, holder, ttl, created_at, renewed_at, expires_at) " +
+		"VALUES (?, '', 1, 1, 1, 1)"
 	a, b := begin(t, db), begin(t, db)
 	lockTx(t, d, a, true)
 	lockTx(t, d, b, false)
@@ -90,28 +92,29 @@ func TestLockTxWaits(t *testing.T) {
 	lockTx(t, d, a, true)
 	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if got, err := d.LockTx(brief, b, dialect.ServerLock{Name: "n"}, true); got || !errors.Is(err, context.DeadlineExceeded) {
+	if got, err := d.LockTx(brief, dialect.SQL(b), dialect.ServerLock{Name: "n"}, true); got ||
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%t, %v; want the ctx's error", got, err)
 	}
-	answer := make(chan error, 1)
+	result := make(chan error, 1)
 	go func() {
-		got, err := d.LockTx(t.Context(), b, dialect.ServerLock{Name: "n"}, true)
+		got, err := d.LockTx(t.Context(), dialect.SQL(b), dialect.ServerLock{Name: "n"}, true)
 		if err == nil && !got {
 			err = errors.New("not granted")
 		}
-		answer <- err
+		result <- err
 	}()
 	select {
-	case err := <-answer:
-		t.Fatalf("answered beside another's lock: %v", err)
+	case err := <-result:
+		t.Fatalf("result beside another's lock: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	must(t, a.Commit())
-	must(t, <-answer)
+	must(t, <-result)
 	lockTx(t, d, begin(t, db), false)
 }
 
-// TestLockTxStale: a transaction that has read what is no longer so can't be helped, and is told so at once.
+// TestLockTxStale checks that a transaction whose snapshot is outdated fails at once.
 func TestLockTxStale(t *testing.T) {
 	t.Parallel()
 	d, db := deferred(t)
@@ -120,8 +123,9 @@ func TestLockTxStale(t *testing.T) {
 	must(t, tx.QueryRowContext(t.Context(), "SELECT count(*) FROM sqllock_leases").Scan(&n))
 	must(t, d.CreateLease(t.Context(), dialect.Lease{ID: "l", TTL: time.Minute}))
 	for _, wait := range []bool{false, true} {
-		got, err := d.LockTx(t.Context(), tx, dialect.ServerLock{Name: "n"}, wait)
-		if got || err == nil || !strings.Contains(err.Error(), "_txlock=immediate") || d.Classify(err) != dialect.Transient {
+		got, err := d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: "n"}, wait)
+		if got || err == nil || !strings.Contains(err.Error(), "_txlock=immediate") ||
+			d.Classify(err) != dialect.ClassTransient {
 			t.Errorf("%t, %v (class %s)", got, err, d.Classify(err))
 		}
 	}
@@ -130,8 +134,8 @@ func TestLockTxStale(t *testing.T) {
 	}
 }
 
-// TestLockTxEndsMeanwhile: a transaction that is ended by its own ctx, at whatever moment, gives its connection back as
-// it was.
+// TestLockTxEndsMeanwhile checks that a transaction that its own ctx ends, at any moment, returns
+// its connection unchanged.
 func TestLockTxEndsMeanwhile(t *testing.T) {
 	t.Parallel()
 	d, db := deferred(t)
@@ -146,7 +150,7 @@ func TestLockTxEndsMeanwhile(t *testing.T) {
 			time.Sleep(time.Duration(i%30) * 5 * time.Microsecond)
 			cancel()
 		}()
-		if got, _ := d.LockTx(t.Context(), tx, dialect.ServerLock{Name: "n"}, false); got {
+		if got, _ := d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: "n"}, false); got {
 			t.Fatal("granted beside another's lock")
 		}
 		cancel()
@@ -172,7 +176,7 @@ func TestMend(t *testing.T) {
 	for _, conn := range conns {
 		must(t, conn.Close())
 	}
-	d.mend(t.Context(), 5000)
+	d.repair(t.Context(), 5000)
 	for range conns {
 		conn, err := db.Conn(t.Context())
 		must(t, err)
@@ -183,19 +187,19 @@ func TestMend(t *testing.T) {
 	}
 }
 
-// TestCheckFinds what isn't as Open makes it.
+// TestCheckFinds checks that Check reports settings that differ from Open's.
 func TestCheckFinds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		dsn, what string
 		want      dialect.Verdict
 	}{
-		{"file:%?_pragma=busy_timeout(0)", "busy_timeout", dialect.Notice},
-		{"file:%?_pragma=journal_mode(DELETE)", "journal mode", dialect.Notice},
-		{"file:%?mode=ro", "takes writes", dialect.Bad},
-		{"file:%?_pragma=query_only(1)", "takes writes", dialect.Bad},
-		{"file:%.new", "takes writes", dialect.Bad},
-		{"file::memory:?cache=shared", "database", dialect.Bad},
+		{"file:%?_pragma=busy_timeout(0)", "busy_timeout", dialect.VerdictNotice},
+		{"file:%?_pragma=journal_mode(DELETE)", "journal mode", dialect.VerdictNotice},
+		{"file:%?mode=ro", "takes writes", dialect.VerdictBad},
+		{"file:%?_pragma=query_only(1)", "takes writes", dialect.VerdictBad},
+		{"file:%.new", "takes writes", dialect.VerdictBad},
+		{"file::memory:?cache=shared", "database", dialect.VerdictBad},
 	} {
 		path := filepath.Join(t.TempDir(), "locks.db")
 		db := open(t, path)

@@ -2,37 +2,41 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Enqueue puts each waiter at the end of its queue: one statement each. Tickets are microseconds since 1970, or one more
-// than the last.
-func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.Place, error) {
-	return eachInTurn(ctx, d.line, "enqueue", waiters, func(w dialect.Waiter) (dialect.Place, error) {
-		return d.enqueue(ctx, d.pool, w)
-	})
+// Enqueue puts each waiter at the end of its queue. It uses one statement for each. A ticket is the
+// time in microseconds since 1970, or one more than the last ticket.
+func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	return eachWrite(ctx, d, "enqueue", waiters,
+		func(s engine.Session, w dialect.Waiter) (dialect.QueuePosition, error) {
+			return d.enqueue(ctx, s, w)
+		})
 }
 
-func (d *Dialect) enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (place dialect.Place, err error) {
-	_, err = engine.Query(ctx, s, func(rows *sql.Rows, _ *struct{}) error {
-		return rows.Scan(&place.Ticket, &place.First)
+func (d *Dialect) enqueue(
+	ctx context.Context, s engine.Session, w dialect.Waiter,
+) (position dialect.QueuePosition, err error) {
+	_, err = engine.Query(ctx, s, func(rows dialect.Rows, _ *struct{}) error {
+		return rows.Scan(&position.Ticket, &position.First)
 	}, d.sql.enqueue, w.Name, w.Slot, w.LeaseID, w.Owner, w.Note, w.Holds)
-	return place, err
+	return position, err
 }
 
-// Dequeue takes each waiter out of its queue: one statement each.
+// Dequeue removes each waiter from its queue. It uses one statement for each.
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return eachInTurn(ctx, d.line, "dequeue", claims, func(c dialect.Claim) (bool, error) {
-		return d.claim(ctx, d.pool, d.sql.dequeue, c)
+	return eachWrite(ctx, d, "dequeue", claims, func(s engine.Session, c dialect.Claim) (bool, error) {
+		return d.claim(ctx, s, d.sql.dequeue, c)
 	})
 }
 
-// Queue reads up to limit of those who wait for key under a living lease, the first first.
+// Queue returns up to limit waiters for key under a live lease, in the order of the queue.
 func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
-	waiting, err := d.queue(ctx, d.pool, key, limit)
+	waiting, err := whenFree(ctx, d.file(), func() ([]dialect.Waiting, error) {
+		return d.queue(ctx, d.pool, key, limit)
+	})
 	return waiting, fail("read the queue", err)
 }
 
@@ -40,24 +44,30 @@ func (d *Dialect) queue(ctx context.Context, s engine.Session, key dialect.Key, 
 	return engine.Query(ctx, s, engine.ScanWaiting, d.sql.queue, key.Name, key.Slot, max(limit, 0))
 }
 
-// Holding reads up to limit of those in all queues who hold something, under a living lease.
-func (d *Dialect) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
-	waiting, err := d.holding(ctx, d.pool, after, limit)
-	return waiting, fail("read who holds what", err)
+// WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
+func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := whenFree(ctx, d.file(), func() ([]dialect.Waiting, error) {
+		return d.waitingHolders(ctx, d.pool, after, limit)
+	})
+	return waiting, fail("read the waiting holders", err)
 }
 
-func (d *Dialect) holding(ctx context.Context, s engine.Session, after int64, limit int) ([]dialect.Waiting, error) {
-	return engine.Query(ctx, s, engine.ScanWaiting, d.sql.holding, after, max(limit, 0))
+func (d *Dialect) waitingHolders(
+	ctx context.Context, s engine.Session, after int64, limit int,
+) ([]dialect.Waiting, error) {
+	return engine.Query(ctx, s, engine.ScanWaiting, d.sql.waitingHolders, after, max(limit, 0))
 }
 
-// Pass gives each lock that is still its claim's owner's to the next acquisition, unless somebody else waits for it: one
-// statement each.
-func (d *Dialect) Pass(ctx context.Context, passes []dialect.Pass) ([]dialect.Grant, error) {
-	return eachInTurn(ctx, d.line, "pass", passes, func(p dialect.Pass) (dialect.Grant, error) { return d.pass(ctx, d.pool, p) })
+// Transfer gives each lock that its claim's owner still holds to the next acquisition, unless
+// another process waits for it. It uses one statement for each.
+func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	return eachWrite(ctx, d, "transfer", transfers, func(s engine.Session, p dialect.Transfer) (dialect.Grant, error) {
+		return d.transfer(ctx, s, p)
+	})
 }
 
-func (d *Dialect) pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant, error) {
-	fences, err := engine.Query(ctx, s, engine.One[int64], d.sql.pass, p.Claim.Name, p.Claim.Slot, p.Claim.Owner,
+func (d *Dialect) transfer(ctx context.Context, s engine.Session, p dialect.Transfer) (dialect.Grant, error) {
+	fences, err := engine.Query(ctx, s, engine.One[int64], d.sql.transfer, p.Claim.Name, p.Claim.Slot, p.Claim.Owner,
 		p.Next.LeaseID, p.Next.Owner, p.Next.Note, engine.Micros(p.Next.HoldAtLeast), engine.Micros(p.Next.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
@@ -67,6 +77,8 @@ func (d *Dialect) pass(ctx context.Context, s engine.Session, p dialect.Pass) (d
 
 // PurgeWaiters deletes up to limit waiters whose lease is dead.
 func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
-	n, err := inTurn(ctx, d.line, func() (int, error) { return engine.Exec(ctx, d.pool, d.sql.purgeWaiters, max(limit, 0)) })
+	n, err := write(ctx, d, func(s engine.Session) (int, error) {
+		return engine.Exec(ctx, s, d.sql.purgeWaiters, max(limit, 0))
+	})
 	return n, fail("purge waiters", err)
 }

@@ -2,19 +2,18 @@ package sqlserver
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 var _ dialect.Checker = (*Dialect)(nil)
 
-// Check tells what this server is, tries whether it can serve session locks, and names settings that may surprise. It
-// opens two connections.
+// Check reports what this server is, tries whether it can serve session locks, and names settings
+// that may surprise. It opens two connections.
 func (d *Dialect) Check(ctx context.Context) ([]dialect.Finding, error) {
 	findings, err := d.check(ctx)
 	return findings, fail("check", err)
@@ -35,15 +34,16 @@ func (d *Dialect) check(ctx context.Context) ([]dialect.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings := append([]dialect.Finding{engine.Finding("server", server.Product+" "+server.Version, "", nil)}, found[0].findings()...)
-	for _, look := range []func(context.Context) (dialect.Finding, error){d.checkClock, d.checkSessions} {
-		f, err := look(ctx)
+	findings := []dialect.Finding{engine.Finding("server", server.Product+" "+server.Version, "", nil)}
+	findings = append(findings, found[0].findings()...)
+	for _, check := range []func(context.Context) (dialect.Finding, error){d.checkClock, d.checkSessions} {
+		f, err := check(ctx)
 		if err != nil {
 			return nil, err
 		}
 		findings = append(findings, f)
 	}
-	return findings, nil
+	return append(findings, d.churn.Finding(false)), nil
 }
 
 // settings are those that matter to locks.
@@ -54,13 +54,14 @@ type settings struct {
 	level         int
 }
 
-func scanSettings(rows *sql.Rows, s *settings) error {
+func scanSettings(rows dialect.Rows, s *settings) error {
 	return rows.Scan(&s.updateability, &s.versioned, &s.durability, &s.level)
 }
 
 // levels are the numbers of sys.dm_exec_sessions.
 var levels = map[int]string{
-	0: "unknown", 1: "read uncommitted", 2: "read committed", 3: "repeatable read", 4: "serializable", snapshotLevel: "snapshot",
+	0: "unknown", 1: "read uncommitted", 2: "read committed", 3: "repeatable read", 4: "serializable",
+	snapshotLevel: "snapshot",
 }
 
 const snapshotLevel = 5
@@ -77,13 +78,13 @@ func (s settings) findings() []dialect.Finding {
 		advice[0] = "lists of locks may show what isn't committed yet: ALTER DATABASE … SET READ_COMMITTED_SNAPSHOT ON"
 	}
 	if s.durability == "FORCED" {
-		advice[1] = "a crash of the server may forget the last locks that were acquired, while their holders go on: set " +
-			"DELAYED_DURABILITY to ALLOWED or DISABLED, and check fences where the data is written"
+		advice[1] = "a crash of the server may forget the last locks that were acquired, while their holders go on: " +
+			"set DELAYED_DURABILITY to ALLOWED or DISABLED, and check fences where the data is written"
 	}
 	if s.level == snapshotLevel {
-		advice[2] = "locks hold at this level, but a transaction that waited for a transaction lock doesn't see what the lock's " +
-			"last holder committed, and a guard fails with 3960 where its snapshot is older than the lock: begin such " +
-			"transactions with READ COMMITTED, and acquire before you begin"
+		advice[2] = "locks hold at this level, but a transaction that waited for a transaction lock doesn't see what " +
+			"the lock's last holder committed, and a guard fails with 3960 where its snapshot is older than the " +
+			"lock: begin such transactions with READ COMMITTED, and acquire before you begin"
 	}
 	return []dialect.Finding{
 		engine.Finding("writes", strings.ToLower(strings.ReplaceAll(s.updateability, "_", "-")), "", readOnly),
@@ -93,7 +94,8 @@ func (s settings) findings() []dialect.Finding {
 	}
 }
 
-// checkClock finds the clock's unit: some systems move it on by many milliseconds at a time.
+// checkClock finds the clock's resolution: on some systems it advances by many milliseconds at a
+// time.
 func (d *Dialect) checkClock(ctx context.Context) (dialect.Finding, error) {
 	unit, err := engine.Resolution(func() (time.Duration, error) {
 		found, err := query(ctx, d.pool, engine.One[int64], sqlCheckClock)
@@ -109,7 +111,8 @@ func (d *Dialect) checkClock(ctx context.Context) (dialect.Finding, error) {
 	return engine.Finding("clock resolution", unit.String(), advice, nil), err
 }
 
-// checkSessions tries session locks again, whatever an earlier trial has found, and whether their holder can be seen.
+// checkSessions tries session locks again, whatever an earlier trial has found, and whether their
+// holder can be seen.
 func (d *Dialect) checkSessions(ctx context.Context) (dialect.Finding, error) {
 	const what = "session locks"
 	d.proven.Store(false)
@@ -125,7 +128,7 @@ func (d *Dialect) checkSessions(ctx context.Context) (dialect.Finding, error) {
 	if seen, err := s.HeldBy(ctx, []dialect.ServerLock{{Name: s.marker}}); err != nil {
 		return dialect.Finding{}, err
 	} else if seen[0].Holder == "" {
-		found += "; who has one can't be seen"
+		found += "; its holder can't be seen"
 		advice = "grant this user VIEW SERVER STATE (in Azure SQL, VIEW DATABASE STATE)"
 	}
 	return engine.Finding(what, found, advice, nil), nil

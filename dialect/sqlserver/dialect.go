@@ -1,24 +1,25 @@
 // Package sqlserver is the dialect for SQL Server 2019 and later and for Azure SQL, through
 // github.com/microsoft/go-mssqldb.
 //
-// Nothing depends on the session's language, SET options or isolation level, except that Probe refuses
-// IMPLICIT_TRANSACTIONS; nor on whether the database keeps row versions. Where it doesn't (READ_COMMITTED_SNAPSHOT is
-// off, as a new database of a SQL Server has it), Look and List may show what isn't committed yet: else they would wait
-// for every transaction that guards a lock.
+// Nothing depends on the session's language, SET options or isolation level, except that Probe
+// refuses IMPLICIT_TRANSACTIONS. Nothing depends on whether the database keeps row versions either.
+// If it doesn't (READ_COMMITTED_SNAPSHOT is off, as in a new database of a SQL Server), Get and
+// List may show uncommitted rows: otherwise they would wait for every transaction that guards a
+// lock.
 //
-// The clock is SYSUTCDATETIME(), read once before a statement waits for a row. All statements are written so that this
-// errs on the safe side: a lease is buried later than it might be, and a heartbeat gives less.
+// The clock is SYSUTCDATETIME(), read once, before a statement waits for a row. All statements are
+// written so that this errs on the safe side: a lease expires later than it might, and a heartbeat
+// extends it by less.
 //
-// Durations are kept in microseconds. What is shorter is rounded up: a lock is never freed earlier than asked. None may
-// be longer than 68 years. Names are compared byte for byte, except that T-SQL takes no notice of spaces at their end;
-// List sorts as Latin1_General_100_BIN2 does.
+// Durations are kept in microseconds. Shorter ones are rounded up: a lock is never freed earlier
+// than requested. The maximum is 68 years. Names are compared byte for byte, except that T-SQL
+// ignores spaces at their end. List sorts as Latin1_General_100_BIN2 does.
 package sqlserver
 
 import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"unicode/utf16"
@@ -26,37 +27,42 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Dialect serves locks from one SQL Server database. It is safe for concurrent use and keeps nothing open.
+// Dialect serves locks from one SQL Server database. It is safe for concurrent use and keeps
+// nothing open.
 type Dialect struct {
+	churn     engine.Churn
 	db        *sql.DB
 	pool      engine.Session
-	connector driver.Connector     // nil: session locks are refused
-	versioned atomic.Pointer[bool] // nil until asked
-	proven    atomic.Bool          // session locks keep others out
+	connector driver.Connector     // for session locks, which are refused if it is nil
+	versioned atomic.Pointer[bool] // nil until read
+	proven    atomic.Bool          // session locks have been seen to exclude others
 }
 
 var (
 	_ dialect.Dialect       = (*Dialect)(nil)
 	_ dialect.SessionLocker = (*Dialect)(nil)
 	_ dialect.TxLocker      = (*Dialect)(nil)
+	_ dialect.Locator       = (*Dialect)(nil)
+	_ dialect.SQLPool       = (*Dialect)(nil)
 )
 
-// Option is a setting of New.
+// Option is an option of [New].
 type Option func(*Dialect)
 
-// WithConnector says how session locks connect, which have connections of their own: Connector's, or the
-// *mssql.Connector that db was made of. Without it they are refused.
+// WithConnector sets the connector for session locks, which have connections of their own: that of
+// [Connector], or the *mssql.Connector that db was made from. Without it session locks are refused.
 func WithConnector(connector driver.Connector) Option {
 	return func(d *Dialect) { d.connector = connector }
 }
 
-// New returns the dialect for db, which stays the caller's to close. It asks the database nothing and never fails:
-// Probe reports a db that is nil or can't serve locks, and until then every call on a nil db is an error.
+// New returns the dialect for db, which the caller still has to close. It doesn't access the
+// database and never fails. Probe reports a db that is nil or can't serve locks. Until then every
+// call on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: db}
+	d := &Dialect{db: db, pool: engine.Pool(db), churn: engine.NewChurn(db)}
 	if db == nil {
 		d.pool = engine.NoDB{}
 	}
@@ -66,45 +72,44 @@ func New(db *sql.DB, options ...Option) *Dialect {
 	return d
 }
 
-// Name is "sqlserver".
+// DB returns the pool that the dialect was made with.
+func (d *Dialect) DB() *sql.DB { return d.db }
+
+// Name returns "sqlserver".
 func (d *Dialect) Name() string { return "sqlserver" }
 
-// SchemaVersion is the version of migrations/sqlserver that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 4 }
+// SchemaVersion returns the version of migrations/sqlserver that the statements were written for.
+func (d *Dialect) SchemaVersion() uint { return 6 }
 
-// text is a string parameter that the server always sees as of the same type. As a plain string it would be an
-// nvarchar as long as it is, and each length would be compiled and kept in the server's plan cache by itself.
+// text is a string parameter that always has the same type for the server. A plain string would be
+// an nvarchar of its own length, and the server would compile the statement for each length and
+// keep each in its plan cache.
 type text = mssql.NVarCharMax
 
-// query runs a statement and reads its rows to the end: an error may come after them. What a statement did is counted
-// by the rows of its OUTPUT, and not by the server's row counts, which SET NOCOUNT silences.
-func query[T any](ctx context.Context, s engine.Session, scan func(*sql.Rows, *T) error, statement string, args ...any) ([]T, error) {
+// query runs a statement and reads its rows to the end, since an error may come after them. The
+// effect of a statement is counted by the rows of its OUTPUT, and not by the server's row counts,
+// which SET NOCOUNT suppresses. If ctx has ended, the driver may report that the server didn't
+// confirm the cancellation instead of the cancellation itself; query adds the cause.
+func query[T any](
+	ctx context.Context, s engine.Session, scan func(dialect.Rows, *T) error, statement string, args ...any,
+) ([]T, error) {
 	all, err := engine.Query(ctx, s, scan, statement, args...)
-	return all, withCause(ctx, err)
+	return all, engine.WithCause(ctx, err)
 }
 
-// exec runs a statement and answers how many rows it touched, which are those of its OUTPUT clause.
+// exec runs a statement and returns how many rows it has changed: the rows of its OUTPUT clause.
 func exec(ctx context.Context, s engine.Session, statement string, args ...any) (int, error) {
 	rows, err := query(ctx, s, engine.One[int64], statement, args...)
 	return len(rows), err
 }
 
-// withCause adds that ctx has ended where the driver doesn't say so: it complains of a server that didn't confirm the
-// cancellation.
-func withCause(ctx context.Context, err error) error {
-	if ended := ctx.Err(); err != nil && ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("%w: %w", ended, err)
-	}
-	return err
-}
-
-// each asks for every element, and says what was asked where that fails.
+// each calls ask for every element, and adds to an error what was tried.
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {
 	out, err := engine.Each(in, ask)
 	return out, fail(what, err)
 }
 
-// fail says what failed, and keeps the cause for Classify.
+// fail adds to an error what was tried, and keeps the cause for Classify.
 func fail(what string, err error) error {
 	if err == nil {
 		return nil
@@ -112,5 +117,6 @@ func fail(what string, err error) error {
 	return fmt.Errorf("sqlserver: %s: %w", what, err)
 }
 
-// texts is for a server with ANSI_WARNINGS off, which would cut and store what is too long. It counts as UTF-16 does.
+// texts checks lengths for a server with ANSI_WARNINGS off, which would truncate and store long
+// texts. It counts UTF-16 code units.
 var texts = engine.Texts{Length: func(s string) int { return len(utf16.Encode([]rune(s))) }}

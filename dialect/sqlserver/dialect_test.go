@@ -4,7 +4,7 @@ import (
 	"database/sql"
 	"testing"
 
-	"github.com/sqllock/sqllock/internal/enginetest"
+	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
 func TestNilDB(t *testing.T) { enginetest.NilDB(t, New(nil)) }
@@ -13,8 +13,8 @@ func TestProbeRefusesOneConnection(t *testing.T) {
 	enginetest.OneConnection(t, func(db *sql.DB) *Dialect { return New(db) })
 }
 
-// A server with ANSI_WARNINGS off would cut these and go on.
-func TestTexts(t *testing.T) { enginetest.Texts(t, texts, "😀") } // which the server counts as two
+// A server with ANSI_WARNINGS off would silently truncate these.
+func TestTexts(t *testing.T) { enginetest.Texts(t, texts, "😀") } // the server counts it as two
 
 func TestProduct(t *testing.T) {
 	for banner, want := range map[string]string{

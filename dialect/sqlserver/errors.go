@@ -9,10 +9,10 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Error numbers that the statements themselves look out for.
+// Error numbers that the code checks for.
 const (
 	errDuplicateIndex = 2601
 	errDuplicateKey   = 2627
@@ -20,118 +20,122 @@ const (
 	errLockTimeout    = 1222
 )
 
-// classes are the server's answers that are not Permanent. It has rolled back the statement whenever it answers with an
-// error, so nothing happened; but one that ended the connection may have come instead of a commit's answer.
+// classes are the server's errors that are not Permanent. The server has rolled back the statement
+// whenever it returns an error, so nothing happened. The exception is an error that ended the
+// connection: it may have come instead of a commit's reply.
 var classes = map[int32]dialect.Class{
-	601:            dialect.Transient, // a read without locks was overtaken by the rows that it read
-	615:            dialect.Transient, // the database has a new id: it was restored or failed over
-	701:            dialect.Transient, // out of memory
-	983:            dialect.Transient, // an availability group has no primary at the moment
-	1105:           dialect.Transient, // a filegroup is full
-	1204:           dialect.Transient, // out of locks
-	errDeadlock:    dialect.Transient, // and it was the victim
-	errLockTimeout: dialect.Transient, // somebody was at the row for LOCK_TIMEOUT
-	3960:           dialect.Transient, // SNAPSHOT: the row has changed since
-	3961:           dialect.Transient, // SNAPSHOT: the table has
-	4221:           dialect.Transient, // a secondary waits for row versions
-	8645:           dialect.Transient, // no memory to run it in within a time
-	9002:           dialect.Transient, // the log is full
-	10928:          dialect.Transient, // Azure: too many requests
-	10929:          dialect.Transient, // Azure: the same
-	10936:          dialect.Transient, // Azure: the same, in an elastic pool
-	17830:          dialect.Transient, // the login took too long
-	18401:          dialect.Transient, // login refused: the server is being upgraded
-	18451:          dialect.Transient, // login refused: the server is shutting down
-	40501:          dialect.Transient, // Azure: the service is busy
-	40613:          dialect.Transient, // Azure: the database is not available at the moment
-	49918:          dialect.Transient, // Azure: not enough resources
-	49919:          dialect.Transient, // Azure: the same
-	49920:          dialect.Transient, // Azure: the same
+	601:            dialect.ClassTransient, // the rows changed during a read without locks
+	615:            dialect.ClassTransient, // the database has a new id: it was restored or failed over
+	701:            dialect.ClassTransient, // out of memory
+	983:            dialect.ClassTransient, // an availability group has no primary at the moment
+	1105:           dialect.ClassTransient, // a filegroup is full
+	1204:           dialect.ClassTransient, // out of locks
+	errDeadlock:    dialect.ClassTransient, // this session was the victim
+	errLockTimeout: dialect.ClassTransient, // another had the row locked for LOCK_TIMEOUT
+	3960:           dialect.ClassTransient, // SNAPSHOT: the row has changed since
+	3961:           dialect.ClassTransient, // SNAPSHOT: the table has changed since
+	4221:           dialect.ClassTransient, // a secondary waits for row versions
+	8645:           dialect.ClassTransient, // no memory to run the statement within a time
+	9002:           dialect.ClassTransient, // the log is full
+	10928:          dialect.ClassTransient, // Azure: too many requests
+	10929:          dialect.ClassTransient, // Azure: the same
+	10936:          dialect.ClassTransient, // Azure: the same, in an elastic pool
+	17830:          dialect.ClassTransient, // the login took too long
+	18401:          dialect.ClassTransient, // login refused: the server is being upgraded
+	18451:          dialect.ClassTransient, // login refused: the server is shutting down
+	40501:          dialect.ClassTransient, // Azure: the service is busy
+	40613:          dialect.ClassTransient, // Azure: the database is not available at the moment
+	49918:          dialect.ClassTransient, // Azure: not enough resources
+	49919:          dialect.ClassTransient, // Azure: the same
+	49920:          dialect.ClassTransient, // Azure: the same
 
-	0:     dialect.Unknown, // the driver's: the server gave no reason, or has rolled the transaction back before
-	596:   dialect.Unknown, // the session was killed
-	3314:  dialect.Unknown, // undoing failed
-	6005:  dialect.Unknown, // the server is shutting down
-	40143: dialect.Unknown, // Azure: the service failed
-	40197: dialect.Unknown, // Azure: the service failed, or is being failed over
-	40540: dialect.Unknown, // Azure: the same
-	// Babelfish's number for whatever it has no other for; this package makes no claim to know it.
-	33557097: dialect.Unknown,
+	0:     dialect.ClassUnknown, // the driver's: no reason given, or already rolled back
+	596:   dialect.ClassUnknown, // the session was killed
+	3314:  dialect.ClassUnknown, // undoing failed
+	6005:  dialect.ClassUnknown, // the server is shutting down
+	40143: dialect.ClassUnknown, // Azure: the service failed
+	40197: dialect.ClassUnknown, // Azure: the service failed, or is being failed over
+	40540: dialect.ClassUnknown, // Azure: the same
+	// Babelfish's number for everything without a number of its own; its cause is unknown.
+	33557097: dialect.ClassUnknown,
 
-	207: dialect.NoSchema, // invalid column name
-	208: dialect.NoSchema, // invalid object name
+	207: dialect.ClassNoSchema, // invalid column name
+	208: dialect.ClassNoSchema, // invalid object name
 
-	976:  dialect.ReadOnly, // a secondary that isn't to be read
-	978:  dialect.ReadOnly, // a secondary that is to be read by those who say so
-	3906: dialect.ReadOnly, // the database is read-only, as a secondary is
+	976:  dialect.ClassReadOnly, // a secondary that can't be read
+	978:  dialect.ClassReadOnly, // a secondary that is only for read-only sessions
+	3906: dialect.ClassReadOnly, // the database is read-only, as a secondary is
 }
 
-// Severities: below 17 an error is somebody's mistake, up to 19 a lack of resources, and from 20 on it ends the
-// connection.
+// Severities: an error below 17 is a mistake in the request, up to 19 a lack of resources, and from
+// 20 on it ends the connection.
 const (
 	noResources = 17
 	fatal       = 20
 )
 
-// Classify says what an error of this dialect means for what was asked. It goes by the server's number and severity
-// where there are any, else by where the connection failed, and never by the message.
+// Classify returns what an error of this dialect means for the request. It uses the server's error
+// number and severity if there are any, and otherwise the point at which the connection failed. It
+// never uses the message.
 func (d *Dialect) Classify(err error) dialect.Class {
-	var answer answered
+	var serverErr serverError
 	var op *net.OpError
 	switch {
 	case err == nil:
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	case errors.Is(err, engine.ErrBusy), errors.Is(err, dialect.ErrDeadlock):
-		return dialect.Transient
+		return dialect.ClassTransient
 	case errors.Is(err, errSecondary):
-		return dialect.ReadOnly
-	case errors.As(err, &answer):
+		return dialect.ClassReadOnly
+	case errors.As(err, &serverErr):
 		var ended mssql.ServerError
-		return classifyAnswer(answer, errors.As(err, &ended))
+		return classifyServer(serverErr, errors.As(err, &ended))
 	case refusedByClient(err):
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	case errors.As(err, &op) && op.Op == "dial", // before there was a connection
-		errors.Is(err, driver.ErrBadConn): // which the driver returns only for what it hasn't sent whole
-		return dialect.Transient
+		// the driver returns it only for what it hasn't sent completely
+		errors.Is(err, driver.ErrBadConn):
+		return dialect.ClassTransient
 	}
-	return dialect.Unknown
+	return dialect.ClassUnknown
 }
 
-// answered is an error that the server sent.
-type answered interface {
+// serverError is an error that the server sent.
+type serverError interface {
 	SQLErrorNumber() int32
 	SQLErrorClass() uint8
 }
 
-// number is the server's error number, 0 if err isn't the server's.
+// number returns the server's error number, or 0 if err isn't the server's.
 func number(err error) int32 {
-	var answer answered
-	if errors.As(err, &answer) {
-		return answer.SQLErrorNumber()
+	var serverErr serverError
+	if errors.As(err, &serverErr) {
+		return serverErr.SQLErrorNumber()
 	}
 	return 0
 }
 
-// isDuplicate tells whether another was faster to make the same row.
+// isDuplicate reports whether another client was faster to insert the same row.
 func isDuplicate(err error) bool {
 	n := number(err)
 	return n == errDuplicateKey || n == errDuplicateIndex
 }
 
-func classifyAnswer(answer answered, ended bool) dialect.Class {
-	class, listed := classes[answer.SQLErrorNumber()]
-	switch severity := answer.SQLErrorClass(); {
+func classifyServer(serverErr serverError, ended bool) dialect.Class {
+	class, listed := classes[serverErr.SQLErrorNumber()]
+	switch severity := serverErr.SQLErrorClass(); {
 	case listed:
 		return class
 	case ended, severity >= fatal:
-		return dialect.Unknown
+		return dialect.ClassUnknown
 	case severity >= noResources:
-		return dialect.Transient
+		return dialect.ClassTransient
 	}
-	return dialect.Permanent
+	return dialect.ClassPermanent
 }
 
-// refusedByClient reports errors of this side of the wire that no repetition mends.
+// refusedByClient reports whether err comes from this side of the connection, so that a retry
+// doesn't help.
 func refusedByClient(err error) bool {
 	return errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) ||
 		errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, engine.ErrDBClosed())

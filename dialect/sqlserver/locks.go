@@ -2,30 +2,29 @@ package sqlserver
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// hurry goes before a statement on one of several locks, which must not wait for whoever is at its row: that may be a
-// stranger's Guard. The setting ends with the batch, as in free.sql.
-const hurry = "SET LOCK_TIMEOUT 0;\n"
+// noWait precedes a statement on one of several locks, which must not wait for a locked row: the
+// lock may be an unrelated Guard. The setting ends with the batch, as in free.sql.
+const noWait = "SET LOCK_TIMEOUT 0;\n"
 
-// alone is hurry for several, and nothing for one.
-func alone(n int) (prefix string) {
+// singleRow returns noWait for several locks, and nothing for one.
+func singleRow(n int) (prefix string) {
 	if n == 1 {
 		return ""
 	}
-	return hurry
+	return noWait
 }
 
-// Acquire takes each lock that is free, one after the other: on a row that is free one statement, one round trip and
-// one commit. A single request waits for nothing but another statement that is just taking, releasing or freeing the
-// same lock; several wait for nobody.
+// Acquire takes each lock that is free, one after the other. A lock on a free row costs one
+// statement, one round trip and one commit. A single request waits only for another statement that
+// is taking, releasing or freeing the same lock. Several requests wait for nothing.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
-	prefix := alone(len(requests))
+	prefix := singleRow(len(requests))
 	return each("acquire", requests, func(r dialect.Request) (dialect.Grant, error) {
 		return acquire(ctx, d.pool, prefix, r)
 	})
@@ -35,7 +34,7 @@ func acquire(ctx context.Context, s engine.Session, prefix string, r dialect.Req
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	t := engine.Taking{
+	t := engine.Attempt{
 		Take: func() (dialect.Grant, error) { return write(ctx, s, prefix, sqlAcquire, r) },
 		See: func() ([]bool, error) {
 			return query(ctx, s, engine.One[bool], sqlSeeLock, text(r.Name), r.Slot, text(r.Owner))
@@ -43,15 +42,16 @@ func acquire(ctx context.Context, s engine.Session, prefix string, r dialect.Req
 		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, prefix, r) },
 	}
 	if prefix == "" {
-		t.Settle = func() error {
-			_, err := exec(ctx, s, sqlSettleLock, text(r.Name), r.Slot)
+		t.Await = func() error {
+			_, err := exec(ctx, s, sqlAwaitLock, text(r.Name), r.Slot)
 			return err
 		}
 	}
 	return t.Run()
 }
 
-// insertLock makes the row of a name that was never taken. Not granted: somebody was faster.
+// insertLock inserts the row of a name that was never taken. The lock is not granted if another
+// client was faster.
 func insertLock(ctx context.Context, s engine.Session, prefix string, r dialect.Request) (dialect.Grant, error) {
 	grant, err := write(ctx, s, prefix, sqlInsertLock, r)
 	if isDuplicate(err) {
@@ -60,11 +60,12 @@ func insertLock(ctx context.Context, s engine.Session, prefix string, r dialect.
 	return grant, err
 }
 
-// write runs a statement that writes the request into the lock's row and answers the fence, or touches no row.
+// write runs a statement that writes the request into the lock's row and returns the fence, or
+// changes no row.
 func write(ctx context.Context, s engine.Session, prefix, statement string, r dialect.Request) (dialect.Grant, error) {
-	fences, err := query(ctx, s, engine.One[int64], prefix+statement, text(r.Name), r.Slot, text(r.Owner), text(r.LeaseID),
-		text(r.Note), engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
-	if prefix == hurry && number(err) == errLockTimeout {
+	fences, err := query(ctx, s, engine.One[int64], prefix+statement, text(r.Name), r.Slot, text(r.Owner),
+		text(r.LeaseID), text(r.Note), engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
+	if prefix == noWait && number(err) == errLockTimeout {
 		return dialect.Grant{}, nil
 	}
 	if err != nil || len(fences) == 0 {
@@ -73,14 +74,14 @@ func write(ctx context.Context, s engine.Session, prefix, statement string, r di
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// Release frees each lock that still names its claim's owner: one statement, one round trip and one commit a claim. A
-// single claim waits behind a Guard of the same lock, until that transaction ends or ctx does; of several, one that
-// somebody is at is false.
+// Release frees each lock that still names its claim's owner. Each claim costs one statement, one
+// round trip and one commit. A single claim waits behind a Guard of the same lock until that
+// transaction or ctx ends. Among several, the result is false for a lock whose row is locked.
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	prefix := alone(len(claims))
+	prefix := singleRow(len(claims))
 	return each("release", claims, func(c dialect.Claim) (bool, error) {
 		released, err := own(ctx, d.pool, prefix+sqlRelease, c)
-		if prefix == hurry && number(err) == errLockTimeout {
+		if prefix == noWait && number(err) == errLockTimeout {
 			return false, nil
 		}
 		return released, err
@@ -93,44 +94,59 @@ func own(ctx context.Context, s engine.Session, statement string, c dialect.Clai
 	return n == 1, err
 }
 
-// Guard locks each row that still names its claim's owner until tx ends, on every level of isolation. A second guard of
-// the same lock waits until the first one's transaction ends. Where tx is SNAPSHOT and its snapshot is older than the
-// lock's acquisition, the answer is the error 3960, which has rolled tx back: acquire first, then begin.
+// Guard locks each row that still names its claim's owner until tx ends, on every isolation level.
+// A second guard of the same lock waits until the first one's transaction ends. If tx is SNAPSHOT
+// and its snapshot is older than the lock's acquisition, the error is 3960, which has rolled tx
+// back: acquire first, then begin.
 //
-// An error may have rolled tx back, as the server does for a deadlock (1205): its class is about the guard alone.
-func (d *Dialect) Guard(ctx context.Context, tx *sql.Tx, claims []dialect.Claim) ([]bool, error) {
+// An error may have rolled tx back, as the server does for a deadlock (1205). Its class applies to
+// the guard alone.
+func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Claim) ([]bool, error) {
 	if tx == nil && len(claims) > 0 {
-		return nil, fail("guard", fmt.Errorf("%w: the *sql.Tx is nil; pass the transaction that the lock protects",
+		return nil, fail("guard", fmt.Errorf("%w: the transaction is nil; pass the transaction that the lock protects",
 			dialect.ErrInvalid))
 	}
 	return each("guard", claims, func(c dialect.Claim) (bool, error) { return own(ctx, tx, sqlGuard, c) })
 }
 
-// Raise raises the fence of each lock that still names its claim's owner: one statement each. It waits behind a Guard of
-// the same lock, until that transaction ends or ctx does.
-func (d *Dialect) Raise(ctx context.Context, raises []dialect.Raise) ([]bool, error) {
-	return each("raise", raises, func(r dialect.Raise) (bool, error) { return raise(ctx, d.pool, r) })
+// AdvanceFence raises the fence of each lock that still names its claim's owner. It uses one
+// statement for each. It waits behind a Guard of the same lock until that transaction or ctx ends.
+func (d *Dialect) AdvanceFence(ctx context.Context, advances []dialect.FenceAdvance) ([]bool, error) {
+	return each("advance fence", advances, func(r dialect.FenceAdvance) (bool, error) {
+		return advanceFence(ctx, d.pool, r)
+	})
 }
 
-func raise(ctx context.Context, s engine.Session, r dialect.Raise) (bool, error) {
+func advanceFence(ctx context.Context, s engine.Session, r dialect.FenceAdvance) (bool, error) {
 	if err := r.Check(); err != nil {
 		return false, err
 	}
-	n, err := exec(ctx, s, sqlRaise, text(r.Name), r.Slot, text(r.Owner), r.Fence)
+	n, err := exec(ctx, s, sqlAdvanceFence, text(r.Name), r.Slot, text(r.Owner), r.Fence)
 	return n == 1, err
 }
 
-// Free frees each lock that is still as the orphan was seen: one statement each. It waits for nobody: a row that is
-// guarded, or that another is just changing, is false.
-func (d *Dialect) Free(ctx context.Context, orphans []dialect.Orphan) ([]bool, error) {
-	return each("free", orphans, func(o dialect.Orphan) (bool, error) { return free(ctx, d.pool, o) })
+// Free frees each lock that is unchanged since the dead holder was read. It uses one statement for
+// each. It waits for nothing: the result is false for a row that is guarded or being changed.
+func (d *Dialect) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {
+	return each("free", dead, func(h dialect.DeadHolder) (bool, error) { return free(ctx, d.pool, h) })
 }
 
-func free(ctx context.Context, s engine.Session, o dialect.Orphan) (bool, error) {
-	// Overdue is rounded down, since what it takes away is a delay that somebody asked for.
-	n, err := exec(ctx, s, sqlFree, text(o.Name), o.Slot, o.Fence, text(o.LeaseID), o.Overdue.Microseconds())
+func free(ctx context.Context, s engine.Session, h dialect.DeadHolder) (bool, error) {
+	// ExpiredFor is rounded down, since it shortens a delay that the holder requested.
+	n, err := exec(ctx, s, sqlFree, text(h.Name), h.Slot, h.Fence, text(h.LeaseID), h.ExpiredFor.Microseconds())
 	if number(err) == errLockTimeout {
 		return false, nil
 	}
+	return n == 1, err
+}
+
+// EndBars ends the bar of each lock that is free and unchanged since it was read. It uses one
+// statement for each.
+func (d *Dialect) EndBars(ctx context.Context, bars []dialect.Bar) ([]bool, error) {
+	return each("end bar", bars, func(b dialect.Bar) (bool, error) { return endBar(ctx, d.pool, b) })
+}
+
+func endBar(ctx context.Context, s engine.Session, b dialect.Bar) (bool, error) {
+	n, err := exec(ctx, s, sqlEndBar, text(b.Name), b.Slot, b.Fence)
 	return n == 1, err
 }

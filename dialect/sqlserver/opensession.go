@@ -11,23 +11,27 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // errNoConnector says what to pass to New.
-var errNoConnector = fmt.Errorf("%w: session locks have connections of their own, and a *sql.DB doesn't tell how it "+
+var errNoConnector = fmt.Errorf("%w: session locks have connections of their own, and a *sql.DB doesn't reveal how it "+
 	"connects: sqlserver.New(db, sqlserver.WithConnector(connector)), with sqlserver.Connector(url) or the "+
 	"*mssql.Connector that was given to sql.OpenDB", dialect.ErrUnsupported)
 
-// OpenSession opens a connection for application locks (sp_getapplock). They are named by a hash, in one database.
+// OpenSession opens a connection for application locks (sp_getapplock). They are named by a hash,
+// within one database.
 //
-// SQL Server has no setting by which it would end a session that it hears nothing of, so Idle is passed over: the locks
-// of a holder that is frozen, or cut off without the server being told, stay until the operating system gives the
-// connection up. Use a lease lock where that matters.
+// SQL Server has no setting to end a session from which it receives nothing, so Idle is ignored.
+// The locks of a holder that is frozen, or cut off without notice to the server, stay until the
+// operating system closes the connection. Use a lease lock where that matters.
 //
-// Refused with an error that wraps dialect.ErrUnsupported: a dialect without WithConnector; a database that takes no
-// writes, as a secondary does, where the locks are its own; a server on which two connections were both given the same
-// lock. The last is tried out with a second connection, once until the next Probe.
+// The error wraps [dialect.ErrUnsupported] in these cases:
+//
+//   - The dialect has no connector; see [WithConnector].
+//   - The database takes no writes, like a secondary, whose locks are local to it.
+//   - Two connections were both given the same lock. OpenSession tries this with a second
+//     connection, once until the next Probe.
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s, err := d.openSession(ctx, options)
 	if err != nil {
@@ -46,7 +50,7 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	case tried != nil:
 		err = tried
 	case !marked:
-		err = fmt.Errorf("%w: a lock that nobody has was refused; use a lease lock", dialect.ErrUnsupported)
+		err = fmt.Errorf("%w: a free lock was refused; use a lease lock", dialect.ErrUnsupported)
 	default:
 		err = s.ping(ctx)
 	}
@@ -61,7 +65,7 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	return s, nil
 }
 
-// dial connects, and says for whom.
+// dial connects, and records the holder's name.
 func (d *Dialect) dial(ctx context.Context, holder string) (*session, error) {
 	connector, known := d.connector.(*mssql.Connector)
 	switch {
@@ -73,7 +77,7 @@ func (d *Dialect) dial(ctx context.Context, holder string) (*session, error) {
 	s := &session{socket: new(socket), marker: rand.Text()}
 	conn, err := engine.Dial(ctx, s.socket.through(connector))
 	if err != nil {
-		return nil, withCause(ctx, err)
+		return nil, engine.WithCause(ctx, err)
 	}
 	s.conn = conn
 	if _, err := ask(ctx, s, engine.One[int], sqlSessionInfo, contextInfo(holder)); err != nil {
@@ -83,7 +87,7 @@ func (d *Dialect) dial(ctx context.Context, holder string) (*session, error) {
 	return s, nil
 }
 
-// contextInfo is as much of holder as the server keeps.
+// contextInfo returns as much of holder as the server keeps.
 func contextInfo(holder string) []byte {
 	const most = 128
 	for len(holder) > most {
@@ -93,8 +97,8 @@ func contextInfo(holder string) []byte {
 	return []byte(cmp.Or(holder, " "))
 }
 
-// prove tries with a second connection whether the session's marker keeps it out, and whether the first is still the
-// same session after that.
+// prove tries with a second connection whether the session's marker excludes it, and whether the
+// first is still the same session after that.
 func (d *Dialect) prove(ctx context.Context, s *session, marker dialect.ServerLock) error {
 	second, err := d.dial(ctx, "sqllock probe")
 	if err != nil {
@@ -106,19 +110,20 @@ func (d *Dialect) prove(ctx context.Context, s *session, marker dialect.ServerLo
 		return err
 	}
 	if marked {
-		return fmt.Errorf("%w: a second connection was given a lock that the first has: there is something between here and "+
-			"the server that shares its sessions; connect past it, or use a lease lock", dialect.ErrUnsupported)
+		return fmt.Errorf("%w: a second connection was given a lock that the first has: there is something between "+
+			"here and the server that shares its sessions; connect past it, or use a lease lock",
+			dialect.ErrUnsupported)
 	}
 	if err := s.ping(ctx); errors.Is(err, errOtherSession) {
-		return fmt.Errorf("%w: there is something between here and the server that gives a session to another between two "+
-			"statements; connect past it, or use a lease lock: %w", dialect.ErrUnsupported, err)
+		return fmt.Errorf("%w: there is something between here and the server that gives a session to another "+
+			"between two statements; connect past it, or use a lease lock: %w", dialect.ErrUnsupported, err)
 	} else if err != nil {
 		return err
 	}
 	return nil
 }
 
-// describe is "app-1 (session 51, sqllock on host7)".
+// describe returns a text like "app-1 (session 51, sqllock on host7)".
 func describe(id int64, program, host string, info []byte) string {
 	where := fmt.Sprintf("session %d", id)
 	if program != "" {

@@ -2,14 +2,13 @@ package sqlserver
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Recall reads the outcome of each name that is kept: one statement each. Where the database keeps no row versions it waits for a
-// transaction that has claimed the name.
+// Recall reads the outcome of each name that is kept. It uses one statement for each. If the
+// database keeps no row versions, it waits for a transaction that has claimed the name.
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
 	return each("recall", names, func(name string) (dialect.Outcome, error) { return recall(ctx, d.pool, name) })
 }
@@ -21,10 +20,11 @@ func recall(ctx context.Context, s engine.Session, name string) (dialect.Outcome
 
 func outcome(ctx context.Context, s engine.Session, statement string, args ...any) (dialect.Outcome, bool, error) {
 	o, found, err := engine.QueryOutcome(ctx, s, statement, args...)
-	return o, found, withCause(ctx, err)
+	return o, found, engine.WithCause(ctx, err)
 }
 
-// Remember writes each outcome unless one is kept: one statement where the name has none, and up to two more where it has.
+// Remember writes each outcome unless one is kept. It uses one statement if the name has no
+// outcome, and up to two more if it has one.
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
 	return each("remember", done, func(o dialect.Done) (dialect.Outcome, error) { return remember(ctx, d.pool, o) })
 }
@@ -37,27 +37,30 @@ func remember(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Ou
 		func() (dialect.Outcome, bool, error) {
 			made, inserted, err := writeOutcome(ctx, s, sqlInsertOutcome, o)
 			if isDuplicate(err) {
-				return writeOutcome(ctx, s, sqlSettleOutcome, o)
+				return writeOutcome(ctx, s, sqlRememberTx, o)
 			}
 			return made, inserted, err
 		},
 		func() (dialect.Outcome, error) { return recall(ctx, s, o.Name) })
 }
 
-func writeOutcome(ctx context.Context, s engine.Session, statement string, o dialect.Done) (dialect.Outcome, bool, error) {
+func writeOutcome(
+	ctx context.Context, s engine.Session, statement string, o dialect.Done,
+) (dialect.Outcome, bool, error) {
 	return outcome(ctx, s, statement, text(o.Name), o.Fence, o.Failed, engine.Result(o.Result), engine.Micros(o.Keep))
 }
 
-// ClaimTx makes each name the transaction's, or answers the outcome that is kept: one round trip where the name has a row, and
-// else two. Under SNAPSHOT, where another has settled the name since tx began, it is the error 3960, which has rolled tx back.
-func (d *Dialect) ClaimTx(ctx context.Context, tx *sql.Tx, names []string) ([]dialect.Outcome, error) {
+// ClaimTx claims each name for the transaction, or returns the outcome that is kept. It costs one
+// round trip if the name has a row, and otherwise two. Under SNAPSHOT, if another transaction has
+// remembered an outcome of the name since tx began, the error is 3960, which has rolled tx back.
+func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)
 	}
 	return each("claim", names, func(name string) (dialect.Outcome, error) { return claimOutcome(ctx, tx, name) })
 }
 
-// claimOutcome starts over where another was faster to make the row.
+// claimOutcome starts again if another client was faster to insert the row.
 func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
 	if err := texts.Check("name", name, 255); err != nil {
 		return dialect.Outcome{}, err
@@ -73,21 +76,23 @@ func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.O
 	return dialect.Outcome{}, engine.ErrBusy
 }
 
-// claimRounds bounds how often a claim starts over: each time, a row that was there must have gone, and come.
+// claimRounds bounds how often a claim starts again: each time, a row must have been deleted and
+// inserted.
 const claimRounds = 4
 
-// SettleTx writes the outcome of each name that tx has claimed: one statement each.
-func (d *Dialect) SettleTx(ctx context.Context, tx *sql.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
+// RememberTx writes the outcome of each name that tx has claimed. It uses one statement for each.
+func (d *Dialect) RememberTx(ctx context.Context, tx dialect.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(done)); err != nil {
-		return nil, fail("settle", err)
+		return nil, fail("remember in a transaction", err)
 	}
-	return each("settle", done, func(o dialect.Done) (dialect.Outcome, error) {
-		settled, _, err := writeOutcome(ctx, tx, sqlSettleOutcome, o)
-		return settled, err
+	return each("remember in a transaction", done, func(o dialect.Done) (dialect.Outcome, error) {
+		remembered, _, err := writeOutcome(ctx, tx, sqlRememberTx, o)
+		return remembered, err
 	})
 }
 
-// PurgeOutcomes deletes up to limit outcomes that are kept no longer, and waits for none that others are at.
+// PurgeOutcomes deletes up to limit outcomes that are no longer kept, and skips those that others
+// have locked.
 func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurgeOutcomes, int64(max(limit, 0)))
 	return n, fail("purge outcomes", err)

@@ -9,18 +9,20 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Probe tries whether this database can serve locks: it looks at the session's settings, and runs the statements
-// themselves, on a lease and a lock of its own, in a transaction that it rolls back. It blocks until the server answers
-// or ctx ends.
+// Probe tries whether this database can serve locks. It checks the session's settings, and runs the
+// statements themselves, on a lease and a lock of its own, in a transaction that it rolls back.
+// Then two sessions compete for a row, which it commits for that and removes again. It blocks until
+// the server replies or ctx ends.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	if err := dialect.CheckDB(d.db); err != nil {
 		return dialect.Server{}, fail("probe", err)
 	}
 	d.proven.Store(false)
-	d.versioned.Store(nil) // ask again: it may have been changed, or the address have become another database's
+	// read again: the setting or the database at this address may be another now
+	d.versioned.Store(nil)
 	server, err := d.readServer(ctx)
 	if err == nil {
 		err = d.tryAll(ctx)
@@ -31,10 +33,10 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return server, nil
 }
 
-// readServer finds out who answers, and which migrations have been applied.
+// readServer reads which server this is, and which migrations were applied.
 func (d *Dialect) readServer(ctx context.Context) (server dialect.Server, err error) {
 	implicit := false
-	_, err = query(ctx, d.pool, func(rows *sql.Rows, _ *struct{}) error {
+	_, err = query(ctx, d.pool, func(rows dialect.Rows, _ *struct{}) error {
 		var banner string
 		var option int
 		err := rows.Scan(&banner, &server.Version, &server.Versioned, &option)
@@ -45,16 +47,21 @@ func (d *Dialect) readServer(ctx context.Context) (server dialect.Server, err er
 		return server, err
 	}
 	if implicit {
-		return server, fmt.Errorf("%w: IMPLICIT_TRANSACTIONS is on for the sessions of this *sql.DB, so nothing that a "+
-			"statement does would be committed; leave it off", dialect.ErrUnsupported)
+		return server, fmt.Errorf("%w: IMPLICIT_TRANSACTIONS is on for the sessions of this *sql.DB, so nothing that "+
+			"a statement does would be committed; leave it off", dialect.ErrUnsupported)
 	}
-	if server.Versioned {
-		_, err = query(ctx, d.pool, engine.ScanSchema(&server), sqlSchema)
+	if !server.Versioned {
+		return server, nil
 	}
+	if err = engine.ReadSchema(ctx, d.pool, &server, sqlSchema); err != nil {
+		return server, err
+	}
+	err = engine.ReadCompatible(ctx, d.pool, &server, d.SchemaVersion(), sqlCompatible, d.noTable)
 	return server, err
 }
 
-// product tells the look-alikes apart, for messages only: what they can do is found by trying.
+// product distinguishes SQL Server's relatives, for messages only: Probe finds out by trying what
+// they can do.
 func product(banner string) string {
 	for _, name := range []string{"Babelfish", "Microsoft SQL Azure", "Microsoft Azure SQL Edge"} {
 		if strings.HasPrefix(banner, name) {
@@ -69,12 +76,46 @@ func (d *Dialect) tryAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return engine.Trial(ctx, d.db, "a view in the place of one of sqllock's tables, or a security policy on it",
-		func(tx *sql.Tx, try engine.Try) { trial(ctx, tx, r, try) })
+	err = engine.Trial(ctx, engine.SQLConns(d.db),
+		"a view in the place of one of sqllock's tables, or a security policy on it",
+		func(tx engine.Session, try engine.Try) { trial(ctx, tx, r, try) })
+	if err != nil {
+		return err
+	}
+	return rivals(d.db).Compete(ctx)
 }
 
-// trial tries every statement that names rows; those that sweep the tables would lock other people's.
-func trial(ctx context.Context, tx *sql.Tx, r reads, try engine.Try) {
+// rivals are two sessions that compete for a row of Probe's.
+func rivals(db *sql.DB) engine.Rivals {
+	return engine.Rivals{
+		Conns:       engine.SQLConns(db),
+		CreateLease: createLease, AdvanceFence: advanceFence,
+		Insert: func(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+			return insertLock(ctx, s, "", r)
+		},
+		Release: func(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+			return own(ctx, s, sqlRelease, c)
+		},
+		Take: func(ctx context.Context, s engine.Session, r dialect.Request) (dialect.Grant, error) {
+			return write(ctx, s, "", sqlAcquire, r)
+		},
+		Guard: func(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+			return own(ctx, s, sqlGuard, c)
+		},
+		Free: free,
+		Remove: func(ctx context.Context, s engine.Session, lock, lease string) error {
+			_, err := exec(ctx, s, sqlRemoveLock, text(lock))
+			if err == nil {
+				_, err = deleteLease(ctx, s, lease)
+			}
+			return err
+		},
+	}
+}
+
+// trial tries every statement that names rows. The statements that delete in bulk get a limit of no
+// rows, since they would lock other clients' rows.
+func trial(ctx context.Context, tx engine.Session, r reads, try engine.Try) {
 	id := rand.Text()
 	request := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: request.Key, Owner: request.Owner}
@@ -83,51 +124,74 @@ func trial(ctx context.Context, tx *sql.Tx, r reads, try engine.Try) {
 	var grant dialect.Grant
 	try("create a lease", func() (bool, error) { return true, createLease(ctx, tx, lease) })
 	try("renew it", func() (bool, error) { return renewLease(ctx, tx, id) })
-	try("make a lock", func() (_ bool, err error) { grant, err = insertLock(ctx, tx, "", request); return grant.Granted, err })
+	try("make a lock", func() (_ bool, err error) {
+		grant, err = insertLock(ctx, tx, "", request)
+		return grant.Granted, err
+	})
 	try("guard it", func() (bool, error) { return own(ctx, tx, sqlGuard, claim) })
 	try("release it", func() (bool, error) { return own(ctx, tx, sqlRelease, claim) })
-	try("acquire it", func() (_ bool, err error) { grant, err = acquire(ctx, tx, "", request); return grant.Granted, err })
-	try("look at it", func() (bool, error) {
-		rows, err := look(ctx, tx, r, []dialect.Key{request.Key})
+	try("acquire it", func() (_ bool, err error) {
+		grant, err = acquire(ctx, tx, "", request)
+		return grant.Granted, err
+	})
+	try("read it", func() (bool, error) {
+		rows, err := getRow(ctx, tx, r, []dialect.Key{request.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
 	})
-	try("wait for it", func() (bool, error) {
-		place, err := enqueue(ctx, tx, dialect.Waiter{Request: next, Holds: id})
-		return place.First, err
+	try("enter its queue", func() (bool, error) {
+		position, err := enqueue(ctx, tx, dialect.Waiter{Request: next, Holds: id})
+		return position.First, err
 	})
 	try("read its queue", func() (bool, error) {
 		waiting, err := queue(ctx, tx, r, request.Key, 1)
 		return len(waiting) == 1 && waiting[0].Owner == next.Owner, err
 	})
-	try("see who holds what", func() (bool, error) { _, err := holding(ctx, tx, r, 0, 0); return true, err })
-	try("pass it on", func() (_ bool, err error) {
-		grant, err = pass(ctx, tx, dialect.Pass{Claim: claim, Next: next})
+	try("read the waiting holders", func() (bool, error) {
+		_, err := waitingHolders(ctx, tx, r, 0, 0)
+		return true, err
+	})
+	try("transfer it", func() (_ bool, err error) {
+		grant, err = transfer(ctx, tx, dialect.Transfer{Claim: claim, Next: next})
 		return grant.Granted, err
 	})
 	try("leave its queue", func() (bool, error) {
 		return own(ctx, tx, sqlDequeue, dialect.Claim{Key: request.Key, Owner: next.Owner})
 	})
 	try("free it", func() (bool, error) {
-		return free(ctx, tx, dialect.Orphan{Key: request.Key, Fence: grant.Fence, LeaseID: id})
+		return free(ctx, tx, dialect.DeadHolder{Key: request.Key, Fence: grant.Fence, LeaseID: id})
 	})
-	try("see the lease alive", func() (bool, error) {
-		burial, err := buryLease(ctx, tx, id)
-		return err == nil && !burial.Dead, err
+	try("end its bar", func() (bool, error) {
+		ended, err := endBar(ctx, tx, dialect.Bar{Key: request.Key, Fence: grant.Fence})
+		return !ended, err
+	})
+	try("read overlong leases", func() (bool, error) {
+		_, err := query(ctx, tx, engine.ScanRenewal, sqlOverlong, int64(0))
+		return true, err
+	})
+	try("find the lease alive", func() (bool, error) {
+		expiry, err := expireLease(ctx, tx, id, noRenewal)
+		return err == nil && !expiry.Dead, err
 	})
 	trialOutcomes(ctx, tx, try, request.Name)
 	try("delete the lease", func() (bool, error) { n, err := deleteLease(ctx, tx, id); return n == 1, err })
 	try("read the list", func() (bool, error) { _, err := list(ctx, tx, r, request.Key, false, 1); return true, err })
-	try("bury leases", func() (bool, error) { _, err := exec(ctx, tx, sqlBuryExpired, int64(0)); return true, err })
+	try("delete expired leases", func() (bool, error) {
+		_, err := exec(ctx, tx, sqlDeleteExpired, int64(0), int64(0))
+		return true, err
+	})
 	try("purge waiters", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeWaiters, int64(0)); return true, err })
-	try("purge outcomes", func() (bool, error) { _, err := exec(ctx, tx, sqlPurgeOutcomes, int64(0)); return true, err })
+	try("purge outcomes", func() (bool, error) {
+		_, err := exec(ctx, tx, sqlPurgeOutcomes, int64(0))
+		return true, err
+	})
 	try("purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err })
 }
 
-func trialOutcomes(ctx context.Context, tx *sql.Tx, try engine.Try, name string) {
+func trialOutcomes(ctx context.Context, tx engine.Session, try engine.Try, name string) {
 	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
 	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, tx, name); return !o.Kept, err })
-	try("settle it", func() (bool, error) {
-		o, _, err := writeOutcome(ctx, tx, sqlSettleOutcome, done)
+	try("remember it in the transaction", func() (bool, error) {
+		o, _, err := writeOutcome(ctx, tx, sqlRememberTx, done)
 		return o.Kept, err
 	})
 	try("recall it", func() (bool, error) { o, err := recall(ctx, tx, name); return o.Kept && o.Fence == 1, err })
@@ -135,19 +199,23 @@ func trialOutcomes(ctx context.Context, tx *sql.Tx, try engine.Try, name string)
 	try("remember one", func() (bool, error) { o, err := remember(ctx, tx, done); return o.Kept, err })
 }
 
-// explain adds what to do about an error that only the operator can mend.
+// noTable reports whether err says that a table doesn't exist.
+func (d *Dialect) noTable(err error) bool { return d.Classify(err) == dialect.ClassNoSchema }
+
+// explain adds advice to an error that only the operator can fix.
 func (d *Dialect) explain(err error) error {
 	switch class, n := d.Classify(err), number(err); {
-	case class == dialect.ReadOnly:
+	case class == dialect.ClassReadOnly:
 		return fmt.Errorf("this database takes no writes and may be a secondary; connect to the primary, without "+
 			"ApplicationIntent=ReadOnly: %w", err)
-	case class == dialect.NoSchema:
+	case class == dialect.ClassNoSchema:
 		return fmt.Errorf("a table or column of sqllock is missing from the user's default schema; "+
-			"run: sqllock-migrate up: %w", err)
+			"run: sqllock-migrate own up: %w", err)
 	case n == 229 || n == 230: // permission denied on an object, on a column
 		return fmt.Errorf("this user needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
-			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations: %w", err)
-	case n == 334: // OUTPUT, which says what a statement did, and a trigger don't go together
+			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and "+
+			"sqllock_schema: %w", err)
+	case n == 334: // a trigger excludes OUTPUT, which reports what a statement did
 		return fmt.Errorf("%w: there is a trigger on one of sqllock's tables; drop it: %w", dialect.ErrUnsupported, err)
 	}
 	return err

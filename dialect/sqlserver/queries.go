@@ -5,7 +5,7 @@ import (
 	"embed"
 	"strings"
 
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 //go:embed sql/*.sql
@@ -16,36 +16,43 @@ var (
 	sqlSchema    = load("schema")
 	sqlVersioned = load("versioned")
 
+	sqlCompatible = load("compatible")
+	sqlIdentity   = load("identity")
+
 	sqlCheck      = load("check")
 	sqlCheckClock = load("check_clock")
 
-	sqlCreateLease = load("create_lease")
-	sqlRenewLease  = load("renew_lease")
-	sqlBuryLease   = load("bury_lease")
-	sqlSeeLease    = load("see_lease")
-	sqlBuryExpired = load("bury_expired")
-	sqlDeleteLease = load("delete_lease")
+	sqlCreateLease   = load("create_lease")
+	sqlRenewLease    = load("renew_lease")
+	sqlExpireLease   = load("expire_lease")
+	sqlSeeLease      = load("see_lease")
+	sqlOverlong      = load("overlong_leases")
+	sqlDeleteExpired = load("delete_expired")
+	sqlDeleteLease   = load("delete_lease")
 
-	sqlAcquire    = load("acquire")
-	sqlSeeLock    = load("see_lock")
-	sqlInsertLock = load("insert_lock")
-	sqlSettleLock = load("settle_lock")
-	sqlRelease    = load("release")
-	sqlGuard      = load("guard")
-	sqlRaise      = load("raise")
-	sqlFree       = load("free")
-	sqlPurge      = load("purge")
+	sqlAcquire      = load("acquire")
+	sqlSeeLock      = load("see_lock")
+	sqlInsertLock   = load("insert_lock")
+	sqlAwaitLock    = load("await_lock")
+	sqlRelease      = load("release")
+	sqlGuard        = load("guard")
+	sqlAdvanceFence = load("advance_fence")
+	sqlRemoveLock   = load("remove_lock")
+	sqlLocate       = load("locate")
+	sqlFree         = load("free")
+	sqlEndBar       = load("end_bar")
+	sqlPurge        = load("purge")
 
-	sqlEnqueue      = load("enqueue")
-	sqlDequeue      = load("dequeue")
-	sqlQueue        = load("queue")
-	sqlHolding      = load("holding")
-	sqlPass         = load("pass")
-	sqlPurgeWaiters = load("purge_waiters")
+	sqlEnqueue        = load("enqueue")
+	sqlDequeue        = load("dequeue")
+	sqlQueue          = load("queue")
+	sqlWaitingHolders = load("waiting_holders")
+	sqlTransfer       = load("transfer")
+	sqlPurgeWaiters   = load("purge_waiters")
 
 	sqlRecall        = load("recall")
 	sqlInsertOutcome = load("insert_outcome")
-	sqlSettleOutcome = load("settle_outcome")
+	sqlRememberTx    = load("remember_tx")
 	sqlClaimOutcome  = load("claim_outcome")
 	sqlMakeClaim     = load("make_claim")
 	sqlPurgeOutcomes = load("purge_outcomes")
@@ -57,26 +64,30 @@ var (
 	sqlSessionInfo   = load("session_info")
 	sqlLockTx        = load("lock_tx")
 
-	sqlLook   = load("look")
+	sqlGet    = load("get")
 	sqlList   = load("list")
 	sqlLeases = load("leases")
 )
 
 func load(name string) string { return engine.Statement(files, name) }
 
-// reads are the statements that must wait for nobody, as this database wants them.
-type reads struct{ look, list, leases, queue, holding string }
+// reads are the statements that must wait for nothing, in the form that suits this database.
+type reads struct{ get, list, leases, queue, waitingHolders string }
 
 var (
-	committed   = reads{sqlLook, sqlList, sqlLeases, sqlQueue, sqlHolding}
-	uncommitted = reads{unlocked(sqlLook), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue), unlocked(sqlHolding)}
+	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlWaitingHolders}
+	uncommitted = reads{
+		unlocked(sqlGet), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue),
+		unlocked(sqlWaitingHolders),
+	}
 )
 
 func unlocked(statement string) string {
 	return strings.ReplaceAll(statement, "(READCOMMITTED)", "(READUNCOMMITTED)")
 }
 
-// reads asks the server, the first time, whether the database keeps row versions.
+// reads returns the read statements. The first time it asks the server whether the database keeps
+// row versions.
 func (d *Dialect) reads(ctx context.Context) (reads, error) {
 	versioned := d.versioned.Load()
 	if versioned == nil {

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // session is one connection and the application locks that the server holds for it.
 type session struct {
 	conn   *engine.Dedicated
 	socket *socket
-	marker string // a lock of this session alone
-	blind  bool   // the server doesn't let it be seen who holds a lock
+	marker string // a lock that only this session takes
+	blind  bool   // the server doesn't show who holds a lock
 }
 
 var (
@@ -26,7 +26,7 @@ var (
 		"connect to the primary, without ApplicationIntent=ReadOnly", dialect.ErrUnsupported)
 )
 
-// TryLock takes the locks that are free: one statement each, none of which waits.
+// TryLock takes the locks that are free, with one statement for each. None of them waits.
 func (s *session) TryLock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
 	return each("lock", locks, func(lock dialect.ServerLock) (bool, error) { return s.try(ctx, lock) })
 }
@@ -35,7 +35,7 @@ func (s *session) try(ctx context.Context, lock dialect.ServerLock) (bool, error
 	return granted(ask(ctx, s, engine.One[int], sqlTrySession, text(sessionKind.resource(lock.Name)), text(mode(lock))))
 }
 
-// Unlock lets go of the locks: one statement each.
+// Unlock releases the locks, with one statement for each.
 func (s *session) Unlock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
 	return each("unlock", locks, func(lock dialect.ServerLock) (bool, error) {
 		statuses, err := ask(ctx, s, engine.One[int], sqlUnlockSession, text(sessionKind.resource(lock.Name)))
@@ -43,13 +43,14 @@ func (s *session) Unlock(ctx context.Context, locks []dialect.ServerLock) ([]boo
 	})
 }
 
-// Ping asks whether the session still has the lock that only it can have. That is the same session, whatever proxies
-// and failovers there were. A database that has become read-only since is no longer the one that decides.
+// Ping checks that the session still has the lock that only it can have. Then it is the same
+// session, whatever proxies and failovers there were. A database that has become read-only since is
+// no longer the one that decides.
 func (s *session) Ping(ctx context.Context) error { return fail("ping a session", s.ping(ctx)) }
 
 func (s *session) ping(ctx context.Context) error {
-	type answer struct{ mode, writes string }
-	found, err := ask(ctx, s, func(rows *sql.Rows, a *answer) error {
+	type marked struct{ mode, writes string }
+	found, err := ask(ctx, s, func(rows dialect.Rows, a *marked) error {
 		return rows.Scan(&a.mode, &a.writes)
 	}, sqlSession, text(sessionKind.resource(s.marker)))
 	switch {
@@ -63,11 +64,11 @@ func (s *session) ping(ctx context.Context) error {
 	return nil
 }
 
-// HeldBy asks which session has each lock: "app-1 (session 51, sqllock on host7)". The server shows it to those who have
-// the permission VIEW SERVER STATE (in Azure SQL, VIEW DATABASE STATE), and to others nothing. Of those who share a lock
-// it is the one who connected first.
+// HeldBy asks which session has each lock: "app-1 (session 51, sqllock on host7)". The server shows
+// that only to accounts with the permission VIEW SERVER STATE (in Azure SQL, VIEW DATABASE STATE).
+// Of several sessions that share a lock it returns the one that connected first.
 func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
-	return each("see who holds a lock", locks, func(lock dialect.ServerLock) (dialect.SessionHolder, error) {
+	return each("read who holds a lock", locks, func(lock dialect.ServerLock) (dialect.SessionHolder, error) {
 		if s.blind {
 			return dialect.SessionHolder{}, nil
 		}
@@ -83,7 +84,7 @@ func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dia
 	})
 }
 
-func scanHolder(rows *sql.Rows, h *dialect.SessionHolder) error {
+func scanHolder(rows dialect.Rows, h *dialect.SessionHolder) error {
 	var id, since int64
 	var program, host sql.NullString
 	var info []byte
@@ -94,26 +95,28 @@ func scanHolder(rows *sql.Rows, h *dialect.SessionHolder) error {
 	return nil
 }
 
-// Close ends the connection, and a call that is under way. It cuts the connection, since the driver would take leave of
-// a silent server for ten seconds.
+// Close ends the connection and a call in progress. It cuts the connection, since the driver would
+// wait ten seconds for an unresponsive server.
 func (s *session) Close() error {
 	s.socket.cut()
 	return fail("close a session", s.conn.Close())
 }
 
-// ask runs a statement until ctx ends. Then the connection is cut: a statement that was only told to stop might have
-// been carried out all the same, and so hold a lock that nobody knows of.
-func ask[T any](ctx context.Context, s *session, scan func(*sql.Rows, *T) error, statement string, args ...any) ([]T, error) {
+// ask runs a statement until ctx ends. Then it cuts the connection: a statement that was only
+// cancelled might have been carried out all the same, and hold a lock that nothing knows of.
+func ask[T any](
+	ctx context.Context, s *session, scan func(dialect.Rows, *T) error, statement string, args ...any,
+) ([]T, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, s.socket.cut)
 	defer stop()
 	all, err := engine.Query(context.WithoutCancel(ctx), s.conn, scan, statement, args...)
-	return all, withCause(ctx, err)
+	return all, engine.WithCause(ctx, err)
 }
 
-// holderName is what session_info.sql has written: the server adds zeros.
+// holderName returns what session_info.sql has written. The server pads it with zeros.
 func holderName(info []byte) string {
 	return strings.TrimSpace(strings.ToValidUTF8(strings.TrimRight(string(info), "\x00"), ""))
 }

@@ -13,11 +13,14 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// A hash of what is said of the lock, in which names are told apart byte for byte; the server cuts at 255.
+// The name is a hash, in which names are distinguished byte for byte. The server truncates at 255.
 func TestResource(t *testing.T) {
 	seen := make(map[string]string)
 	for _, k := range []kind{sessionKind, txKind} {
-		for _, name := range []string{"a", "A", "a ", "é", "e\u0301", "\xff", "\xfe", strings.Repeat("n", 255), strings.Repeat("n", 254)} {
+		for _, name := range []string{
+			"a", "A", "a ", "é", "e\u0301", "\xff", "\xfe",
+			strings.Repeat("n", 255), strings.Repeat("n", 254),
+		} {
 			r := k.resource(name)
 			if before, known := seen[r[:32]]; known || len(r) != 64 || strings.ToLower(r) != r {
 				t.Errorf("%s %q and %s are both %s", k, name, before, r)
@@ -33,7 +36,7 @@ func TestGranted(t *testing.T) {
 		status int
 		err    error
 		got    bool
-		want   error // nil: none
+		want   error // nil for none
 	}{
 		{0, nil, true, nil},
 		{1, nil, true, nil},
@@ -50,33 +53,37 @@ func TestGranted(t *testing.T) {
 		t.Errorf("cancelled: %t, %v", got, err)
 	}
 	if got, err := granted(nil, nil); got || err == nil {
-		t.Errorf("no answer: %t, %v", got, err)
+		t.Errorf("no status: %t, %v", got, err)
 	}
 	if got, err := granted(waited([]int{-999}, nil)); got || err == nil {
 		t.Errorf("-999 after waiting: %t, %v", got, err)
 	}
-	if err := deadlock(mssql.Error{Number: 1205}); !errors.Is(err, dialect.ErrDeadlock) || New(nil).Classify(err) != dialect.Transient {
+	if err := deadlock(mssql.Error{Number: 1205}); !errors.Is(err, dialect.ErrDeadlock) ||
+		New(nil).Classify(err) != dialect.ClassTransient {
 		t.Errorf("a deadlock over rows: %v", err)
 	}
 }
 
-func TestPatience(t *testing.T) {
-	if got := patience(t.Context()); got != slice {
+func TestOperationTimeout(t *testing.T) {
+	if got := waitSeconds(t.Context()); got != slice {
 		t.Errorf("without a deadline: %s", got)
 	}
-	for left, most := range map[time.Duration]time.Duration{-time.Hour: time.Millisecond, time.Second: time.Second, time.Hour: slice} {
-		ctx, cancel := context.WithTimeout(t.Context(), left)
-		if got := patience(ctx); got > most || got < time.Millisecond {
-			t.Errorf("%s left: %s", left, got)
+	for remaining, most := range map[time.Duration]time.Duration{
+		-time.Hour: time.Millisecond, time.Second: time.Second, time.Hour: slice,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), remaining)
+		if got := waitSeconds(ctx); got > most || got < time.Millisecond {
+			t.Errorf("with %s remaining: %s", remaining, got)
 		}
 		cancel()
 	}
 }
 
-// What the server keeps of a holder's name is what people are told.
+// People read what the server keeps of a holder's name.
 func TestHolderName(t *testing.T) {
 	long := strings.Repeat("é", 100)
-	for holder, want := range map[string]string{"app-1": "app-1", "": "", long: strings.Repeat("é", 64), "x" + long: "x" + strings.Repeat("é", 63)} {
+	for holder, want := range map[string]string{"app-1": "app-1", "": "", long: strings.Repeat("é",
+		64), "x" + long: "x" + strings.Repeat("é", 63)} {
 		info := contextInfo(holder)
 		if len(info) == 0 || len(info) > 128 {
 			t.Errorf("%q: %d bytes", holder, len(info))
@@ -108,12 +115,12 @@ func TestOpenSessionWithoutConnector(t *testing.T) {
 	}
 }
 
-// hostDialer is a dialer that looks names up itself.
+// hostDialer is a dialer that resolves names itself.
 type hostDialer struct{ net.Dialer }
 
 func (*hostDialer) HostName() string { return "inner" }
 
-// A socket is cut under whoever reads from it, and nothing is opened on it afterwards.
+// A socket is cut during a read, and nothing is opened on it afterwards.
 func TestSocket(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -9,19 +9,21 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 )
 
-// socket is what a connection runs on, to be cut without asking the driver.
+// socket is the network connection under a driver connection. It can be cut without asking the
+// driver.
 type socket struct {
-	dialer mssql.Dialer // the connector's own; nil: the usual one
+	dialer mssql.Dialer // the connector's own; nil for the default
 
-	mu     sync.Mutex
-	open   []net.Conn // one, as a rule; more where the server has several addresses or sends us on
+	mu sync.Mutex
+	// usually one; more if the server has several addresses or redirects the client
+	open   []net.Conn
 	closed bool
 }
 
-// keepAlive is what go-mssqldb sets, where a connector has no dialer of its own.
+// keepAlive is what go-mssqldb sets for a connector without a dialer of its own.
 const keepAlive = 30 * time.Second
 
-// through is the connector with its connections on s.
+// through returns the connector with its connections on s.
 func (s *socket) through(connector *mssql.Connector) *mssql.Connector {
 	own := *connector
 	s.dialer, own.Dialer = connector.Dialer, s
@@ -31,7 +33,7 @@ func (s *socket) through(connector *mssql.Connector) *mssql.Connector {
 	return &own
 }
 
-// hostSocket is a socket whose dialer looks names up itself.
+// hostSocket is a socket whose dialer resolves names itself.
 type hostSocket struct {
 	*socket
 	host mssql.HostDialer
@@ -60,7 +62,7 @@ func (s *socket) DialContext(ctx context.Context, network, addr string) (net.Con
 	return conn, nil
 }
 
-// cut closes the connection under whatever uses it.
+// cut closes the connection, also while it is in use.
 func (s *socket) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,39 +2,43 @@ package sqlserver
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/internal/engine"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
-// Enqueue puts each waiter at the end of its queue: one round trip and one commit each. It waits for nobody but who is
-// just putting the same waiter there.
-func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.Place, error) {
-	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.Place, error) { return enqueue(ctx, d.pool, w) })
+// Enqueue puts each waiter at the end of its queue. Each costs one round trip and one commit. It
+// waits only for another Enqueue of the same waiter.
+func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	return each("enqueue", waiters, func(w dialect.Waiter) (dialect.QueuePosition, error) {
+		return enqueue(ctx, d.pool, w)
+	})
 }
 
-func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.Place, error) {
+func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.QueuePosition, error) {
 	if err := texts.CheckWaiter(w); err != nil {
-		return dialect.Place{}, err
+		return dialect.QueuePosition{}, err
 	}
-	places, err := query(ctx, s, func(rows *sql.Rows, p *dialect.Place) error { return rows.Scan(&p.Ticket, &p.First) },
+	positions, err := query(ctx, s, func(rows dialect.Rows, p *dialect.QueuePosition) error {
+		return rows.Scan(&p.Ticket, &p.First)
+	},
 		sqlEnqueue, text(w.Name), w.Slot, text(w.Owner), text(w.LeaseID), text(w.Note), text(w.Holds))
-	if isDuplicate(err) || err == nil && len(places) == 0 {
-		err = engine.ErrBusy // put there, or taken out, by another at this moment
+	if isDuplicate(err) || err == nil && len(positions) == 0 {
+		err = engine.ErrBusy // inserted or removed by another statement at this moment
 	}
 	if err != nil {
-		return dialect.Place{}, err
+		return dialect.QueuePosition{}, err
 	}
-	return places[0], nil
+	return positions[0], nil
 }
 
-// Dequeue takes each waiter out of its queue: one statement each.
+// Dequeue removes each waiter from its queue. It uses one statement for each.
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	return each("dequeue", claims, func(c dialect.Claim) (bool, error) { return own(ctx, d.pool, sqlDequeue, c) })
 }
 
-// Queue reads up to limit of those who wait for key under a living lease, the first first. It waits for nothing.
+// Queue returns up to limit waiters for key under a live lease, in the order of the queue. It waits
+// for nothing.
 func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
 	r, err := d.reads(ctx)
 	if err != nil {
@@ -48,32 +52,36 @@ func queue(ctx context.Context, s engine.Session, r reads, key dialect.Key, limi
 	return query(ctx, s, engine.ScanWaiting, r.queue, text(key.Name), key.Slot, max(limit, 0))
 }
 
-// Holding reads up to limit of those in all queues who hold something, under a living lease. It waits for nothing.
-func (d *Dialect) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+// WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
+// It waits for nothing.
+func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
 	r, err := d.reads(ctx)
 	if err != nil {
-		return nil, fail("read who holds what", err)
+		return nil, fail("read the waiting holders", err)
 	}
-	waiting, err := holding(ctx, d.pool, r, after, limit)
-	return waiting, fail("read who holds what", err)
+	waiting, err := waitingHolders(ctx, d.pool, r, after, limit)
+	return waiting, fail("read the waiting holders", err)
 }
 
-func holding(ctx context.Context, s engine.Session, r reads, after int64, limit int) ([]dialect.Waiting, error) {
-	return query(ctx, s, engine.ScanWaiting, r.holding, after, max(limit, 0))
+func waitingHolders(ctx context.Context, s engine.Session, r reads, after int64, limit int) ([]dialect.Waiting, error) {
+	return query(ctx, s, engine.ScanWaiting, r.waitingHolders, after, max(limit, 0))
 }
 
-// Pass gives each lock that is still its claim's owner's to the next acquisition, unless somebody else waits for it: one
-// round trip and one commit each. It waits behind a Guard of the same lock, until that transaction ends or ctx does.
-func (d *Dialect) Pass(ctx context.Context, passes []dialect.Pass) ([]dialect.Grant, error) {
-	return each("pass", passes, func(p dialect.Pass) (dialect.Grant, error) { return pass(ctx, d.pool, p) })
+// Transfer gives each lock that its claim's owner still holds to the next acquisition, unless
+// another process waits for it. Each costs one round trip and one commit. It waits behind a Guard
+// of the same lock until that transaction or ctx ends.
+func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	return each("transfer", transfers, func(p dialect.Transfer) (dialect.Grant, error) {
+		return transfer(ctx, d.pool, p)
+	})
 }
 
-func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant, error) {
+func transfer(ctx context.Context, s engine.Session, p dialect.Transfer) (dialect.Grant, error) {
 	c, r := p.Claim, p.Next
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
-	fences, err := query(ctx, s, engine.One[int64], sqlPass, text(c.Name), c.Slot, text(c.Owner), text(r.Owner),
+	fences, err := query(ctx, s, engine.One[int64], sqlTransfer, text(c.Name), c.Slot, text(c.Owner), text(r.Owner),
 		text(r.LeaseID), text(r.Note), engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
 	if err != nil || len(fences) == 0 {
 		return dialect.Grant{}, err
@@ -81,7 +89,8 @@ func pass(ctx context.Context, s engine.Session, p dialect.Pass) (dialect.Grant,
 	return dialect.Grant{Granted: true, Fence: fences[0]}, nil
 }
 
-// PurgeWaiters deletes up to limit waiters whose lease is dead, and waits for none that others are at.
+// PurgeWaiters deletes up to limit waiters whose lease is dead, and skips those that others have
+// locked.
 func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
 	n, err := exec(ctx, d.pool, sqlPurgeWaiters, int64(limit))
 	return n, fail("purge waiters", err)

@@ -7,19 +7,20 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/once"
 )
 
-// The steps of its second message at which a consumer can be told to hang, until it is killed.
+// The steps of a consumer's second message at which it hangs on request, until it is killed.
 const (
 	beforeCommit = "is right before the commit"
 	afterCommit  = "is right after the commit"
 )
 
-// consume takes what is not acknowledged, in order, until nothing is left.
+// consume handles the messages that are not acknowledged, in order, until none is left.
 func consume(ctx context.Context, queue, crash string, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
@@ -30,9 +31,9 @@ func consume(ctx context.Context, queue, crash string, out io.Writer) error {
 	}
 	defer locks.Close(ctx)
 	for handled := 1; ; handled++ {
-		var place, message int64
-		err := database.DB.QueryRowContext(ctx, "SELECT place, message FROM consumer_queue WHERE place = "+
-			"(SELECT MIN(place) FROM consumer_queue WHERE acknowledged = 0)").Scan(&place, &message)
+		var number, message int64
+		err := database.DB.QueryRowContext(ctx, "SELECT number, message FROM consumer_queue WHERE number = "+
+			"(SELECT MIN(number) FROM consumer_queue WHERE acknowledged = 0)").Scan(&number, &message)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -49,14 +50,15 @@ func consume(ctx context.Context, queue, crash string, out io.Writer) error {
 			return err
 		}
 		at(afterCommit)
-		_, err = database.DB.ExecContext(ctx, fmt.Sprintf("UPDATE consumer_queue SET acknowledged = 1 WHERE place = %d", place))
+		_, err = database.DB.ExecContext(ctx, fmt.Sprintf(
+			"UPDATE consumer_queue SET acknowledged = 1 WHERE number = %d", number))
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// handle does what a message is for, once, however often it comes.
+// handle has the effect of a message once, however often the message is delivered.
 func handle(ctx context.Context, db *sql.DB, locks *sqllock.Client, queue string, message int64, at func(step string),
 	out io.Writer,
 ) error {
@@ -66,13 +68,13 @@ func handle(ctx context.Context, db *sql.DB, locks *sqllock.Client, queue string
 	}
 	defer tx.Rollback()
 	key := fmt.Sprintf("%s/%d", queue, message)
-	outcome, err := locks.OnceTx(ctx, tx, key, func(ctx context.Context, tx *sql.Tx) ([]byte, error) {
+	outcome, err := once.DoTx(ctx, locks, tx, key, func(ctx context.Context) ([]byte, error) {
 		_, err := tx.ExecContext(ctx, fmt.Sprintf(
 			"INSERT INTO consumer_effects (message, amount) VALUES (%d, %d)", message, 10*message))
 		return nil, err
 	})
 	if err != nil {
-		return err // rolled back, nothing is remembered: the queue delivers it again
+		return err // rolled back, so nothing is remembered and the queue delivers the message again
 	}
 	at(beforeCommit)
 	if err := tx.Commit(); err != nil {

@@ -5,11 +5,11 @@ import (
 	"context"
 	"io"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 )
 
-// "consume QUEUE CRASH" is a consumer that hangs at that step.
-var program = show.Program{Name: "consumer", Play: play, Parts: map[string]show.Part{
+// "consume QUEUE CRASH" runs a consumer that hangs at the step CRASH.
+var program = demo.Program{Name: "consumer", Demo: runDemo, Parts: map[string]demo.Part{
 	"consume": {Args: 2, Run: func(ctx context.Context, args []string, out io.Writer) error {
 		return consume(ctx, args[0], args[1], out)
 	}},

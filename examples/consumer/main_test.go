@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the show start this test binary as its consumer.
+// TestMain lets the demo start this test binary as its consumers.
 func TestMain(m *testing.M) {
 	if program.IsPart(os.Args[1:]) {
 		main()
@@ -16,16 +16,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestShow(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	if err := play(t.Context(), &out); err != nil {
+	if err := runDemo(t.Context(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	var got []string // without the time
 	for line := range strings.Lines(out.String()) {
-		_, said, _ := strings.Cut(strings.TrimSpace(line), " s  ")
-		got = append(got, said)
+		_, text, _ := strings.Cut(strings.TrimSpace(line), " s  ")
+		got = append(got, text)
 	}
 	want := []string{
 		"consumer 1  message 1  handled",

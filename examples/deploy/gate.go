@@ -9,18 +9,18 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
 const (
 	gateName = "demo/deploy/production"
-	ttl      = 3 * time.Second // how long the pipeline of a machine that died bars the others
+	ttl      = 3 * time.Second // how long a dead pipeline blocks the others
 )
 
 // pipeline is the last step of a build's pipeline.
 func pipeline(ctx context.Context, build int64, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,9 @@ func pipeline(ctx context.Context, build int64, out io.Writer) error {
 	},
 		sqllock.Fair(), // first come, first served
 		sqllock.WithNote(fmt.Sprintf("https://ci.example/builds/%d", build)),
-		sqllock.OnWait(func(held *sqllock.HeldError) { fmt.Fprintf(out, "waits for %s, %s\n", held.Holder, held.Note) }))
+		sqllock.OnWait(func(held *sqllock.HeldError) {
+			fmt.Fprintf(out, "waits for %s, %s\n", held.Holder, held.Note)
+		}))
 	if errors.Is(err, errOutdated) {
 		fmt.Fprintln(out, "SKIPS:", err)
 		err = nil
@@ -53,8 +55,8 @@ func pipeline(ctx context.Context, build int64, out io.Writer) error {
 
 var errOutdated = errors.New("a newer build is deployed already")
 
-// deploy rolls the build out and writes that down, unless a newer one is there. If the gate was lost meanwhile, ctx ends, and
-// at the latest Guard refuses what would be written.
+// deploy rolls the build out and records it, unless a newer build is deployed. If the lock is lost
+// during the roll-out, ctx ends, and at the latest Guard refuses the write.
 func deploy(ctx context.Context, db *sql.DB, lock *sqllock.Lock, build int64) error {
 	var deployed int64
 	if err := db.QueryRowContext(ctx, "SELECT build FROM demo_deployed").Scan(&deployed); err != nil {
@@ -71,7 +73,7 @@ func deploy(ctx context.Context, db *sql.DB, lock *sqllock.Lock, build int64) er
 		return err
 	}
 	defer tx.Rollback()
-	// Compared once more, where it is written.
+	// Compare again in the transaction that writes.
 	result, err := tx.ExecContext(ctx, fmt.Sprintf("UPDATE demo_deployed SET build = %[1]d WHERE build < %[1]d", build))
 	if err != nil {
 		return err
@@ -79,7 +81,8 @@ func deploy(ctx context.Context, db *sql.DB, lock *sqllock.Lock, build int64) er
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		return errors.Join(errOutdated, err)
 	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO demo_deploys (build, fence) VALUES (%d, %d)", build, lock.Fence()))
+	_, err = tx.ExecContext(ctx, fmt.Sprintf(
+		"INSERT INTO demo_deploys (build, fence) VALUES (%d, %d)", build, lock.Fence()))
 	if err != nil {
 		return err
 	}
@@ -89,7 +92,8 @@ func deploy(ctx context.Context, db *sql.DB, lock *sqllock.Lock, build int64) er
 	return tx.Commit()
 }
 
-// rollOut stands for what takes its time: here until the show says that the machines have the build. It heeds ctx.
+// rollOut stands for the slow part of a deployment. It returns when the demo reports that the
+// machines have the build, or when ctx ends.
 func rollOut(ctx context.Context, db *sql.DB, build int64) error {
 	for {
 		var installed int64

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the show start this test binary as its pipelines.
+// TestMain lets the demo start this test binary as its pipelines.
 func TestMain(m *testing.M) {
 	if program.IsPart(os.Args[1:]) {
 		main()
@@ -15,19 +15,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestShow(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	err := play(t.Context(), &out)
+	err := runDemo(t.Context(), &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{
-		"waits for build 1, https://ci.example/builds/1", "SKIPS: a newer build is deployed already: build 3", "KILLED", "builds [1 3 5]",
+		"waits for build 1, https://ci.example/builds/1", "SKIPS: a newer build is deployed already: build 3",
+		"KILLED", "builds [1 3 5]",
 	} {
 		if !strings.Contains(out.String(), part) {
-			t.Errorf("the output doesn't say %q", part)
+			t.Errorf("the output doesn't contain %q", part)
 		}
 	}
 }

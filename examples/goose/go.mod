@@ -7,6 +7,8 @@ go 1.26.0
 require (
 	github.com/pressly/goose/v3 v3.27.3
 	github.com/sqllock/sqllock v0.0.0
+	github.com/sqllock/sqllock/dialect/sqlite v0.0.0
+	github.com/sqllock/sqllock/sqllock v0.0.0
 )
 
 require (
@@ -18,6 +20,7 @@ require (
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/sethvargo/go-retry v0.4.0 // indirect
+	github.com/sqllock/sqllock/dialect v0.0.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -27,4 +30,12 @@ require (
 	modernc.org/sqlite v1.61.1 // indirect
 )
 
-replace github.com/sqllock/sqllock => ../..
+replace (
+	github.com/sqllock/sqllock => ../..
+	github.com/sqllock/sqllock/dialect => ../../dialect
+	github.com/sqllock/sqllock/dialect/mysql => ../../dialect/mysql
+	github.com/sqllock/sqllock/dialect/postgres => ../../dialect/postgres
+	github.com/sqllock/sqllock/dialect/sqlite => ../../dialect/sqlite
+	github.com/sqllock/sqllock/dialect/sqlserver => ../../dialect/sqlserver
+	github.com/sqllock/sqllock/sqllock => ../../sqllock
+)

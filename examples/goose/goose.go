@@ -1,5 +1,5 @@
-// Package goose shows sqllock's migration lock in a program that migrates with goose, on any database that sqllock knows:
-// goose itself has a lock for PostgreSQL alone.
+// Package goose shows sqllock's migration lock in a program that migrates with goose, on any
+// database that sqllock supports. goose itself has a lock only for PostgreSQL.
 package goose
 
 import (
@@ -11,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	gooselock "github.com/pressly/goose/v3/lock"
+
 	"github.com/sqllock/sqllock/dialect/sqlite"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
@@ -21,15 +22,16 @@ import (
 //go:embed files/*.sql
 var files embed.FS
 
-// It is both of goose's.
+// lock.Locker implements both of goose's interfaces.
 var (
 	_ gooselock.Locker        = (*lock.Locker)(nil)
 	_ gooselock.SessionLocker = (*lock.Locker)(nil)
 )
 
-// Up applies all pending migrations to an SQLite database, and answers how many; on another engine its dialect and its
-// migrations take the place of SQLite's. session chooses among goose's two interfaces: both will do. Of any number of processes that call it at once one migrates, and
-// the others wait and then find nothing to do.
+// Up applies all pending migrations to an SQLite database and returns how many it applied. For
+// another engine, use its dialect and its migrations in place of SQLite's. session selects one of
+// goose's two interfaces; both work. Any number of processes may call Up at the same time: one of
+// them migrates, the others wait and then find nothing to do.
 func Up(ctx context.Context, db *sql.DB, session bool) (int, error) {
 	source, err := fs.Sub(files, "files")
 	if err != nil {
@@ -39,7 +41,7 @@ func Up(ctx context.Context, db *sql.DB, session bool) (int, error) {
 		Waiting: func(held *sqllock.HeldError) {
 			slog.Info("waiting for the migration lock", "holder", lock.Describe(held))
 		},
-		// Where the lock is a lease, as on SQLite, it needs sqllock's tables.
+		// If the lock is a lease, as on SQLite, it needs sqllock's tables.
 		Prepare: func(ctx context.Context) error { return migrations.Up(ctx, db, sqlitemigrations.Engine) },
 	})
 	option := goose.WithLocker(locker)

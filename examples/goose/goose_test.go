@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect/sqlite"
-
 	example "github.com/sqllock/sqllock/examples/goose"
 )
 
@@ -33,7 +32,7 @@ func Example() {
 	// 0 <nil>
 }
 
-// Ten that start at once, with either of goose's interfaces.
+// Ten calls at the same time, with each of goose's interfaces.
 func TestUpAtOnce(t *testing.T) {
 	for _, session := range []bool{false, true} {
 		url := "sqlite://" + filepath.Join(t.TempDir(), "app.db")

@@ -9,24 +9,25 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sqllock/sqllock/dialect/open"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 )
 
-// ledger is the application's own table: beside sqllock's, in the same database. It has no unique key on purpose:
-// nothing but the lock keeps two workers from writing the same line. All its columns are integers, so that the
-// statements need no placeholders, which each engine writes in another way. So it does LIMIT.
+// ledger is the application's own table, in the same database as sqllock's. It deliberately has no
+// unique key: only the lock keeps two workers from writing the same line. All columns are integers,
+// so that the statements need no placeholders, whose syntax differs between engines. They don't use
+// LIMIT for the same reason.
 type ledger struct{ db *sql.DB }
 
 // entry is one line of the ledger.
 type entry struct {
-	id, previous int64 // each line continues the one that its writer had read
+	id, previous int64 // previous is the line that the writer had read
 	worker, job  int64
 	fence        int64
-	balance      int64 // that of the previous line, and the job's number
+	balance      int64 // the previous line's balance plus the job's number
 }
 
-// createLedger makes sqllock's tables, as a program would at its start, and a new ledger.
+// createLedger creates sqllock's tables, as a program would when it starts, and a new ledger.
 func createLedger(ctx context.Context, url string) (*ledger, error) {
 	target, err := open.URL(url)
 	if err != nil {
@@ -50,7 +51,7 @@ func createLedger(ctx context.Context, url string) (*ledger, error) {
 
 func (l *ledger) close() error { return l.db.Close() }
 
-// last reads the newest line; the zero entry if there is none.
+// last reads the newest line. It returns the zero entry if there is none.
 func (l *ledger) last(ctx context.Context) (e entry, err error) {
 	err = l.db.QueryRowContext(ctx,
 		"SELECT id, balance FROM demo_ledger WHERE id = (SELECT MAX(id) FROM demo_ledger)").Scan(&e.id, &e.balance)
@@ -68,15 +69,15 @@ func (e entry) add(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// has tells whether the holder with that fence has written its line.
+// has reports whether the holder with that fence has written its line.
 func (l *ledger) has(ctx context.Context, fence int64) (bool, error) {
 	var n int64
 	err := l.db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM demo_ledger WHERE fence = %d", fence)).Scan(&n)
 	return n > 0, err
 }
 
-// prove reads the whole ledger and checks what the lock promised.
-func (l *ledger) prove(ctx context.Context, told told, out io.Writer) error {
+// prove reads the whole ledger and checks what the lock promises.
+func (l *ledger) prove(ctx context.Context, reported report, out io.Writer) error {
 	rows, err := l.db.QueryContext(ctx,
 		"SELECT id, previous, worker, job, fence, balance FROM demo_ledger ORDER BY id, fence")
 	if err != nil {
@@ -94,28 +95,27 @@ func (l *ledger) prove(ctx context.Context, told told, out io.Writer) error {
 		j := job{e.worker, e.job}
 		switch {
 		case e.id != before.id+1 || e.previous != before.id:
-			return fmt.Errorf("overlap: line %d continues line %d, and stands after line %d", e.id, e.previous, before.id)
+			return fmt.Errorf("overlap: line %d continues line %d, but follows line %d", e.id, e.previous, before.id)
 		case e.fence <= before.fence:
 			return fmt.Errorf("fence %d of line %d is not greater than %d before it", e.fence, e.id, before.fence)
-		case told.wrote[j] != 1 && j != told.maybe:
-			return fmt.Errorf("line %d is job %d of worker %d, which said %d times that it wrote it",
-				e.id, e.job, e.worker, told.wrote[j])
+		case reported.wrote[j] != 1 && j != reported.maybe:
+			return fmt.Errorf("line %d is job %d of worker %d, which reported it %d times as written",
+				e.id, e.job, e.worker, reported.wrote[j])
 		}
-		delete(told.wrote, j)
+		delete(reported.wrote, j)
 		before = e
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if len(told.wrote) > 0 || sum != before.balance {
+	if len(reported.wrote) > 0 || sum != before.balance {
 		return fmt.Errorf("lost: jobs %v are not in the ledger; its balance is %d and should be %d",
-			told.wrote, before.balance, sum)
+			reported.wrote, before.balance, sum)
 	}
-	fmt.Fprintf(out, "\nThe ledger's proof: %d lines, balance %d\n"+
-		"  no overlap             every line continues the one before it\n"+
-		"  fences strictly grow   up to %d\n"+
-		"  nothing lost           every job that a worker said it wrote is there\n"+
-		"  nothing written twice  every line is one job's, and the balance is their sum\n",
+	fmt.Fprintf(out, "\nThe ledger's proof: %d lines, balance %d\n  no overlap             every line continues "+
+		"the one before it\n  fences strictly grow   up to %d\n  nothing lost           every job that a worker "+
+		"reported as written is there\n  nothing written twice  every line is one job, and the balance is their "+
+		"sum\n",
 		lines, before.balance, before.fence)
 	return nil
 }

@@ -1,11 +1,12 @@
 //go:build unix
 
-// Command ledger shows what sqllock is for. Several worker processes share one lock and do guarded work on one
-// ledger table; one is killed with kill -9 and another frozen with SIGSTOP past its TTL, both while they hold the
-// lock. The output tells, line by line, who held it with which fence; at the end the ledger itself proves that
-// nobody's work overlapped, that fences only grew, and that nothing was lost or written twice.
+// Command ledger shows what sqllock is for. Several worker processes share one lock and do guarded
+// work on one ledger table. One of them is killed with kill -9, and another is frozen with SIGSTOP
+// for longer than its TTL, both while they hold the lock. The output shows which worker held the
+// lock with which fence. At the end the ledger itself proves that no work overlapped, that fences
+// only grew, and that nothing was lost or written twice.
 //
-// It runs on a SQLite file of its own, or on any engine with SQLLOCK_DATABASE_URL=….
+// It runs on its own SQLite file, or on any engine with SQLLOCK_DATABASE_URL=….
 package main
 
 import (
@@ -28,7 +29,7 @@ func main() {
 	}
 }
 
-// run is the director of the show, or, when it started itself with "worker N", one of the workers.
+// run runs the demo, or one of the workers, which the demo starts with "worker N".
 func run(ctx context.Context, args []string, out io.Writer) error {
 	url := os.Getenv("SQLLOCK_DATABASE_URL")
 	if len(args) == 2 && args[0] == "worker" {
@@ -51,11 +52,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer ledger.close()
 
-	s := newStage(url, ledger, out)
+	s := newDemo(url, ledger, out)
 	defer s.clear()
-	told, err := s.play(ctx)
+	reported, err := s.runDemo(ctx)
 	if err != nil {
 		return err
 	}
-	return ledger.prove(ctx, told, out)
+	return ledger.prove(ctx, reported, out)
 }

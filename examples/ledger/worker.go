@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -22,7 +22,7 @@ const (
 	ttl      = 2 * time.Second
 )
 
-// event is what a worker tells the director, one line of JSON each.
+// event is a report of a worker to the demo, one line of JSON each.
 type event struct {
 	Worker int64
 	Job    int64
@@ -31,16 +31,16 @@ type event struct {
 	Detail string `json:",omitempty"`
 }
 
-// What a worker can tell.
+// The events of a worker.
 const (
 	holds   = "holds the lock"
 	wrote   = "wrote its line"
 	refused = "was refused"
 	trouble = "has trouble"
-	left    = "left"
+	exited  = "left"
 )
 
-// work is one worker's life: take the lock, do a job, write it down, until ctx ends.
+// work runs one worker: it takes the lock, does a job, and writes it down, until ctx ends.
 func work(ctx context.Context, url, number string, out io.Writer) error {
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
@@ -59,19 +59,19 @@ func work(ctx context.Context, url, number string, out io.Writer) error {
 	}
 	defer locks.Close(ctx)
 
-	tell := json.NewEncoder(out)
+	events := json.NewEncoder(out)
 	for n := int64(1); ctx.Err() == nil; n++ {
 		e := event{Worker: id, Job: n, What: wrote}
 		committed := false
 		err := locks.Do(ctx, lockName, func(_ context.Context, lock *sqllock.Lock) error {
 			e.Fence = lock.Fence()
-			_ = tell.Encode(event{Worker: id, Job: n, Fence: e.Fence, What: holds})
+			_ = events.Encode(event{Worker: id, Job: n, Fence: e.Fence, What: holds})
 			err := doJob(target, lock, entry{worker: id, job: n, fence: e.Fence})
 			committed = err == nil
 			return err
 		})
 		switch {
-		case committed: // whatever became of the lock afterwards
+		case committed: // also if the lock was lost afterwards
 		case errors.Is(err, sqllock.ErrLost):
 			e.What, e.Detail = refused, err.Error()
 		case err != nil && ctx.Err() == nil:
@@ -79,16 +79,17 @@ func work(ctx context.Context, url, number string, out io.Writer) error {
 		case err != nil:
 			continue
 		}
-		if err := tell.Encode(e); err != nil {
-			return fmt.Errorf("the director is gone: %w", err)
+		if err := events.Encode(e); err != nil {
+			return fmt.Errorf("can't report to the demo: %w", err)
 		}
-		time.Sleep(rand.N(100 * time.Millisecond)) // there is no order between processes: let others have a go
+		time.Sleep(rand.N(100 * time.Millisecond)) // processes get the lock in no order: give the others a chance
 	}
-	return tell.Encode(event{Worker: id, What: left})
+	return events.Encode(event{Worker: id, What: exited})
 }
 
-// doJob reads the ledger, thinks, and writes the next line. It never looks at the lock's context: it stands for
-// the program that was paused just before its write. The guard is what keeps it from doing harm.
+// doJob reads the ledger, thinks, and writes the next line. It never checks the lock's context: it
+// stands for a program that was paused right before its write. Only the guard keeps it from doing
+// harm.
 func doJob(target *open.Database, lock *sqllock.Lock, e entry) error {
 	ctx := context.Background()
 	l := &ledger{db: target.DB}

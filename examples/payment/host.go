@@ -9,22 +9,23 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/once"
 )
 
 const (
 	payees = 3
 	amount = 100
-	ttl    = time.Second // how long after the death of a host another goes on
+	ttl    = time.Second // how long after a host's death another one continues
 )
 
-// scheduled is what every host's scheduler says, however its clock goes.
+// scheduled is the time of the payout in every host's schedule, whatever the host's clock shows.
 var scheduled = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
-// host runs the payout when its time has come, or hears that another has.
+// host runs the payout when it is due, or finds that another host has run it.
 func host(ctx context.Context, name, job string, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
@@ -36,17 +37,17 @@ func host(ctx context.Context, name, job string, out io.Writer) error {
 		return err
 	}
 	defer locks.Close(ctx)
-	for told := false; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-		ran, err := locks.RunOccurrence(ctx, job, scheduled, func(ctx context.Context, _ *sqllock.Lock) error {
+	for reported := false; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		ran, err := once.RunOccurrence(ctx, locks, job, scheduled, func(ctx context.Context, _ *sqllock.Lock) error {
 			fmt.Fprintln(out, "runs the payout")
 			return payout(ctx, database.DB, locks, job, name == doomed, out)
 		})
 		switch {
-		case errors.Is(err, sqllock.ErrNotAcquired): // another runs it; if that one dies, this one does
-			if !told {
+		case errors.Is(err, sqllock.ErrNotAcquired): // another host runs it; if that host dies, this one runs it
+			if !reported {
 				fmt.Fprintln(out, "waits: another host has the payout")
 			}
-			told = true
+			reported = true
 			continue
 		case err != nil:
 			return err
@@ -63,7 +64,7 @@ func host(ctx context.Context, name, job string, out io.Writer) error {
 // payout pays each payee once.
 func payout(ctx context.Context, db *sql.DB, locks *sqllock.Client, job string, hangs bool, out io.Writer) error {
 	for payee := range payees {
-		if err := ctx.Err(); err != nil { // the lock may be another's by now
+		if err := ctx.Err(); err != nil { // another host may hold the lock by now
 			return context.Cause(ctx)
 		}
 		if err := pay(ctx, db, locks, fmt.Sprintf("%s/%d", job, payee), payee, hangs && payee == 1, out); err != nil {
@@ -73,13 +74,15 @@ func payout(ctx context.Context, db *sql.DB, locks *sqllock.Client, job string, 
 	return nil
 }
 
-func pay(ctx context.Context, db *sql.DB, locks *sqllock.Client, key string, payee int, hangs bool, out io.Writer) error {
+func pay(
+	ctx context.Context, db *sql.DB, locks *sqllock.Client, key string, payee int, hangs bool, out io.Writer,
+) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	outcome, err := locks.OnceTx(ctx, tx, key, func(ctx context.Context, tx *sql.Tx) ([]byte, error) {
+	outcome, err := once.DoTx(ctx, locks, tx, key, func(ctx context.Context) ([]byte, error) {
 		_, err := tx.ExecContext(ctx, fmt.Sprintf(
 			"INSERT INTO payment_transfers (payee, amount) VALUES (%d, %d)", payee, amount))
 		return nil, err

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the show start this test binary as its hosts.
+// TestMain lets the demo start this test binary as its hosts.
 func TestMain(m *testing.M) {
 	if program.IsPart(os.Args[1:]) {
 		main()
@@ -15,10 +15,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestShow(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	err := play(t.Context(), &out)
+	err := runDemo(t.Context(), &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestShow(t *testing.T) {
 		"3 payees, 3 transfers, 300 paid: each once": 1,
 	} {
 		if n := strings.Count(out.String(), part); n != want {
-			t.Errorf("%d times %q, want %d", n, part, want)
+			t.Errorf("the output contains %[2]q %[1]d times, want %[3]d", n, part, want)
 		}
 	}
 }

@@ -10,25 +10,27 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
 const (
 	quotaName = "demo/partner"
-	quota     = 3 // calls that the partner takes at once
+	quota     = 3 // calls that the partner accepts at once
 	callers   = 4 // in each gateway
 	ttl       = 2 * time.Second
 )
 
-// serve is one gateway's life: its users want the partner to be called all the time, until ctx ends.
+// serve runs one gateway: its callers call the partner all the time, until ctx ends.
 func serve(ctx context.Context, name, partner string, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
 	defer database.DB.Close()
-	locks, err := sqllock.New(ctx, database.Dialect, &sqllock.Options{TTL: ttl, Holder: name, Logger: slog.New(slog.DiscardHandler)})
+	locks, err := sqllock.New(ctx, database.Dialect, &sqllock.Options{
+		TTL: ttl, Holder: name, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return err
 	}
@@ -37,7 +39,7 @@ func serve(ctx context.Context, name, partner string, out io.Writer) error {
 	var group sync.WaitGroup
 	errs := make(chan error, callers)
 	for range callers {
-		group.Go(func() { errs <- callOnAndOn(ctx, locks, partner) })
+		group.Go(func() { errs <- callRepeatedly(ctx, locks, partner) })
 	}
 	group.Wait()
 	close(errs)
@@ -48,11 +50,11 @@ func serve(ctx context.Context, name, partner string, out io.Writer) error {
 	return err
 }
 
-func callOnAndOn(ctx context.Context, locks *sqllock.Client, partner string) error {
+func callRepeatedly(ctx context.Context, locks *sqllock.Client, partner string) error {
 	for ctx.Err() == nil {
-		err := locks.Do(ctx, quotaName, func(ctx context.Context, _ *sqllock.Lock) error {
+		err := locks.Semaphore(quotaName, quota).Do(ctx, func(ctx context.Context, _ *sqllock.Lock) error {
 			return call(ctx, partner)
-		}, sqllock.Permits(quota))
+		})
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -60,7 +62,8 @@ func callOnAndOn(ctx context.Context, locks *sqllock.Client, partner string) err
 	return nil
 }
 
-// call ends with ctx, and so with the permit: a call that went on without one could be one too many.
+// call ends with ctx, and so with the permit. A call that continued without a permit could exceed
+// the quota.
 func call(ctx context.Context, partner string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, partner, http.NoBody)
 	if err != nil {
@@ -72,7 +75,7 @@ func call(ctx context.Context, partner string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the partner answers %s", response.Status)
+		return fmt.Errorf("the partner responded with %s", response.Status)
 	}
 	return nil
 }

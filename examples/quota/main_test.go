@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the show start this test binary as its gateways.
+// TestMain lets the demo start this test binary as its gateways.
 func TestMain(m *testing.M) {
 	if program.IsPart(os.Args[1:]) {
 		main()
@@ -15,17 +15,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestShow(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	err := play(t.Context(), &out)
+	err := runDemo(t.Context(), &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"KILLED", "never more than 3 at once, none refused"} {
 		if !strings.Contains(out.String(), part) {
-			t.Errorf("the output doesn't say %q", part)
+			t.Errorf("the output doesn't contain %q", part)
 		}
 	}
 }

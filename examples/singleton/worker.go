@@ -9,8 +9,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/election"
 )
 
 const (
@@ -18,10 +19,10 @@ const (
 	ttl          = 3 * time.Second
 )
 
-// work is one worker's life: it waits until it leads, works while it leads, and begins again when it has lost that, until it
-// is told to end.
+// work runs one worker until ctx ends: it waits until it leads, works while it leads, and campaigns
+// again when it has lost the lead.
 func work(ctx context.Context, name string, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
@@ -33,24 +34,22 @@ func work(ctx context.Context, name string, out io.Writer) error {
 		return err
 	}
 	defer locks.Close(ctx)
-	election, err := locks.Election(electionName)
+	e, err := election.New(locks, electionName, election.OnQueued(func() { fmt.Fprintln(out, "waits to lead") }))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "is ready")
-	err = election.Run(ctx, func(ctx context.Context, term *sqllock.Term) error {
+	err = e.Run(ctx, func(ctx context.Context, term *election.Term) error {
 		fmt.Fprintln(out, "LEADS, and works")
 		return sendMails(ctx, database.DB, term, out)
 	})
-	if errors.Is(err, sqllock.ErrNotAcquired) { // told to end while it waited
-		err = nil
-	}
 	fmt.Fprintln(out, "has ended")
 	return err
 }
 
-// sendMails works until ctx ends: it finishes what it is at, and returns; only then does another worker lead.
-func sendMails(ctx context.Context, db *sql.DB, term *sqllock.Term, out io.Writer) error {
+// sendMails works until ctx ends. It then finishes the current mail and returns; only then can
+// another worker lead.
+func sendMails(ctx context.Context, db *sql.DB, term *election.Term, out io.Writer) error {
 	for tick := time.NewTicker(300 * time.Millisecond); ; {
 		select {
 		case <-ctx.Done():
@@ -69,9 +68,9 @@ func sendMails(ctx context.Context, db *sql.DB, term *sqllock.Term, out io.Write
 	}
 }
 
-// sendMail writes down the next mail as sent. Guard sees to it that nobody else leads before that is committed, however long
-// this process is paused meanwhile.
-func sendMail(ctx context.Context, db *sql.DB, term *sqllock.Term) (number int64, err error) {
+// sendMail records the next mail as sent. Guard ensures that no other worker leads before that is
+// committed, however long this process is paused.
+func sendMail(ctx context.Context, db *sql.DB, term *election.Term) (number int64, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
@@ -82,7 +81,8 @@ func sendMail(ctx context.Context, db *sql.DB, term *sqllock.Term) (number int64
 		return 0, err
 	}
 	number = last.Int64 + 1
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO demo_mails (mail, term) VALUES (%d, %d)", number, term.Number()))
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO demo_mails (mail, term) VALUES (%d, %d)",
+		number, term.Number()))
 	if err != nil {
 		return 0, err
 	}

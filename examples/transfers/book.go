@@ -8,21 +8,21 @@ import (
 	"fmt"
 )
 
-// initial is what each account has in the beginning.
+// initial is the balance of each account in the beginning.
 const initial = 100
 
-// entry is one line of an account. The table has no unique key on purpose: nothing but the locks keeps two workers from going on
-// from the same line. Its columns are integers, so that the statements need no placeholders, which each engine writes in its own
-// way.
+// entry is one line of an account. The table deliberately has no unique key: only the locks keep
+// two workers from continuing the same line. Its columns are integers, so that the statements need
+// no placeholders, whose syntax differs between engines.
 type entry struct {
 	account int64
-	number  int64 // that of the line that the writer had read, and one
+	number  int64 // the number of the line that the writer had read, plus one
 	amount  int64
-	balance int64 // that of the line that the writer had read, and the amount
-	fence   int64 // of the account's lock
+	balance int64 // the balance of the line that the writer had read, plus the amount
+	fence   int64 // the fence of the account's lock
 }
 
-// tables are the statements that make the book, with a first line for each account.
+// tables returns the statements that create the book, with a first line for each account.
 func tables() []string {
 	statements := []string{
 		"DROP TABLE IF EXISTS demo_entries",
@@ -35,15 +35,16 @@ func tables() []string {
 	return statements
 }
 
-// newest is the last line of an account.
+// newest returns the last line of an account.
 func newest(ctx context.Context, db *sql.DB, account int) (entry, error) {
 	e := entry{account: int64(account)}
-	err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT number, balance FROM demo_entries WHERE account = %[1]d AND number = "+
-		"(SELECT MAX(number) FROM demo_entries WHERE account = %[1]d)", account)).Scan(&e.number, &e.balance)
+	err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT number, balance FROM demo_entries WHERE account = %[1]d "+
+		"AND number = (SELECT MAX(number) FROM demo_entries WHERE account = %[1]d)",
+		account)).Scan(&e.number, &e.balance)
 	return e, err
 }
 
-// next is the line that follows.
+// next returns the line that follows e.
 func (e entry) next(amount, fence int64) entry {
 	return entry{e.account, e.number + 1, amount, e.balance + amount, fence}
 }
@@ -58,7 +59,8 @@ func (e entry) add(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// prove reads all accounts: each line goes on from the one before it, with a greater fence, and the total is what it was.
+// prove checks all accounts: each line continues the one before it, with a greater fence, and the
+// total hasn't changed.
 func prove(ctx context.Context, db *sql.DB) (string, error) {
 	rows, err := db.QueryContext(ctx,
 		"SELECT account, number, amount, balance, fence FROM demo_entries ORDER BY account, number, fence")
@@ -78,7 +80,7 @@ func prove(ctx context.Context, db *sql.DB) (string, error) {
 		}
 		switch {
 		case e != before.next(e.amount, e.fence):
-			return "", fmt.Errorf("account %d: line %d with balance %d doesn't go on from line %d with balance %d",
+			return "", fmt.Errorf("account %d: line %d with balance %d doesn't continue line %d with balance %d",
 				e.account, e.number, e.balance, before.number, before.balance)
 		case e.fence <= before.fence:
 			return "", fmt.Errorf("account %d: fence %d of line %d is not greater than %d before it",

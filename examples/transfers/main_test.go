@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqllock/sqllock/dialect/open"
+	"github.com/sqllock/sqllock/open"
 )
 
-// TestMain lets the show start this test binary as its workers.
+// TestMain lets the demo start this test binary as its workers.
 func TestMain(m *testing.M) {
 	if program.IsPart(os.Args[1:]) {
 		main()
@@ -20,32 +20,41 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestShow(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	err := play(t.Context(), &out)
+	err := runDemo(t.Context(), &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"FROZEN", "THAWED", "REFUSED", "the total is 400 as before"} {
 		if !strings.Contains(out.String(), part) {
-			t.Errorf("the output doesn't say %q", part)
+			t.Errorf("the output doesn't contain %q", part)
 		}
 	}
 }
 
-// TestProofCanFail: each thing that the proof is about, broken once.
+// TestProofCanFail breaks each promise that the proof checks.
 func TestProofCanFail(t *testing.T) {
 	for what, test := range map[string]struct {
 		entries []entry
-		says    string // empty: the proof holds
+		want    string // empty if the proof holds
 	}{
-		"good":                {[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}}, ""},
-		"one line twice":      {[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 2, -9, 91, 11}, {3, 2, 9, 109, 9}}, "go on from"},
-		"the balance is off":  {[]entry{{1, 2, -5, 94, 10}, {2, 2, 5, 105, 7}}, "go on from"},
-		"an older fence":      {[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 3, -5, 90, 9}, {2, 3, 5, 110, 8}}, "fence"},
-		"the same fence":      {[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 3, -5, 90, 10}, {2, 3, 5, 110, 8}}, "fence"},
+		"good": {[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}}, ""},
+		"one line twice": {
+			[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 2, -9, 91, 11}, {3, 2, 9, 109, 9}},
+			"continue",
+		},
+		"the balance is off": {[]entry{{1, 2, -5, 94, 10}, {2, 2, 5, 105, 7}}, "continue"},
+		"an older fence": {
+			[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 3, -5, 90, 9}, {2, 3, 5, 110, 8}},
+			"fence",
+		},
+		"the same fence": {
+			[]entry{{1, 2, -5, 95, 10}, {2, 2, 5, 105, 7}, {1, 3, -5, 90, 10}, {2, 3, 5, 110, 8}},
+			"fence",
+		},
 		"one side is missing": {[]entry{{1, 2, -5, 95, 10}}, "total"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -64,8 +73,8 @@ func TestProofCanFail(t *testing.T) {
 				}
 			}
 			_, err = prove(t.Context(), database.DB)
-			if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
-				t.Errorf("prove = %v; want it to say %q", err, test.says)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("prove = %v; want an error with %q", err, test.want)
 			}
 		})
 	}

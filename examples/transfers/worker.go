@@ -12,7 +12,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/sqllock/sqllock/examples/internal/show"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -21,9 +21,9 @@ const (
 	ttl      = 2 * time.Second
 )
 
-// work is one worker's life: transfers between accounts at random, until ctx ends.
+// work runs one worker: it makes transfers between random accounts until ctx ends.
 func work(ctx context.Context, name string, out io.Writer) error {
-	database, err := show.Database()
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
@@ -44,45 +44,46 @@ func work(ctx context.Context, name string, out io.Writer) error {
 		case err != nil && ctx.Err() == nil:
 			return err
 		}
-		time.Sleep(rand.N(100 * time.Millisecond)) // there is no order between processes: let others have a go
+		time.Sleep(rand.N(100 * time.Millisecond)) // processes get the locks in no order: give the others a chance
 	}
 	fmt.Fprintln(out, "has ended")
 	return nil
 }
 
-// transfer moves some of what is on one account to another, under the locks of both. Whether two transfers name them in another
-// order doesn't matter: AcquireAll has an order of its own.
+// transfer moves a part of one account's balance to another account, under the locks of both.
+// Transfers may name the accounts in any order, because AcquireAll takes locks in its own order.
 func transfer(ctx context.Context, db *sql.DB, locks *sqllock.Client, from, to int, out io.Writer) error {
 	set, err := locks.AcquireAll(ctx, []string{lockName(from), lockName(to)})
 	if err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // told to end, it finishes what it is at
-	defer set.Release(ctx)           //nolint:errcheck // one that was lost by then is no longer ours to release
+	ctx = context.WithoutCancel(ctx) // when asked to end, finish the transfer
+	defer set.Release(ctx)           //nolint:errcheck // a lost lock is no longer ours to release
 	fmt.Fprintf(out, "HOLDS accounts %d and %d\n", from, to)
-	giver, err := newest(ctx, db, from)
+	source, err := newest(ctx, db, from)
 	if err != nil {
 		return err
 	}
-	taker, err := newest(ctx, db, to)
+	target, err := newest(ctx, db, to)
 	if err != nil {
 		return err
 	}
-	amount := giver.balance / 4
+	amount := source.balance / 4
 
-	// It never looks at set.Context() here: it stands for a program that was paused just before its write.
+	// This never checks set.Context(): it stands for a program that was paused right before its
+	// write.
 	time.Sleep(200*time.Millisecond + rand.N(100*time.Millisecond))
 
 	err = write(ctx, db, set,
-		giver.next(-amount, set.Lock(lockName(from)).Fence()), taker.next(amount, set.Lock(lockName(to)).Fence()))
+		source.next(-amount, set.Lock(lockName(from)).Fence()), target.next(amount, set.Lock(lockName(to)).Fence()))
 	if err == nil {
 		fmt.Fprintf(out, "MOVED %d from account %d to account %d\n", amount, from, to)
 	}
 	return err
 }
 
-// write writes both entries, or none. Guard sees to it that nobody else gets either lock before that is committed, however long
-// this process is paused meanwhile, and refuses if somebody had.
+// write writes both entries, or none. Guard ensures that no other process gets either lock before
+// that is committed, however long this process is paused, and refuses the write if one already has.
 func write(ctx context.Context, db *sql.DB, set *sqllock.Set, entries ...entry) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

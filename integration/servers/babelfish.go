@@ -12,20 +12,22 @@ import (
 	mssql "github.com/microsoft/go-mssqldb"
 )
 
-// standIn is another product than the engine, which stands in for it.
-type standIn struct {
-	name  string // empty: it is the engine itself
+// substitute describes another product that stands in for the engine.
+type substitute struct {
+	name  string // empty if it is the engine itself
 	lacks []lack
 }
 
-// lack is tests, by a regular expression for their names, that ask for what a server can't do.
+// lack names the tests that need something that a server can't do, by a regular expression for the
+// tests' names.
 type lack struct{ tests, why string }
 
-// StandIn is the name of the product that stands in for the engine: Babelfish. Empty: it is the engine itself.
-func (s *Server) StandIn(t testing.TB) string { return s.isA(t).name }
+// Substitute returns the name of the product that stands in for the engine, such as "Babelfish". It
+// returns "" if the server is the engine itself.
+func (s *Server) Substitute(t testing.TB) string { return s.isA(t).name }
 
-// Lacking skips the test, loudly, if it asks for what this server can't do because it is another product than the
-// engine that it stands in for.
+// Lacking skips the test, with a line on stderr, if it needs something that this server can't do
+// because it is another product that stands in for the engine.
 func (s *Server) Lacking(t testing.TB) {
 	t.Helper()
 	for _, l := range s.isA(t).lacks {
@@ -35,61 +37,78 @@ func (s *Server) Lacking(t testing.TB) {
 	}
 }
 
-// isA asks the server, the first time, what it is.
-func (s *Server) isA(t testing.TB) standIn {
+// isA returns which product the server is. The first call asks the server.
+func (s *Server) isA(t testing.TB) substitute {
 	t.Helper()
 	if s.engine.isA == nil {
-		return standIn{}
+		return substitute{}
 	}
-	s.asked.Do(func() { s.standIn, s.err = s.engine.isA(s.url) })
+	s.asked.Do(func() { s.substitute, s.err = s.engine.isA(s.url) })
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	return s.standIn
+	return s.substitute
 }
 
-// unnumbered is the number of an error that Babelfish has no number for.
+// unnumbered is the error number that Babelfish reports for errors that it has no number for.
 const unnumbered = 33557097
 
-// unmodified is what a Babelfish can't do as it comes. One that numbers errors was mended by hand.
+// unmodified lists what an unmodified Babelfish can't do. A Babelfish that numbers these errors has
+// been patched.
 var unmodified = []lack{
-	{`/errors/(no_tables|an_older_schema)$|^TestRefused/`, "Babelfish doesn't number the error for a missing table"},
+	{`/errors/(no_tables|an_older_schema)$|^TestRefused/`, "Babelfish has no number for the error of a missing table"},
 	{
 		`/guard/no|/isolation/.*/ours$|/blocked/the_other_locks_of_a_batch$`,
-		"Babelfish doesn't number the error for a lock time-out",
+		"Babelfish has no number for the error of a lock timeout",
 	},
-	{`^TestSession|^TestTx|^TestPromises|/sqlserver/(session|tx|kinds|check)`, "Babelfish panics at the fifth sp_getapplock that is refused"},
+	{
+		`^TestSession|^TestTx|^TestPromises|/sqlserver/(session|tx|kinds|check)`,
+		"Babelfish panics at the fifth sp_getapplock that is refused",
+	},
 }
 
-// babelfish tells a Babelfish for PostgreSQL, and what it can't be tested for, from a SQL Server.
-func babelfish(root *url.URL) (standIn, error) {
+// babelfish returns what the server is: a Babelfish for PostgreSQL, with the tests that can't run
+// on it, or a SQL Server.
+func babelfish(root *url.URL) (substitute, error) {
 	db, err := openSQLServer(root)
 	if err != nil {
-		return standIn{}, err
+		return substitute{}, err
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	var banner string
 	if err := db.QueryRowContext(ctx, "SELECT @@VERSION").Scan(&banner); err != nil {
-		return standIn{}, fmt.Errorf("asking %s what it is: %w", root.Redacted(), err)
+		return substitute{}, fmt.Errorf("asking %s what it is: %w", root.Redacted(), err)
 	}
 	if !strings.HasPrefix(banner, "Babelfish") {
-		return standIn{}, nil
+		return substitute{}, nil
 	}
-	const noHints, noCancel = "Babelfish takes no notice of READPAST", "Babelfish doesn't cancel a statement when it is told to"
+	const (
+		noHints  = "Babelfish ignores READPAST"
+		noCancel = "Babelfish doesn't cancel a statement when the client asks for it"
+	)
 	lacks := []lack{
-		{`/blocked/the_reaper's_leases$|/waiters_blocked/PurgeWaiters_passes_over$|/purge_outcomes/passes_over$`, noHints},
-		{`/claims/Serializable/(others_wait|once)$`, "Babelfish doesn't number the error for a serialization failure"},
+		{
+			`/blocked/the_reaper's_leases$|/waiters_blocked/PurgeWaiters_passes_over$|/purge_outcomes/passes_over$`,
+			noHints,
+		},
+		{
+			`/claims/Serializable/(others_wait|once)$`,
+			"Babelfish has no number for the error of a serialization failure",
+		},
 		{`/blocked/a_release_whose_caller_gives_up$`, noCancel},
 		{`^TestCancelled/`, noCancel},
-		{`^TestMigrateLockTwenty/`, "Babelfish has a second's work with each new connection, and this makes sixty at once"},
+		{
+			`^TestMigrateLockTwenty/`,
+			"Babelfish needs a second for each new connection, and this test opens sixty at once",
+		},
 		{`^TestMigrateCLISource/`, "Babelfish has no sp_MSforeachtable, by which golang-migrate drops everything"},
 	}
-	var answer mssql.Error
+	var numbered mssql.Error
 	_, err = db.ExecContext(ctx, "SELECT 1 FROM sqllock_there_is_no_such_table")
-	if errors.As(err, &answer) && answer.Number == unnumbered {
+	if errors.As(err, &numbered) && numbered.Number == unnumbered {
 		lacks = append(lacks, unmodified...)
 	}
-	return standIn{name: "Babelfish", lacks: lacks}, nil
+	return substitute{name: "Babelfish", lacks: lacks}, nil
 }

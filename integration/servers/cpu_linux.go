@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// CPU is the time that the server's living processes and threads have used so far. What has ended is not in it.
+// CPU returns the CPU time that the server's running processes and threads have used so far.
+// Processes and threads that have ended are not counted.
 func (i *Instance) CPU() (time.Duration, error) {
 	i.mu.Lock()
 	first := i.local.process.cmd.Process.Pid

@@ -4,5 +4,5 @@ package servers
 
 import "time"
 
-// CPU needs Linux, as all private servers do.
+// CPU returns an error: private servers need Linux.
 func (i *Instance) CPU() (time.Duration, error) { return 0, errAbsent }

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// Daemon is how to run a server that isn't a SQL database, for bench to compare with.
+// Daemon describes how to run a server that isn't a SQL database, for bench to compare with.
 type Daemon struct {
 	Program string                              // in PATH, or where Debian puts servers
-	Args    func(dir string, port int) []string // it keeps its files in dir, and listens on port of 127.0.0.1
-	Ready   string                              // what it logs when it takes connections
+	Args    func(dir string, port int) []string // it must keep its files in dir and listen on 127.0.0.1:port
+	Ready   string                              // what it logs when it accepts connections
 }
 
-// Run starts a server that ends with the test, like Private. Its URL is tcp://host:port. Ask Installed first: one that
-// isn't installed fails the test.
+// Run starts a server that ends with the test, like [Private]. Its URL is tcp://host:port. Call
+// [Installed] first: Run fails the test if the program isn't installed.
 func Run(t testing.TB, d Daemon) *Instance {
 	t.Helper()
 	bin, err := inPath(d.Program)
@@ -27,7 +27,7 @@ func Run(t testing.TB, d Daemon) *Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{name: d.Program, answers: dial, rootURL: func(host string, port int) *url.URL {
+	e := &engine{name: d.Program, responds: dial, rootURL: func(host string, port int) *url.URL {
 		return &url.URL{Scheme: "tcp", Host: net.JoinHostPort(host, strconv.Itoa(port))}
 	}}
 	l, err := launchOn(e, &program{ready: d.Ready, command: func(dir string, port int, _ bool) []string {
@@ -42,7 +42,7 @@ func Run(t testing.TB, d Daemon) *Instance {
 }
 
 func dial(u *url.URL) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
@@ -51,8 +51,8 @@ func dial(u *url.URL) error {
 	return conn.Close()
 }
 
-// Installed tells whether Private can run that engine, or Run that program, from what is installed on this machine.
-// The error says what is missing.
+// Installed reports whether [Private] can run that engine, or [Run] that program, from what is
+// installed on this machine. The error says what is missing.
 func Installed(name string) error {
 	e, err := lookup(name)
 	if err != nil {

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// A server of another kind is run like a database: it answers, its time is counted, and it is gone when it is killed.
+// A server that isn't a database runs like one: it responds, its CPU time is counted, and it is
+// gone once it is killed.
 func TestRun(t *testing.T) {
 	if err := Installed("perl"); err != nil {
-		skip(t, "servers.Run isn't tried: "+err.Error())
+		skip(t, "servers.Run is not tested: "+err.Error())
 	}
 	const serve = `use IO::Socket::INET;
 		my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0]) or die $!;
@@ -28,7 +29,7 @@ func TestRun(t *testing.T) {
 	}
 	i.Kill()
 	if dial(i.local.root) == nil {
-		t.Error("it still answers")
+		t.Error("the killed server still responds")
 	}
 }
 
@@ -37,6 +38,6 @@ func TestInstalled(t *testing.T) {
 		t.Error(err)
 	}
 	if Installed("no-such-server") == nil {
-		t.Error("no-such-server is said to be installed")
+		t.Error("Installed reports that no-such-server is installed")
 	}
 }

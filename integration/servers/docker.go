@@ -17,12 +17,13 @@ import (
 )
 
 const (
-	pullPatience  = 5 * time.Minute
-	startPatience = 2 * time.Minute
+	pullTimeout  = 5 * time.Minute
+	startTimeout = 2 * time.Minute
 )
 
-// startContainer runs the engine's image. testcontainers-go's reaper removes the container if this process is
-// killed; TESTCONTAINERS_RYUK_DISABLED=true turns that off where its own image can't be had.
+// startContainer runs the engine's image. testcontainers-go's reaper removes the container if this
+// process is killed. TESTCONTAINERS_RYUK_DISABLED=true turns the reaper off on machines that can't
+// get its image.
 func startContainer(e *engine) (*Server, error) {
 	if err := dockerAnswers(); err != nil {
 		return nil, err
@@ -34,15 +35,16 @@ func startContainer(e *engine) (*Server, error) {
 	if err := haveImage(image); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	var root *url.URL
 	ready := wait.ForNop(func(ctx context.Context, c wait.StrategyTarget) (err error) {
 		root, err = awaitContainer(ctx, e, c)
 		return err
 	})
-	c, err := testcontainers.Run(ctx, image, testcontainers.WithExposedPorts(e.port), testcontainers.WithEnv(e.variables),
-		testcontainers.WithCmd(e.args...), testcontainers.WithWaitStrategyAndDeadline(startPatience, ready))
+	c, err := testcontainers.Run(ctx, image,
+		testcontainers.WithExposedPorts(e.port), testcontainers.WithEnv(e.variables),
+		testcontainers.WithCmd(e.args...), testcontainers.WithWaitStrategyAndDeadline(startTimeout, ready))
 	stop := func() { _ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
 	if err != nil {
 		defer stop()
@@ -63,7 +65,8 @@ func startContainer(e *engine) (*Server, error) {
 	}}, nil
 }
 
-// awaitContainer asks the server until it answers. The images start it a first time to prepare it, but without TCP.
+// awaitContainer polls the server until it responds. The images first start the server once without
+// TCP, to prepare it.
 func awaitContainer(ctx context.Context, e *engine, c wait.StrategyTarget) (*url.URL, error) {
 	host, err := c.Host(ctx)
 	if err != nil {
@@ -88,21 +91,21 @@ func awaitContainer(ctx context.Context, e *engine, c wait.StrategyTarget) (*url
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w; the last answer was: %w", ctx.Err(), refused)
+			return nil, fmt.Errorf("%w; the last error was: %w", ctx.Err(), refused)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// dockerAnswers is errAbsent where no Docker engine does.
+// dockerAnswers returns errAbsent if no Docker engine responds.
 var dockerAnswers = sync.OnceValue(func() (err error) {
-	// testcontainers-go panics where it can't find out where an engine might be.
+	// testcontainers-go panics if it can't find out where a Docker engine might be.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", errAbsent, r)
 		}
 	}()
-	log.SetDefault(log.NewNoopLogger()) // what it tells is in its errors too
+	log.SetDefault(log.NewNoopLogger()) // its errors have the same information
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAbsent, err)
@@ -116,21 +119,23 @@ var dockerAnswers = sync.OnceValue(func() (err error) {
 	return nil
 })
 
-// haveImage pulls the image unless it is there. That it can't be had is errAbsent.
+// haveImage pulls the image unless it is present. The error wraps errAbsent if the image can't be
+// pulled.
 func haveImage(image string) error {
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
 		return err
 	}
 	defer provider.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), pullPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
 	defer cancel()
 	_, err = provider.Client().ImageInspect(ctx, image)
 	if !cerrdefs.IsNotFound(err) {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "pulling %s\n", image)
-	// Not by testcontainers-go, which tries again for a quarter of an hour where there is no network.
+	// testcontainers-go isn't used for the pull: without a network it retries for a quarter of an
+	// hour.
 	pull, err := provider.Client().ImagePull(ctx, image, client.ImagePullOptions{})
 	if err == nil {
 		err = pull.Wait(ctx)
@@ -142,7 +147,7 @@ func haveImage(image string) error {
 }
 
 func readContainerLog(c testcontainers.Container) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	r, err := c.Logs(ctx)
 	if err != nil {

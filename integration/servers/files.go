@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// cacheDirs are where make deps may have unpacked servers; the first is the one that this user writes to.
+// cacheDirs returns the directories to which make deps may have unpacked servers. The first is the
+// one that this user writes to.
 func cacheDirs() []string {
 	if dir := os.Getenv("SQLLOCK_CACHE"); dir != "" {
 		return []string{dir}
@@ -24,7 +25,8 @@ func cacheDirs() []string {
 	return []string{filepath.Join(own, "sqllock"), system}
 }
 
-// pathDirs is PATH and where Debian puts servers: it isn't in everybody's PATH.
+// pathDirs returns the directories of PATH and those where Debian installs servers, which are not
+// in every user's PATH.
 func pathDirs() []string {
 	return append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/sbin", "/usr/sbin")
 }
@@ -47,7 +49,7 @@ func output(name string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// writeForServer writes a file that the server may read.
+// writeForServer writes a file that the server can read.
 func writeForServer(dir, name, text string) (string, error) {
 	path := filepath.Join(dir, name)
 	return path, os.WriteFile(path, []byte(text), 0o644)
@@ -61,7 +63,8 @@ func fileSize(path string) int64 {
 	return info.Size()
 }
 
-// readFrom reads the file beyond that offset. A file that isn't there is empty.
+// readFrom returns the file's contents from that offset on. It returns nothing for a file that
+// doesn't exist.
 func readFrom(path string, offset int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -77,7 +80,7 @@ func readFrom(path string, offset int64) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// tail is the file's last lines.
+// tail returns the file's last n lines.
 func tail(path string, n int) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// galera is a cluster of MariaDB servers, which take writes side by side.
+// galera returns the engine for a cluster of MariaDB servers that all accept writes.
 func galera() *engine {
 	e := mariadb()
 	e.name, e.nodes = "galera", 3
@@ -20,17 +20,20 @@ func galera() *engine {
 	return e
 }
 
-// Cluster starts a cluster of three nodes that no other test uses, and blocks until all of them take writes: ten
-// seconds. Each instance is a node, with the URL of the same empty database. Where a cluster can't be had the test is
-// skipped, or fails if SQLLOCK_TEST_REQUIRE names "galera". A node that was killed and is restarted joins the others
-// again; if all were killed, none can.
+// Cluster starts a cluster of three nodes that no other test uses, and blocks until all of them
+// accept writes, which takes ten seconds. Each instance is a node, with the URL of the same empty
+// database. If a cluster can't be run here, the test is skipped, or fails if SQLLOCK_TEST_REQUIRE
+// names "galera". A node that was killed and is restarted joins the others again. If all nodes were
+// killed, none can.
 func Cluster(t testing.TB) []*Instance {
 	t.Helper()
+	running.see(t)
 	e := galera()
 	nodes, err := launchCluster(e)
 	attachAll(t, nodes)
 	if err != nil && !errors.Is(err, errAbsent) {
-		// Seldom, and on a busy machine, a node waits for ever for what it has missed while it got the others' data.
+		// On a busy machine a node rarely waits forever for the transactions that it missed while
+		// it received the others' data.
 		_, _ = fmt.Fprintf(loud, "%s: the cluster didn't start, trying once more: %v\n", t.Name(), err)
 		nodes, err = launchCluster(e)
 		attachAll(t, nodes)
@@ -59,18 +62,20 @@ func attachAll(t testing.TB, nodes []*local) {
 	}
 }
 
-// AwaitMember blocks until a node of a cluster takes writes and sees that many nodes, itself among them.
+// AwaitMember blocks until a node of a cluster accepts writes and sees that many nodes, including
+// itself.
 func (i *Instance) AwaitMember(t testing.TB, nodes int) {
 	t.Helper()
 	await := func(name, value string) {
-		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(stepTimeout); ; time.Sleep(20 * time.Millisecond) {
 			var found string
-			i.query(t, &found, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = '"+name+"'")
+			i.query(t, &found,
+				"SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = '"+name+"'")
 			if found == value {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s of the node at %s is %q for %v, and not %q", name, i.Addr(), found, patience, value)
+				t.Fatalf("%s of the node at %s has been %q for %v; want %q", name, i.Addr(), found, stepTimeout, value)
 			}
 		}
 	}
@@ -78,8 +83,8 @@ func (i *Instance) AwaitMember(t testing.TB, nodes int) {
 	await("WSREP_READY", "ON")
 }
 
-// launchCluster starts the first node as a cluster of one, and then the others. Those that did start are answered
-// along with the error.
+// launchCluster starts the first node as a cluster of one, and then the others. It returns the
+// nodes that did start along with the error.
 func launchCluster(e *engine) (nodes []*local, err error) {
 	p, err := e.find()
 	if err != nil {
@@ -104,7 +109,7 @@ func launchCluster(e *engine) (nodes []*local, err error) {
 }
 
 func launchNode(e *engine, p *program, peers []string, i int) (*local, error) {
-	var ports [2]int // for data that it is sent: all, or the latest
+	var ports [2]int // for the data that it receives: all of it, or the latest transactions
 	for i := range ports {
 		var err error
 		if ports[i], err = freePort(); err != nil {
@@ -113,19 +118,25 @@ func launchNode(e *engine, p *program, peers []string, i int) (*local, error) {
 	}
 	node, first := *p, i == 0
 	node.command = func(dir string, port int, durable bool) []string {
-		command := slices.Concat([]string{"/usr/bin/env", "PATH=" + p.bin + ":" + os.Getenv("PATH")}, p.command(dir, port, durable),
+		command := slices.Concat(
+			[]string{"/usr/bin/env", "PATH=" + p.bin + ":" + os.Getenv("PATH")},
+			p.command(dir, port, durable),
 			[]string{
-				"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON", "--wsrep-provider=" + galeraLibrary,
-				"--wsrep-cluster-name=sqllock", "--wsrep-cluster-address=gcomm://" + strings.Join(peers, ","),
-				"--wsrep-node-address=" + peers[i], "--wsrep-node-name=node" + strconv.Itoa(i+1), "--wsrep-sst-method=rsync",
+				"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
+				"--wsrep-on=ON", "--wsrep-provider=" + galeraLibrary,
+				"--wsrep-cluster-name=sqllock",
+				"--wsrep-cluster-address=gcomm://" + strings.Join(peers, ","),
+				"--wsrep-node-address=" + peers[i], "--wsrep-node-name=node" + strconv.Itoa(i+1),
+				"--wsrep-sst-method=rsync",
 				fmt.Sprintf("--wsrep-sst-receive-address=127.0.0.1:%d", ports[0]),
-				fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://%s;ist.recv_addr=127.0.0.1:%d;gcache.size=8M;pc.recovery=false",
+				fmt.Sprintf("--wsrep-provider-options="+
+					"gmcast.listen_addr=tcp://%s;ist.recv_addr=127.0.0.1:%d;gcache.size=8M;pc.recovery=false",
 					peers[i], ports[1]),
 			})
 		if first {
 			return append(command, "--wsrep-new-cluster")
 		}
-		// The users come with the data.
+		// This node receives the users with the data.
 		return slices.DeleteFunc(command, func(arg string) bool { return strings.HasPrefix(arg, "--init-file=") })
 	}
 	dir, err := copyTemplate(mariadb(), p)
@@ -139,7 +150,8 @@ func launchNode(e *engine, p *program, peers []string, i int) (*local, error) {
 
 const galeraLibrary = "/usr/lib/galera/libgalera_smm.so"
 
-// findGalera is MariaDB, with what makes a cluster of it. Its bin is where the scripts are that send a node its data.
+// findGalera returns MariaDB's program with what a cluster needs. Its bin is the directory of the
+// scripts that send a node its data.
 func findGalera() (*program, error) {
 	p, err := findMariaDB()
 	if err != nil {
@@ -157,17 +169,18 @@ func findGalera() (*program, error) {
 	for _, dir := range dirs {
 		if _, err := os.Stat(filepath.Join(dir, "wsrep_sst_rsync")); err == nil {
 			p.bin = dir
-			p.ready = "mariadbd: ready for connections" // the library says something similar, and earlier
+			p.ready = "mariadbd: ready for connections" // the library logs something similar, but earlier
 			return p, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: no wsrep_sst_rsync in %q", errAbsent, dirs)
 }
 
-// Databases makes an empty database, and answers its URL on this node and on the others. It is dropped when the test
-// ends.
+// Databases creates an empty database and returns its URL on this node and on the others. It is
+// dropped when the test ends.
 func (i *Instance) Databases(t testing.TB, others ...*Instance) (urls []string) {
 	t.Helper()
+	running.see(t)
 	u, err := i.local.engine.createDatabase(t.Context(), i.local.root)
 	if err != nil {
 		t.Fatal(err)

@@ -7,32 +7,34 @@ import (
 	"testing"
 )
 
-// Instance is a server of a test's own, to be killed, stopped and started again. Its methods are safe for concurrent
-// use and, but for those that take a test, may be called from any goroutine: where one fails, the test fails. The
-// server ends with the test.
+// Instance is a server that belongs to one test, which can kill it, stop it and start it again. Its
+// methods are safe for concurrent use. Methods that don't take a test may be called from any
+// goroutine; if one fails, the test fails. The server ends with the test.
 type Instance struct {
-	URL string // an empty database on it
+	URL string // of an empty database on it
 
 	t     testing.TB
-	mu    sync.Mutex // one of Kill, Restart, Stop and Cont at a time
+	mu    sync.Mutex // held by Kill, Restart, Stop and Cont
 	local *local
 }
 
-// Option is a setting of Private.
+// Option is a setting for [Private].
 type Option func(*local)
 
-// Durable makes each commit wait until the disk has it, as in production. Without it a killed server still has every
-// commit when it is started again: only the machine's crash would lose them.
+// Durable makes each commit wait until the data is on disk, as in production. Without it, a server
+// that was killed still has every commit when it is started again; only a crash of the machine
+// would lose commits.
 func Durable() Option { return func(l *local) { l.durable = true } }
 
-// Args are arguments for the server's command line, beside those that it has anyway.
+// Args adds arguments to the server's command line.
 func Args(args ...string) Option { return func(l *local) { l.args = append(l.args, args...) } }
 
-// Private starts a server that no other test uses, from binaries installed on this machine, and blocks until it takes
-// connections. Where there are none the test is skipped, or fails if SQLLOCK_TEST_REQUIRE names the engine.
-// SQLite has no server: asking for one fails the test.
+// Private starts a server that no other test uses, from binaries installed on this machine, and
+// blocks until it accepts connections. If there are no binaries, the test is skipped, or fails if
+// SQLLOCK_TEST_REQUIRE names the engine. SQLite has no server: asking for one fails the test.
 func Private(t testing.TB, engine string, options ...Option) *Instance {
 	t.Helper()
+	running.see(t)
 	e, err := lookup(engine)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +62,7 @@ func Private(t testing.TB, engine string, options ...Option) *Instance {
 	return i
 }
 
-// attach ties the server's life to the test's.
+// attach stops the server and removes its files when the test ends.
 func attach(t testing.TB, l *local) *Instance {
 	t.Cleanup(func() {
 		l.process.kill()
@@ -79,8 +81,8 @@ func (i *Instance) Kill() {
 	i.local.process.kill()
 }
 
-// Restart starts a killed server again with the same data on the same port, and blocks until it takes connections.
-// One that still runs is killed first.
+// Restart starts a killed server again, with the same data and on the same port, and blocks until
+// it accepts connections. If the server still runs, Restart kills it first.
 func (i *Instance) Restart() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -90,7 +92,7 @@ func (i *Instance) Restart() {
 	}
 }
 
-// Stop freezes the whole server (SIGSTOP): connections stay open, and nothing answers until Cont.
+// Stop freezes the whole server (SIGSTOP): connections stay open, and nothing responds until Cont.
 func (i *Instance) Stop() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -99,15 +101,15 @@ func (i *Instance) Stop() {
 	}
 }
 
-// Cont lets a stopped server go on (SIGCONT).
+// Cont resumes a stopped server (SIGCONT).
 func (i *Instance) Cont() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.local.process.cont()
 }
 
-// Log is the path of the server's log, which goes on across restarts.
+// Log returns the path of the server's log, which continues across restarts.
 func (i *Instance) Log() string { return i.local.logPath() }
 
-// Addr is where the server listens: host and port.
+// Addr returns the host and port on which the server listens.
 func (i *Instance) Addr() string { return fmt.Sprintf("127.0.0.1:%d", i.local.port) }

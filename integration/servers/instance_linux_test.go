@@ -29,15 +29,15 @@ func TestPrivateKillAndRestart(t *testing.T) {
 		mustExec(t, db, "INSERT INTO things VALUES (42)")
 		i.Kill()
 		if err := pingWithin(db, time.Second); err == nil {
-			t.Fatal("a killed server answers")
+			t.Fatal("a killed server responds")
 		}
 		i.Restart()
 		var id int
 		if err := db.QueryRowContext(t.Context(), "SELECT id FROM things").Scan(&id); err != nil || id != 42 {
 			t.Errorf("after the restart: %d, %v", id, err)
 		}
-		i.Restart() // of one that runs
-		if err := pingWithin(db, patience); err != nil {
+		i.Restart() // of a server that runs
+		if err := pingWithin(db, stepTimeout); err != nil {
 			t.Errorf("after a second restart: %v", err)
 		}
 		if text, err := os.ReadFile(i.Log()); err != nil || strings.Count(string(text), i.local.program.ready) < 3 {
@@ -54,26 +54,26 @@ func TestPrivateStopAndCont(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		answer := make(chan error, 1)
+		result := make(chan error, 1)
 		i.Stop()
-		i.Stop() // twice is once
+		i.Stop() // stopping twice has no further effect
 		go func() {
 			var one int
-			answer <- conn.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
+			result <- conn.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
 		}()
 		select {
-		case err := <-answer:
-			t.Errorf("a stopped server answered: %v", err)
+		case err := <-result:
+			t.Errorf("a stopped server responded: %v", err)
 		case <-time.After(300 * time.Millisecond):
 		}
 		i.Cont()
-		if err := <-answer; err != nil {
+		if err := <-result; err != nil {
 			t.Errorf("the connection didn't survive: %v", err)
 		}
 		i.Stop()
-		i.Kill() // kills a stopped one too
+		i.Kill() // kills a stopped server too
 		if err := pingWithin(db, time.Second); err == nil {
-			t.Error("a killed server answers")
+			t.Error("a killed server responds")
 		}
 	})
 }
@@ -93,7 +93,8 @@ func TestStandby(t *testing.T) {
 	db = open(t, standby)
 	mustExec(t, db, "INSERT INTO things VALUES (4)")
 	var ids string
-	if err := db.QueryRowContext(t.Context(), "SELECT string_agg(id::text, ' ' ORDER BY id) FROM things").Scan(&ids); err != nil {
+	const all = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM things"
+	if err := db.QueryRowContext(t.Context(), all).Scan(&ids); err != nil {
 		t.Fatal(err)
 	}
 	if ids != "1 2 4" {
@@ -113,12 +114,12 @@ func TestPrivateSQLite(t *testing.T) {
 	}
 }
 
-// TestNothingOutlivesTheProcess kills a process that has a shared server and a stopped one of its own: all their
-// processes must end, and the next process removes the files.
+// TestNothingOutlivesTheProcess kills a process that has a shared server and a stopped one of its
+// own. All their processes must end, and the next process must remove the files.
 func TestNothingOutlivesTheProcess(t *testing.T) {
 	for _, engine := range []string{"postgres15", "mariadb"} {
 		t.Run(engine, func(t *testing.T) {
-			Private(t, engine) // skips where there is none
+			Private(t, engine) // skips the test if there is no such server
 			child := exec.CommandContext(t.Context(), os.Args[0])
 			child.Env = append(os.Environ(), abandonKey+"="+engine, "SQLLOCK_TEST_PROVIDER=local")
 			child.Stderr = os.Stderr
@@ -144,10 +145,10 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 			if dir == "" {
 				t.Fatal("the process ended before its servers were ready")
 			}
-			eventually(t, "processes are left in "+dir, func() bool { return len(processesIn(dir)) == 0 })
-			sweep()
+			eventually(t, "processes still run in "+dir, func() bool { return len(processesIn(dir)) == 0 })
+			removeStale()
 			if _, err := os.Stat(dir); !os.IsNotExist(err) {
-				t.Errorf("%s is left: %v", dir, err)
+				t.Errorf("%s was not removed: %v", dir, err)
 			}
 		})
 	}
@@ -162,7 +163,7 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// abandon is the process that is killed.
+// abandon is the main function of the process that TestNothingOutlivesTheProcess kills.
 func abandon(name string) {
 	s, err := resolve(name)
 	if err != nil {
@@ -187,7 +188,7 @@ func abandon(name string) {
 	_ = syscall.Pause()
 }
 
-// processesIn lists the processes that work in that directory.
+// processesIn lists the processes whose working directory is below dir.
 func processesIn(dir string) []string {
 	var found []string
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")

@@ -13,11 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
 
-// startLocal runs the installed server as an instance that the tests of this process share.
+// startLocal runs the installed server as an instance that all tests of this process share.
 func startLocal(e *engine) (*Server, error) {
 	l, err := launch(e, local{})
 	if err != nil {
@@ -33,14 +34,15 @@ type local struct {
 	dir     string
 	port    int
 	durable bool
-	args    []string // more of them
+	args    []string // appended to the command
+	before  []string // put before the command
 	root    *url.URL
 	process *process
-	ready   int64 // how long the log was when the server took connections
+	ready   int64 // the log's length when the server began to accept connections
 }
 
-// launch makes a data directory and starts a server on it. Between choosing a free port and the server's using it
-// another process may take it; then another one is tried.
+// launch creates a data directory and starts a server on it. Another process, which isn't one of
+// these tests, may take the free port before the server does. Then launch tries another port.
 func launch(e *engine, wanted local) (*local, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("%w: installed servers are run on Linux only", errAbsent)
@@ -59,7 +61,7 @@ func launch(e *engine, wanted local) (*local, error) {
 func launchOn(e *engine, p *program, dir string, wanted local) (*local, error) {
 	var tried []error
 	for range 3 {
-		l := &local{engine: e, program: p, dir: dir, durable: wanted.durable, args: wanted.args}
+		l := &local{engine: e, program: p, dir: dir, durable: wanted.durable, args: wanted.args, before: wanted.before}
 		var err error
 		if l.port, err = freePort(); err != nil {
 			return nil, err
@@ -75,24 +77,30 @@ func launchOn(e *engine, p *program, dir string, wanted local) (*local, error) {
 
 func (l *local) logPath() string { return filepath.Join(l.dir, "log") }
 
-// start runs the server and waits until it takes connections.
+// start runs the server and blocks until it accepts connections.
 func (l *local) start() error {
 	before := fileSize(l.logPath())
 	var err error
-	l.process, err = startProcess(l.logPath(), append(l.program.command(l.dir, l.port, l.durable), l.args...))
+	command := slices.Concat(l.before, l.program.command(l.dir, l.port, l.durable), l.args)
+	l.process, err = startProcess(l.logPath(), command)
 	if err != nil {
 		return err
 	}
 	if err := l.awaitReady(before); err != nil {
 		l.process.kill()
-		return fmt.Errorf("%s on port %d: %w; the end of its log:\n%s", l.engine.name, l.port, err, tail(l.logPath(), 20))
+		log := tail(l.logPath(), 20)
+		return fmt.Errorf("%s on port %d: %w; the end of its log:\n%s", l.engine.name, l.port, err, log)
 	}
 	return nil
 }
 
-// awaitReady watches the log, as no server tells its readiness in another way without an error line in that same log.
+// startLimit is many times what any server takes to start on a busy machine.
+const startLimit = 3 * time.Minute
+
+// awaitReady polls the log. Any other way to find out whether the server is ready would leave an
+// error in that same log.
 func (l *local) awaitReady(from int64) error {
-	deadline := time.After(time.Minute)
+	deadline := time.After(startLimit)
 	for {
 		text, err := readFrom(l.logPath(), from)
 		if err != nil {
@@ -105,7 +113,7 @@ func (l *local) awaitReady(from int64) error {
 		case <-l.process.done:
 			return errors.New("it ended at once")
 		case <-deadline:
-			return errors.New("it took no connections within a minute")
+			return fmt.Errorf("it accepted no connections within %s", startLimit)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -118,12 +126,19 @@ func (l *local) awaitReady(from int64) error {
 
 func (l *local) logSinceReady() ([]byte, error) { return readFrom(l.logPath(), l.ready) }
 
-// freePort chooses below the range from which the kernel takes ports for outgoing connections: a client that keeps
-// dialling a killed server could otherwise be given that very port, and be connected to itself.
+// freePort chooses a port below the range from which the kernel takes ports for outgoing
+// connections. Otherwise a client that keeps dialing a killed server could be given that very port,
+// and be connected to itself. No other call returns the port before this process has ended, in any
+// process that runs these tests.
 func freePort() (int, error) {
 	var listen net.ListenConfig
 	for range 100 {
 		port := 12000 + rand.IntN(20000)
+		if mine, err := reserve(port); err != nil {
+			return 0, err
+		} else if !mine {
+			continue
+		}
 		if l, err := listen.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return port, l.Close()
 		}
@@ -131,8 +146,9 @@ func freePort() (int, error) {
 	return 0, errors.New("found no free port between 12000 and 32000")
 }
 
-// copyTemplate makes a data directory. Initialising one takes seconds (MySQL: 6), copying it a tenth of one, so it is
-// initialised once for each version of server and of this code, and kept in the cache directory.
+// copyTemplate makes a data directory. Initializing one takes seconds (6 for MySQL) and copying it
+// a tenth of a second. So it is initialized once for each version of the server and of this code,
+// and kept in the cache directory.
 func copyTemplate(e *engine, p *program) (string, error) {
 	template, err := template(e, p)
 	if err != nil {
@@ -142,7 +158,8 @@ func copyTemplate(e *engine, p *program) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := exec.CommandContext(context.Background(), "cp", "-a", template+"/.", dir).CombinedOutput(); err != nil {
+	cp := exec.CommandContext(context.Background(), "cp", "-a", template+"/.", dir)
+	if out, err := cp.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("copying %s: %w: %s", template, err, out)
 	}
 	return dir, nil
@@ -164,7 +181,7 @@ func template(e *engine, p *program) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(building) }()
-	if err := giveToServer(building); err != nil {
+	if err := chownToServer(building); err != nil {
 		return "", err
 	}
 	if err := p.init(building); err != nil {
@@ -179,5 +196,5 @@ func template(e *engine, p *program) (string, error) {
 	return path, nil
 }
 
-// templateVersion changes when an init function does.
+// templateVersion must change when an init function changes.
 const templateVersion = "1"

@@ -6,11 +6,14 @@ import (
 	"testing"
 )
 
-// Main runs the tests, stops the shared servers and ends the process with the tests' exit code. It is all that a
-// TestMain needs.
-func Main(m *testing.M) {
+// Main runs the tests, stops the shared servers, calls the functions in afterwards, and ends the
+// process with the tests' exit code. A TestMain needs nothing else.
+func Main(m *testing.M, afterwards ...func()) {
 	code := m.Run()
 	stopAll()
+	for _, f := range afterwards {
+		f()
+	}
 	os.Exit(code)
 }
 
@@ -20,8 +23,8 @@ func stopAll() {
 	defer resolved.Unlock()
 	for _, once := range resolved.by {
 		group.Go(func() {
-			if s, err := once(); err == nil && s.stop != nil {
-				s.stop()
+			if s, err := once(); err == nil {
+				s.end()
 			}
 		})
 	}

@@ -51,10 +51,14 @@ func mariadbProgram(version, bin, install string) *program {
 		command: func(dir string, port int, durable bool) []string {
 			return []string{
 				bin, "--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--port=" + strconv.Itoa(port),
-				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--skip-name-resolve", "--log-warnings=2",
-				"--tmpdir=" + dir, // in a shared one, a server that starts deletes the temporary tables of those that run
+				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--skip-name-resolve",
+				"--log-warnings=2",
+				// In a shared tmpdir, a server that starts deletes the temporary tables of running
+				// servers.
+				"--tmpdir=" + dir,
 				"--init-file=" + filepath.Join(dir, "users.sql"), logSize, "--max-connections=300",
 				"--innodb-flush-log-at-trx-commit=" + flushAtCommit(durable),
+				"--innodb-flush-method=" + flushMethod(durable),
 			}
 		},
 	}

@@ -18,12 +18,14 @@ func mysql() *engine {
 	e := mysqlProtocol("mysql")
 	e.image = "mysql:9"
 	e.variables = map[string]string{"MYSQL_ROOT_PASSWORD": "sqllock", "MYSQL_ROOT_HOST": "%"}
-	e.args = []string{"--skip-log-bin", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300", "--log-error-verbosity=3"}
+	e.args = []string{
+		"--skip-log-bin", "--innodb-flush-log-at-trx-commit=2", "--max-connections=300", "--log-error-verbosity=3",
+	}
 	e.find = findMySQL
 	return e
 }
 
-// mysqlProtocol is what MySQL and MariaDB have in common.
+// mysqlProtocol returns what the engines MySQL and MariaDB have in common.
 func mysqlProtocol(name string) *engine {
 	return &engine{
 		name:   name,
@@ -48,7 +50,7 @@ func openMySQL(u *url.URL) (*sql.DB, error) {
 	config.DBName = strings.TrimPrefix(u.Path, "/")
 	config.User = u.User.Username()
 	config.Passwd, _ = u.User.Password()
-	config.Logger = &driver.NopLogger{} // a server that isn't ready yet is nothing to tell of
+	config.Logger = &driver.NopLogger{} // a server that isn't ready yet is not worth a log line
 	if u.RawQuery != "" {
 		parsed, err := driver.ParseDSN(config.FormatDSN() + "?" + u.RawQuery)
 		if err != nil {
@@ -63,8 +65,8 @@ func openMySQL(u *url.URL) (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// findMySQL looks for what make deps unpacked, which runs with the libc beside it, and then for one that was
-// installed.
+// findMySQL returns the MySQL that make deps unpacked, which runs with the libc beside it, or
+// otherwise an installed one.
 func findMySQL() (*program, error) {
 	for _, cache := range cacheDirs() {
 		root := filepath.Join(cache, "mysql")
@@ -73,9 +75,13 @@ func findMySQL() (*program, error) {
 			continue
 		}
 		share := filepath.Join(root, "usr", "share", "mysql")
-		if p, ok := mysqlProgram(loaders[0], "--library-path", filepath.Dir(loaders[0]), filepath.Join(root, "usr", "sbin", "mysqld"),
+		p, ok := mysqlProgram(
+			loaders[0], "--library-path", filepath.Dir(loaders[0]), filepath.Join(root, "usr", "sbin", "mysqld"),
 			"--no-defaults", "--basedir="+filepath.Join(root, "usr"), "--lc-messages-dir="+share,
-			"--character-sets-dir="+filepath.Join(share, "charsets"), "--plugin-dir="+filepath.Join(root, "usr", "lib", "mysql", "plugin")); ok {
+			"--character-sets-dir="+filepath.Join(share, "charsets"),
+			"--plugin-dir="+filepath.Join(root, "usr", "lib", "mysql", "plugin"),
+		)
+		if ok {
 			return p, nil
 		}
 	}
@@ -87,7 +93,8 @@ func findMySQL() (*program, error) {
 	return nil, fmt.Errorf("%w: no MySQL in %q, no mysqld in PATH", errAbsent, cacheDirs())
 }
 
-// mysqlProgram tells whether that command is a MySQL: MariaDB installs a mysqld too.
+// mysqlProgram returns the program, and reports whether that command is a MySQL. MariaDB installs a
+// mysqld too.
 func mysqlProgram(command ...string) (*program, bool) {
 	version, err := output(command[0], append(slices.Clip(command[1:]), "--version")...)
 	if err != nil || strings.Contains(version, "MariaDB") {
@@ -105,24 +112,39 @@ func mysqlProgram(command ...string) (*program, bool) {
 			if err != nil {
 				return err
 			}
-			command := with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL", "--innodb-redo-log-capacity=48M",
-				"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--initialize-insecure", "--init-file="+users)
+			command := with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL",
+				"--innodb-redo-log-capacity=48M",
+				"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin",
+				"--initialize-insecure", "--init-file="+users)
 			if _, err := runAsServer(command...); err != nil {
 				return err
 			}
-			return os.Remove(filepath.Join(dir, "data", "auto.cnf")) // the server's identity: each copy makes its own
+			return os.Remove(filepath.Join(dir, "data", "auto.cnf")) // the server's identity: each copy creates its own
 		},
 		command: func(dir string, port int, durable bool) []string {
-			return with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL", "--port="+strconv.Itoa(port),
+			return with("--datadir="+filepath.Join(dir, "data"), "--secure-file-priv=NULL",
+				"--port="+strconv.Itoa(port),
 				"--bind-address=127.0.0.1", "--socket=s.sock", "--pid-file=pid", "--mysqlx=OFF", "--skip-name-resolve",
-				"--skip-log-bin", "--max-connections=300", "--innodb-redo-log-capacity=48M", "--log-error-verbosity=3", "--tmpdir="+dir,
-				"--innodb-flush-log-at-trx-commit="+flushAtCommit(durable))
+				"--skip-log-bin", "--max-connections=300", "--innodb-redo-log-capacity=48M",
+				"--log-error-verbosity=3", "--tmpdir="+dir,
+				"--innodb-flush-log-at-trx-commit="+flushAtCommit(durable),
+				"--innodb-flush-method="+flushMethod(durable))
 		},
 	}, true
 }
 
-// flushAtCommit: 2 writes at each commit and doesn't flush, so a killed server loses nothing, only a killed machine
-// would.
+// flushMethod returns the value of innodb-flush-method. With nosync the server never flushes. What
+// it has written survives a killed server all the same.
+func flushMethod(durable bool) string {
+	if durable {
+		return "O_DIRECT" // the default of both
+	}
+	return "nosync"
+}
+
+// flushAtCommit returns the value of innodb-flush-log-at-trx-commit. With 2 the server writes at
+// each commit and doesn't flush: a killed server loses nothing, and only a crash of the machine
+// would lose commits.
 func flushAtCommit(durable bool) string {
 	if durable {
 		return "1"

@@ -13,11 +13,12 @@ import (
 
 func postgres(major string) *engine {
 	return &engine{
-		name:   "postgres" + major,
-		scheme: "postgres",
-		open:   func(u *url.URL) (*sql.DB, error) { return sql.Open("pgx", u.String()) },
-		quote:  `"`,
-		drop:   "DROP DATABASE IF EXISTS %s WITH (FORCE)",
+		name:    "postgres" + major,
+		scheme:  "postgres",
+		open:    func(u *url.URL) (*sql.DB, error) { return sql.Open("pgx", u.String()) },
+		quote:   `"`,
+		drop:    "DROP DATABASE IF EXISTS %s WITH (FORCE)",
+		recycle: recyclePostgres,
 		rootURL: func(host string, port int) *url.URL {
 			return &url.URL{
 				Scheme: "postgres", User: url.UserPassword("postgres", "sqllock"),
@@ -56,6 +57,7 @@ func findPostgres(major string) (*program, error) {
 				return []string{
 					bin, "-D", filepath.Join(data, "data"), "-p", strconv.Itoa(port),
 					"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300",
+					"-c", "shared_buffers=16MB", // each session's process has to map this memory
 					"-c", "fsync=" + onOff(durable),
 				}
 			},
@@ -64,13 +66,15 @@ func findPostgres(major string) (*program, error) {
 	return nil, fmt.Errorf("%w: no postgres of version %s in %q nor PATH", errAbsent, major, dirs)
 }
 
-// hasMajor tells "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" from other versions.
+// hasMajor reports whether the output of postgres --version, such as "postgres (PostgreSQL) 15.18
+// (Debian 15.18-0+deb12u1)", is of that major version.
 func hasMajor(version, major string) bool {
 	var name, product, number string
 	if n, _ := fmt.Sscan(version, &name, &product, &number); n < 3 {
 		return false
 	}
-	return len(number) > len(major) && number[:len(major)] == major && (number[len(major)] < '0' || number[len(major)] > '9')
+	return len(number) > len(major) && number[:len(major)] == major &&
+		(number[len(major)] < '0' || number[len(major)] > '9')
 }
 
 func onOff(on bool) string {

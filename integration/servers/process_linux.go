@@ -18,16 +18,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a running server with all its child processes. Its methods block until what they do is done.
+// process is a running server with all its child processes. Its methods block until they have taken
+// effect.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the server's first process has ended
 
 	mu       sync.Mutex
-	watchdog *watchdog // there while the server is stopped
+	watchdog *watchdog // set while the server is stopped
 }
 
-// startProcess runs the command, with the log appended to the file.
+// startProcess runs the command and appends its output to the log.
 func startProcess(log string, command []string) (*process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -48,7 +49,7 @@ func startProcess(log string, command []string) (*process, error) {
 	return p, nil
 }
 
-// kill ends the whole server at once, as a crash would. Ended already is fine.
+// kill ends the whole server at once, as a crash would. It does nothing if the server has ended.
 func (p *process) kill() {
 	tree := p.freeze()
 	defer tree.close()
@@ -58,7 +59,7 @@ func (p *process) kill() {
 	p.endWatchdog()
 }
 
-// stop freezes the whole server: connections stay open and nothing answers.
+// stop freezes the whole server: connections stay open and nothing responds.
 func (p *process) stop() error {
 	tree := p.freeze()
 	defer tree.close()
@@ -72,9 +73,9 @@ func (p *process) stop() error {
 	return err
 }
 
-// cont lets a stopped server go on.
+// cont resumes a stopped server.
 func (p *process) cont() {
-	tree := p.freeze() // finds them all; those that are stopped stay so
+	tree := p.freeze() // finds all processes; stopped ones stay stopped
 	defer tree.close()
 	p.endWatchdog()
 	tree.signal(unix.SIGCONT)
@@ -89,8 +90,8 @@ func (p *process) endWatchdog() {
 	}
 }
 
-// freeze stops the first process, so that it starts no further ones, and then those it has started. PostgreSQL's
-// have sessions of their own, so no process group holds them all.
+// freeze stops the first process, so that it starts no further ones, and then the processes that it
+// has started. A process group wouldn't do: PostgreSQL's processes have sessions of their own.
 func (p *process) freeze() *tree {
 	t := &tree{}
 	select {
@@ -108,7 +109,8 @@ func (p *process) freeze() *tree {
 	return t
 }
 
-// tree is a set of processes, by descriptors: a number may be somebody else's by the time the signal is sent.
+// tree is a set of processes. It holds descriptors, because a process id may belong to another
+// process by the time the signal is sent.
 type tree struct {
 	pids []int
 	fds  []int
@@ -126,8 +128,8 @@ func (t *tree) signal(s unix.Signal) {
 	}
 }
 
-// awaitEnd blocks until they have all ended: a server that starts while one of its predecessor's processes lives
-// finds the data directory in use.
+// awaitEnd blocks until all processes of the tree have ended. A server that starts while one of its
+// predecessor's processes still runs finds the data directory in use.
 func (t *tree) awaitEnd() {
 	for _, fd := range t.fds {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
@@ -145,7 +147,7 @@ func (t *tree) close() {
 	}
 }
 
-// children lists the processes whose parent that is.
+// children returns the processes whose parent is that process.
 func children(parent int) []int {
 	var found []int
 	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -158,7 +160,8 @@ func children(parent int) []int {
 	return found
 }
 
-// stat reads a process's state and parent, which follow its name in brackets, which may hold anything.
+// stat reads a process's state and parent. They follow the process's name in parentheses, which may
+// contain anything.
 func stat(path string) (state string, ppid int, ok bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -172,7 +175,7 @@ func stat(path string) (state string, ppid int, ok bool) {
 	return fields[0], ppid, err == nil
 }
 
-// awaitStopped waits out the moment between a SIGSTOP's sending and its effect.
+// awaitStopped blocks until a SIGSTOP that was sent to the process has taken effect.
 func awaitStopped(pid int) {
 	for {
 		state, _, ok := stat(fmt.Sprintf("/proc/%d/stat", pid))
@@ -183,7 +186,8 @@ func awaitStopped(pid int) {
 	}
 }
 
-// serverUser is whom servers run as when the tests run as root: PostgreSQL refuses root. Nil: as ourselves.
+// serverUser returns the user that servers run as when the tests run as root, since PostgreSQL
+// refuses to run as root. It returns nil if servers run as the tests' own user.
 var serverUser = sync.OnceValues(func() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -203,7 +207,7 @@ var serverUser = sync.OnceValues(func() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 })
 
-func giveToServer(path string) error {
+func chownToServer(path string) error {
 	c, err := serverUser()
 	if err != nil || c == nil {
 		return err
@@ -211,7 +215,7 @@ func giveToServer(path string) error {
 	return os.Chown(path, int(c.Uid), int(c.Gid))
 }
 
-// runAsServer runs a command to its end.
+// runAsServer runs a command as the servers' user, blocks until it ends, and returns its output.
 func runAsServer(command ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
@@ -227,8 +231,9 @@ func runAsServer(command ...string) (string, error) {
 	return out.String(), nil
 }
 
-// spawn starts the command so that it dies with this process, even one that is killed. The kernel sends that signal
-// when the *thread* that forked ends, so one thread forks them all and never ends.
+// spawn starts the command so that it dies with this process, even if this process is killed. The
+// kernel sends that signal when the *thread* that forked ends, so one thread, which never ends,
+// forks all commands.
 func spawn(cmd *exec.Cmd) error {
 	c, err := serverUser()
 	if err != nil {

@@ -2,7 +2,8 @@
 
 package servers
 
-// What dies with its parent and is stopped as a whole needs Linux. launch says so before any of this is called.
+// Processes that die with their parent and are stopped as a whole need Linux. launch returns an
+// error on other systems before it calls any of this.
 
 type process struct{ done chan struct{} }
 
@@ -12,7 +13,8 @@ func (*process) kill()       {}
 func (*process) stop() error { return errAbsent }
 func (*process) cont()       {}
 
+func reserve(int) (bool, error)             { return false, errAbsent }
 func newDir(string) (string, error)         { return "", errAbsent }
 func removeWorkDir()                        {}
-func giveToServer(string) error             { return errAbsent }
+func chownToServer(string) error            { return errAbsent }
 func runAsServer(...string) (string, error) { return "", errAbsent }

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// errAbsent is wrapped by the error of a provider that has no such server, when asking the next one is right. Any
-// other error is one to look at: a URL that doesn't parse must not end in a test against something else.
+// errAbsent is wrapped by the error of a provider that has no such server. After it the next
+// provider is tried. Any other error ends the search: a URL that doesn't parse must not end in a
+// test against another server.
 var errAbsent = errors.New("not available")
 
 type provider struct {
@@ -22,7 +23,7 @@ type provider struct {
 
 var providers = []provider{{"env", fromEnv}, {"docker", startContainer}, {"local", startLocal}}
 
-// provide asks the providers in turn.
+// provide tries the providers in turn.
 func provide(name string) (*Server, error) {
 	e, err := lookup(name)
 	if err != nil {
@@ -59,13 +60,14 @@ func chosen(name string) ([]provider, error) {
 	}
 	i := slices.IndexFunc(providers, func(p provider) bool { return p.name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("SQLLOCK_TEST_PROVIDER is %q; it can be env, docker, local, or unset for the first that works", name)
+		return nil, fmt.Errorf(
+			"SQLLOCK_TEST_PROVIDER is %q; it can be env, docker, local, or unset for the first that works", name)
 	}
 	return providers[i : i+1], nil
 }
 
-// fromEnv takes the server that the user names. One that doesn't answer is an error: falling back to another would
-// hide that it wasn't tested.
+// fromEnv returns the server that the environment names. If that server doesn't respond, fromEnv
+// returns an error: a test against another server would hide that this one wasn't tested.
 func fromEnv(e *engine) (*Server, error) {
 	key := e.env("URL")
 	text := os.Getenv(key)
@@ -76,7 +78,8 @@ func fromEnv(e *engine) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a URL", key) // url.Parse's error would show a password
 	}
-	if u.Scheme != e.scheme || u.Host == "" { // not shown: with two slashes forgotten, the password is anywhere
+	// The error doesn't show the URL: without the two slashes the password may be anywhere in it.
+	if u.Scheme != e.scheme || u.Host == "" {
 		return nil, fmt.Errorf("%s must look like %s://user:password@host:port/database", key, e.scheme)
 	}
 	if err := e.ping(u); err != nil {
@@ -85,7 +88,14 @@ func fromEnv(e *engine) (*Server, error) {
 	return &Server{url: u}, nil
 }
 
-// missing ends the test: err says why there is no such server.
+// Missing ends the test because something that it needs besides an engine isn't available. The test
+// is skipped with a line on stderr, or fails if SQLLOCK_TEST_REQUIRE names it. err says why.
+func Missing(t testing.TB, name string, err error) {
+	t.Helper()
+	missing(t, name, fmt.Errorf("%w: %w", errAbsent, err))
+}
+
+// missing ends the test because there is no such server. err says why.
 func missing(t testing.TB, name string, err error) {
 	t.Helper()
 	must, bad := required(os.Getenv("SQLLOCK_TEST_REQUIRE"), name)
@@ -93,7 +103,7 @@ func missing(t testing.TB, name string, err error) {
 	case bad != nil:
 		t.Fatal(bad)
 	case must:
-		t.Fatalf("SQLLOCK_TEST_REQUIRE names %s, and there is none:\n%v", name, err)
+		t.Fatalf("SQLLOCK_TEST_REQUIRE names %s, which isn't available:\n%v", name, err)
 	case !errors.Is(err, errAbsent):
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -106,14 +116,14 @@ func missing(t testing.TB, name string, err error) {
 
 var loud io.Writer = os.Stderr
 
-// skip says it on stderr too: without -v, go test shows nothing of a skipped test.
+// skip writes the reason to stderr too: without -v, go test shows nothing of a skipped test.
 func skip(t testing.TB, why string) {
 	t.Helper()
 	fmt.Fprintf(loud, "SKIPPED %s: %s\n", t.Name(), why)
-	t.Skip(why) //nolint:forbidigo // the one place that may: it has just said so on stderr
+	t.Skip(why) //nolint:forbidigo // the only place that may skip: it has just written the reason to stderr
 }
 
-// required tells whether the list, as SQLLOCK_TEST_REQUIRE has it, names the engine.
+// required reports whether the list, in the format of SQLLOCK_TEST_REQUIRE, names the engine.
 func required(list, name string) (bool, error) {
 	if list == "" {
 		return false, nil

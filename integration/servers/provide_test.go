@@ -22,12 +22,13 @@ func TestURLFromEnvironment(t *testing.T) {
 		t.Errorf("without a URL: %v", err)
 	}
 	for _, bad := range []string{
-		"postgres://u:secret@%zz/", "mysql://u:secret@127.0.0.1:1/x", "postgres:u:secret", "postgres://u:secret@127.0.0.1:1/x",
+		"postgres://u:secret@%zz/", "mysql://u:secret@127.0.0.1:1/x",
+		"postgres:u:secret", "postgres://u:secret@127.0.0.1:1/x",
 	} {
 		t.Setenv(key, bad)
 		s, err := provide("postgres15")
 		if err == nil {
-			t.Errorf("%s: answered %v", bad, s)
+			t.Errorf("%s: got %v, want an error", bad, s)
 			continue
 		}
 		if errors.Is(err, errAbsent) {
@@ -47,7 +48,8 @@ func TestURLFromEnvironment(t *testing.T) {
 
 func TestProviderForced(t *testing.T) {
 	t.Setenv("SQLLOCK_TEST_PROVIDER", "env")
-	if s, err := provide("mysql"); !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), "SQLLOCK_TEST_MYSQL_URL") {
+	s, err := provide("mysql")
+	if !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), "SQLLOCK_TEST_MYSQL_URL") {
 		t.Errorf("env without a URL: %v, %v", s, err)
 	}
 	t.Setenv("SQLLOCK_TEST_PROVIDER", "docker")
@@ -56,7 +58,8 @@ func TestProviderForced(t *testing.T) {
 		t.Errorf("docker without an image, or without an engine: %v, %v", s, err)
 	}
 	t.Setenv("SQLLOCK_TEST_PROVIDER", "podman")
-	if s, err := provide("mysql"); err == nil || errors.Is(err, errAbsent) || !strings.Contains(err.Error(), `"podman"`) {
+	s, err = provide("mysql")
+	if err == nil || errors.Is(err, errAbsent) || !strings.Contains(err.Error(), `"podman"`) {
 		t.Errorf("podman: %v, %v", s, err)
 	}
 }
@@ -84,12 +87,13 @@ func TestMissing(t *testing.T) {
 		{"mysqll", absent, "fatal"},
 		{"pgbouncer", absent, "skip"},
 		{"pgbouncer, mariadb", absent, "fatal"},
+		{"pgbouncer-preparing", absent, "skip"},
 		{"", errors.New("a bad URL"), "fatal"},
 	} {
 		t.Setenv("SQLLOCK_TEST_REQUIRE", c.require)
 		tb := &recorder{TB: t}
-		var heard bytes.Buffer
-		loud = &heard
+		var stderr bytes.Buffer
+		loud = &stderr
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -98,13 +102,13 @@ func TestMissing(t *testing.T) {
 		if <-done; tb.outcome != c.want {
 			t.Errorf("SQLLOCK_TEST_REQUIRE=%q, %v: %s, want %s", c.require, c.err, tb.outcome, c.want)
 		}
-		if said := strings.Contains(heard.String(), "SKIPPED TestMissing: mariadb"); said != (c.want == "skip") {
-			t.Errorf("SQLLOCK_TEST_REQUIRE=%q, %v: stderr has %q", c.require, c.err, &heard)
+		if skipped := strings.Contains(stderr.String(), "SKIPPED TestMissing: mariadb"); skipped != (c.want == "skip") {
+			t.Errorf("SQLLOCK_TEST_REQUIRE=%q, %v: stderr has %q", c.require, c.err, &stderr)
 		}
 	}
 }
 
-// recorder is a test that tells how it ended.
+// recorder is a test that records how it ended.
 type recorder struct {
 	testing.TB
 	outcome string

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// TestServers is about all of this at once: every engine is had in some way, its databases are separate and gone
-// after the test, and what goes wrong is in its log.
+// TestServers checks that every engine can be provided, that its databases are separate and gone
+// after the test, and that errors are in its log.
 func TestServers(t *testing.T) {
 	begin := time.Now()
-	Each(t, func(t *testing.T, s *Server) {
+	Every(t, func(t *testing.T, s *Server) {
 		t.Logf("%s by %s after %v", s.Engine, s.Provider, time.Since(begin).Round(time.Millisecond))
 		if s.engine.embedded {
 			if u := s.Database(t); !strings.HasPrefix(u, "sqlite:///") || s.Database(t) == u {
@@ -28,18 +28,18 @@ func TestServers(t *testing.T) {
 			execAt(t, s.engine, s.Database(t), "CREATE TABLE things (id int)")
 		})
 		if err := s.engine.ping(parse(t, first)); err == nil {
-			t.Errorf("%s is there after its test", first)
+			t.Errorf("%s still exists after its test", first)
 		}
 		t.Run("log", func(t *testing.T) {
 			u := parse(t, s.Database(t))
 			if text := s.Log(t); strings.Contains(text, "nosuchuser") || strings.Contains(text, "[ERROR]") {
-				t.Errorf("the log has too much:\n%s", text)
+				t.Errorf("the log of a new server has errors or a failed login:\n%s", text)
 			}
 			u.User = url.UserPassword("nosuchuser", "x")
 			if err := s.engine.ping(u); err == nil {
-				t.Error("a user that doesn't exist was let in")
+				t.Error("a user that doesn't exist could log in")
 			}
-			eventually(t, "the log has nothing of a refused login", func() bool {
+			eventually(t, "the log doesn't mention the refused login", func() bool {
 				return strings.Contains(s.Log(t), "nosuchuser")
 			})
 		})
@@ -49,7 +49,7 @@ func TestServers(t *testing.T) {
 func TestSameServerForAll(t *testing.T) {
 	first := Start(t, "postgres15")
 	if second := Start(t, "postgres15"); first != second {
-		t.Error("a second Start answered another server")
+		t.Error("a second Start returned another server")
 	}
 }
 

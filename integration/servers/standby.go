@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Standby makes an asynchronous streaming standby of a PostgreSQL server, and blocks until it has all that the
-// primary has. Its URL is the same database on the standby. Another engine, or a PostgreSQL without pg_basebackup,
-// fails the test.
+// Standby starts an asynchronous streaming standby of a PostgreSQL server, and blocks until it has
+// all that the primary has. Its URL is the same database on the standby. Standby fails the test if
+// the server isn't PostgreSQL or has no pg_basebackup.
 func (i *Instance) Standby(t testing.TB) *Instance {
 	t.Helper()
 	l := i.local
 	if l.engine.scheme != "postgres" {
-		t.Fatalf("servers: a standby is made of PostgreSQL, not of %s", l.engine.name)
+		t.Fatalf("servers: only PostgreSQL can have a standby, not %s", l.engine.name)
 	}
 	backup := filepath.Join(l.program.bin, "pg_basebackup")
 	if _, err := os.Stat(backup); err != nil {
@@ -28,7 +28,8 @@ func (i *Instance) Standby(t testing.TB) *Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = runAsServer(backup, "-D", filepath.Join(dir, "data"), "-d", "host=127.0.0.1 user=postgres port="+strconv.Itoa(l.port),
+	_, err = runAsServer(backup, "-D", filepath.Join(dir, "data"),
+		"-d", "host=127.0.0.1 user=postgres port="+strconv.Itoa(l.port),
 		"--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync")
 	if err != nil {
 		t.Fatalf("copying the primary: %v", err)
@@ -48,7 +49,7 @@ func (i *Instance) Standby(t testing.TB) *Instance {
 	return standby
 }
 
-// CatchUp blocks until the standby has replayed all that the primary has committed so far.
+// CatchUp blocks until the standby has replayed everything that the primary has committed so far.
 func (i *Instance) CatchUp(t testing.TB, primary *Instance) {
 	t.Helper()
 	var lsn string
@@ -56,7 +57,7 @@ func (i *Instance) CatchUp(t testing.TB, primary *Instance) {
 	i.await(t, "replayed "+lsn, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", lsn)
 }
 
-// Detach ends the standby's replication: what the primary commits from now on, it misses.
+// Detach ends the standby's replication: it misses what the primary commits from now on.
 func (i *Instance) Detach(t testing.TB) {
 	t.Helper()
 	for _, statement := range []string{"ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"} {
@@ -67,35 +68,35 @@ func (i *Instance) Detach(t testing.TB) {
 	i.await(t, "left its primary", "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
 }
 
-// Promote makes the standby a primary, and blocks until it takes writes.
+// Promote makes the standby a primary, and blocks until it accepts writes.
 func (i *Instance) Promote(t testing.TB) {
 	t.Helper()
 	i.await(t, "promoted", "SELECT pg_promote(wait => true, wait_seconds => 30)")
-	i.await(t, "took writes", "SELECT NOT pg_is_in_recovery()")
+	i.await(t, "accepted writes", "SELECT NOT pg_is_in_recovery()")
 }
 
-func (i *Instance) query(t testing.TB, answer any, query string, args ...any) {
+func (i *Instance) query(t testing.TB, result any, query string, args ...any) {
 	t.Helper()
 	db, err := i.local.engine.open(i.local.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
 	defer cancel()
-	if err := db.QueryRowContext(ctx, query, args...).Scan(answer); err != nil {
+	if err := db.QueryRowContext(ctx, query, args...).Scan(result); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
 
-// await asks until the answer is true: the server tells of none of this by itself.
+// await polls until the query returns true. The server has no notification for any of this.
 func (i *Instance) await(t testing.TB, what, query string, args ...any) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(stepTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var ok sql.NullBool
 		if i.query(t, &ok, query, args...); ok.Bool {
 			return
 		}
 	}
-	t.Fatalf("the standby hasn't %s within %v", what, patience)
+	t.Fatalf("the standby hasn't %s within %v", what, stepTimeout)
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// watchdog kills stopped processes if this one dies. A stopped server's first process dies with us; but the others
-// would learn of that only if somebody let them go on.
+// watchdog kills stopped processes if this process dies. A stopped server's first process dies with
+// this one, but its other processes would notice only after a SIGCONT.
 type watchdog struct {
 	cmd   *exec.Cmd
 	alive io.WriteCloser
@@ -21,7 +21,7 @@ func watch(pids []int) (*watchdog, error) {
 		args = append(args, strconv.Itoa(pid))
 	}
 	cmd := exec.CommandContext(context.Background(), "/bin/sh", args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it must survive us, and a Ctrl-C
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it must survive this process, and a Ctrl-C
 	alive, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func watch(pids []int) (*watchdog, error) {
 	return &watchdog{cmd: cmd, alive: alive}, cmd.Start()
 }
 
-// end sends it away without a kill.
+// end stops the watchdog without a kill.
 func (w *watchdog) end() {
 	_, _ = io.WriteString(w.alive, "end\n")
 	_ = w.cmd.Wait()

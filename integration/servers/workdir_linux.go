@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// The files of all servers of this process are in one directory, which is removed by Main. For a process that was
-// killed the next one does that: it may, where nobody holds the lock on the file "owner".
+// The files of all servers of this process are in one directory, which Main removes. If this
+// process is killed, the next one removes the directory. It may do so when no process holds the
+// lock on the file "owner".
 const workPrefix = "sqllock-test-"
 
 var work struct {
@@ -17,7 +18,7 @@ var work struct {
 	owner *os.File
 }
 
-// newDir makes an empty directory that the server's user owns.
+// newDir creates an empty directory that the servers' user owns.
 func newDir(name string) (string, error) {
 	root, err := workDir()
 	if err != nil {
@@ -27,7 +28,7 @@ func newDir(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, giveToServer(dir)
+	return dir, chownToServer(dir)
 }
 
 func workDir() (string, error) {
@@ -36,8 +37,8 @@ func workDir() (string, error) {
 	if work.dir != "" {
 		return work.dir, nil
 	}
-	sweep()
-	// It gets the name that sweep looks for only when it is locked.
+	removeStale()
+	// The directory gets the name that removeStale searches for only once it is locked.
 	dir, err := os.MkdirTemp("", "sqllock-new-")
 	if err != nil {
 		return "", err
@@ -49,7 +50,7 @@ func workDir() (string, error) {
 	if err := syscall.Flock(int(owner.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return "", err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the server's user must get through
+	if err := os.Chmod(dir, 0o755); err != nil { // the servers' user must be able to enter it
 		return "", err
 	}
 	final := filepath.Join(os.TempDir(), workPrefix+filepath.Base(dir)[len("sqllock-new-"):])
@@ -60,8 +61,9 @@ func workDir() (string, error) {
 	return final, nil
 }
 
-// sweep removes what killed processes have left. What it can't remove stays: it may be another user's.
-func sweep() {
+// removeStale removes what killed processes have left behind. It leaves what it can't remove, which
+// may belong to another user.
+func removeStale() {
 	owners, _ := filepath.Glob(filepath.Join(os.TempDir(), workPrefix+"*", "owner"))
 	for _, path := range owners {
 		owner, err := os.Open(path)

@@ -1,2 +1,2 @@
-// Package documented has one test: that every exported name of every package has a comment.
+// Package documented tests that every exported name of every package has a comment.
 package documented

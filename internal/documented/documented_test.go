@@ -17,7 +17,7 @@ import (
 
 const root = "../.."
 
-// TestEveryExportIsDocumented looks at every package that a user can import, at struct fields too.
+// TestEveryExportIsDocumented checks every package that a user can import, including struct fields.
 func TestEveryExportIsDocumented(t *testing.T) {
 	var seen int
 	for _, path := range sources(t) {
@@ -39,7 +39,7 @@ func TestEveryExportIsDocumented(t *testing.T) {
 	}
 }
 
-// TestFindsWhatIsMissing: the check above can fail.
+// TestFindsWhatIsMissing shows that the check above can fail.
 func TestFindsWhatIsMissing(t *testing.T) {
 	const src = `package p
 
@@ -104,7 +104,7 @@ func (g *G[T]) P() {}
 	}
 }
 
-// sources lists the files of the packages that a user can import.
+// sources returns the files of the packages that a user can import.
 func sources(t *testing.T) []string {
 	t.Helper()
 	var paths []string
@@ -125,8 +125,9 @@ func sources(t *testing.T) []string {
 	return paths
 }
 
-// undocumented counts the exported names in a file and lists those without a comment, each as file:line: name. For a
-// field it is enough that the comment of its struct, or of another field, speaks of it.
+// undocumented counts the exported names in a file and returns those without a comment, each as
+// file:line: name. For a field, a mention in the comment of its struct or of another field
+// suffices.
 func undocumented(path string, src []byte) (seen int, bare []string, err error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, path, bytes.NewReader(src), parser.ParseComments|parser.SkipObjectResolution)
@@ -159,7 +160,8 @@ func undocumented(path string, src []byte) (seen int, bare []string, err error) 
 
 type checker func(id *ast.Ident, owner string, documented bool)
 
-// checkSpec accepts the comment of a group of constants or variables for each of them, as go doc shows it.
+// checkSpec accepts the comment of a group of constants or variables for each of them, as go doc
+// shows it.
 func checkSpec(spec ast.Spec, group string, check checker) {
 	switch s := spec.(type) {
 	case *ast.ValueSpec:
@@ -175,7 +177,8 @@ func checkSpec(spec ast.Spec, group string, check checker) {
 	}
 }
 
-// checkMembers looks at the fields of a struct and the methods of an interface. What is embedded has its own comment.
+// checkMembers checks the fields of a struct and the methods of an interface. An embedded type has
+// its own comment.
 func checkMembers(typ ast.Expr, owner, doc string, check checker) {
 	var members *ast.FieldList
 	switch t := typ.(type) {
@@ -205,7 +208,7 @@ func speaksOf(text, name string) bool {
 	return slices.Contains(words, name)
 }
 
-// receiver is the name of a method's type with a dot, or empty.
+// receiver returns the name of a method's type with a dot, or "".
 func receiver(d *ast.FuncDecl) string {
 	if d.Recv == nil {
 		return ""

@@ -9,18 +9,27 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Held is the lock while it is held. Its methods are safe for concurrent use.
+// Held is a lock that is held. Its methods are safe for concurrent use.
 type Held struct {
 	kind   Kind
 	client *sqllock.Client // nil for None
-	lock   *sqllock.Lock
+	fence  int64           // 0 for a Session
+	lock   acquired
 }
 
-// Kind is Session, Lease or None.
+// acquired has the common methods of *sqllock.Lock and *sqllock.SessionLock.
+type acquired interface {
+	Name() string
+	Context() context.Context
+	Release(ctx context.Context) error
+}
+
+// Kind returns Session, Lease or None.
 func (h *Held) Kind() Kind { return h.kind }
 
-// Context ends when the lock can't be trusted any longer, with cause sqllock.ErrLost: another process may begin to
-// migrate. With None it never does.
+// Context returns a context that ends when the lock can't be trusted any longer, with
+// [sqllock.ErrLost] as its cause. Another process may then begin to migrate. With None it never
+// ends.
 func (h *Held) Context() context.Context {
 	if h.lock == nil {
 		return context.Background()
@@ -28,9 +37,10 @@ func (h *Held) Context() context.Context {
 	return h.lock.Context()
 }
 
-// Check is for the moment before each migration: an error, sqllock.ErrLost, says that the lock is another's by now, or may
-// be. It sees more than Context: that somebody has broken a lease. It waits a few seconds at most for the database to answer,
-// and where that doesn't, Context decides.
+// Check reports whether the lock is still held. Call it before each migration. It returns
+// [sqllock.ErrLost] if another process holds the lock or may hold it. Unlike [Held.Context] it also
+// notices that a lease was broken. It waits a few seconds at most for the database; if the database
+// doesn't respond, Context decides.
 func (h *Held) Check(ctx context.Context) error {
 	if h.lock == nil {
 		return nil
@@ -39,8 +49,9 @@ func (h *Held) Check(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		info, err := h.client.Inspect(ctx, h.lock.Name())
-		if ours := info.State == sqllock.Held || info.State == sqllock.Expired; err == nil && (!ours || info.Fence != h.lock.Fence()) {
-			return fmt.Errorf("%w: somebody has broken the migration lock", sqllock.ErrLost)
+		ours := (info.State == sqllock.StateHeld || info.State == sqllock.StateExpired) && info.Fence == h.fence
+		if err == nil && !ours {
+			return fmt.Errorf("%w: the migration lock was broken", sqllock.ErrLost)
 		}
 	}
 	if h.Context().Err() != nil {
@@ -49,8 +60,9 @@ func (h *Held) Check(ctx context.Context) error {
 	return nil
 }
 
-// Release lets go of the lock, also when ctx has ended. The error is sqllock.ErrLost if it had been lost before, and else
-// says that the database couldn't confirm it: then the lock is free after its TTL at the latest.
+// Release releases the lock, also if ctx has ended. It returns [sqllock.ErrLost] if the lock had
+// been lost before. Any other error means that the database couldn't confirm the release; the lock
+// is then free after its TTL at the latest.
 func (h *Held) Release(ctx context.Context) error {
 	if h.lock == nil {
 		return nil

@@ -11,27 +11,32 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Holder is who holds the lock: a picture of a moment that has passed.
+// Holder is a holder of the lock, as it was when the lock was read.
 type Holder struct {
 	Kind      Kind          // Session or Lease
-	Holder    string        // as it calls itself; for a session with what the server tells of it, where from say; empty: that can't be seen
-	Note      string        // what it said of itself
-	Since     time.Time     // when it took a Lease, or made the connection of a Session, by the database's clock; zero if unknown
-	Fence     int64         // of a Lease: names this acquisition
-	Remaining time.Duration // until the Lease runs out, unless its holder renews it
-	Dead      bool          // it has run out: the next who wants the lock gets it
+	Holder    string        // its name; for a session also what the server knows of it; empty if unknown
+	Note      string        // its note
+	Since     time.Time     // when it took the Lease, or when the Session connected; zero if unknown
+	Fence     int64         // the fence of a Lease, which identifies this acquisition
+	Remaining time.Duration // time until the Lease expires, unless its holder renews it
+	Dead      bool          // whether the Lease has expired, so that the next process to try gets the lock
 
-	// Unseen says why it can't be found out from here whether anybody holds a lock of this Kind; then all but Kind is empty.
-	// So it is with a Session behind a pooler that parts sessions, or on a replica, where another may have come past it.
-	// That Leases can't be looked at, for want of a privilege say, is told so only beside a Session that is held.
+	// Unseen is the reason why it can't be determined whether a lock of this Kind is held. All
+	// fields but Kind are empty then. That is the case for a Session behind a pooler that shares
+	// sessions, and on a replica, where the connection may have reached another server. For a Lease
+	// (if a privilege is missing, for example) Unseen is set only if a Session holds the lock;
+	// otherwise [ReadHolder] returns an error.
 	Unseen error
 }
 
-// Look tells who holds the lock, of either kind unless Options.Kind is one of them: nobody, mostly one, and two if not all
-// who migrate agree on the kind. It waits for nobody, and for the database up to Options.Timeout. To find out about a
-// session lock it tries to take it, and lets go of it at once: so it finds a holder, too, whom the database doesn't show.
-// Where it can't find out, it says so, by an error or by Holder.Unseen.
-func Look(ctx context.Context, d dialect.Dialect, options *Options) ([]Holder, error) {
+// ReadHolder returns the holders of the lock, of both kinds unless Options.Kind is one of them.
+// There are usually none or one, and two if the processes that migrate don't agree on the kind.
+//
+// ReadHolder does not wait for the lock. It waits for the database for Options.Timeout at most. For
+// a session lock it tries to take the lock and releases it at once, so it also finds a holder that
+// the database doesn't show. If it can't determine the holder it returns an error or sets
+// [Holder.Unseen].
+func ReadHolder(ctx context.Context, d dialect.Dialect, options *Options) ([]Holder, error) {
 	o, err := withDefaults(options)
 	if err != nil {
 		return nil, err
@@ -40,17 +45,17 @@ func Look(ctx context.Context, d dialect.Dialect, options *Options) ([]Holder, e
 	defer cancel()
 	either := o.Kind == Auto || o.Kind == None
 	var holders []Holder
-	var failed error // of leases
+	var failed error // the error for leases
 	for _, kind := range []Kind{Lease, Session} {
 		if !either && o.Kind != kind {
 			continue
 		}
-		holder, err := o.look(ctx, d, kind)
+		holder, err := o.readHolder(ctx, d, kind)
 		switch {
 		case err != nil && either && nobodyHas(d, kind, err):
 			continue
 		case err != nil && either && kind == Lease:
-			failed = err // a session may hold it all the same
+			failed = err // a session may hold the lock nevertheless
 		case err != nil && either && errors.Is(err, sqllock.ErrUnsupported):
 			holder = &Holder{Kind: kind, Unseen: err}
 		case err != nil:
@@ -69,18 +74,18 @@ func Look(ctx context.Context, d dialect.Dialect, options *Options) ([]Holder, e
 	return append(holders, Holder{Kind: Lease, Unseen: failed}), nil
 }
 
-// nobodyHas tells whether that is why nobody can hold a lock of that kind: the engine has none, or there are no tables. Those
-// of another version may well have a lease in them.
+// nobodyHas reports whether err means that a lock of that kind can't be held at all: the engine has
+// none, or there are no tables. Tables of another version may well contain a lease.
 func nobodyHas(d dialect.Dialect, kind Kind, err error) bool {
 	if kind == Session {
 		_, has := d.(dialect.SessionLocker)
 		return !has && errors.Is(err, sqllock.ErrUnsupported)
 	}
 	schema, ok := errors.AsType[*sqllock.SchemaError](err)
-	return ok && schema.Have == 0 && !schema.Dirty
+	return ok && schema.Have == 0 && !schema.Dirty && !schema.Several
 }
 
-func (o Options) look(ctx context.Context, d dialect.Dialect, kind Kind) (holder *Holder, err error) {
+func (o Options) readHolder(ctx context.Context, d dialect.Dialect, kind Kind) (holder *Holder, err error) {
 	var client *sqllock.Client
 	err = untilAnswered(ctx, d, func() (err error) {
 		client, err = o.client(ctx, d, kind)
@@ -91,25 +96,26 @@ func (o Options) look(ctx context.Context, d dialect.Dialect, kind Kind) (holder
 	}
 	defer func() { err = errors.Join(err, client.Close(ctx)) }()
 	if kind == Session {
-		return o.lookAtSession(ctx, client)
+		return o.readSessionHolder(ctx, client)
 	}
 	info, err := client.Inspect(ctx, o.Name)
-	if err != nil || info.State != sqllock.Held && info.State != sqllock.Expired {
+	if err != nil || info.State != sqllock.StateHeld && info.State != sqllock.StateExpired {
 		return nil, err
 	}
 	return &Holder{
 		Kind: Lease, Holder: info.Holder, Note: info.Note, Since: info.Since, Fence: info.Fence,
-		Remaining: info.Remaining, Dead: info.State == sqllock.Expired,
+		Remaining: info.Remaining, Dead: info.State == sqllock.StateExpired,
 	}, nil
 }
 
-// lookAtSession tries once more where no holder is shown: it may have let go after the first try, or it can't be seen.
-func (o Options) lookAtSession(ctx context.Context, client *sqllock.Client) (*Holder, error) {
+// readSessionHolder tries a second time if no holder is shown: the holder may have released the
+// lock after the first attempt, or it can't be seen.
+func (o Options) readSessionHolder(ctx context.Context, client *sqllock.Client) (*Holder, error) {
 	for again := true; ; again = false {
-		lock, err := client.TryAcquire(ctx, o.Name, sqllock.Session())
+		lock, err := client.Session(o.Name).TryAcquire(ctx)
 		held, ok := errors.AsType[*sqllock.HeldError](err)
 		switch {
-		case ok && held.Holder == "" && again: // once more
+		case ok && held.Holder == "" && again: // try once more
 		case ok:
 			return &Holder{Kind: Session, Holder: held.Holder, Since: held.Connected}, nil
 		case err != nil:
@@ -120,16 +126,20 @@ func (o Options) lookAtSession(ctx context.Context, client *sqllock.Client) (*Ho
 	}
 }
 
-// Break takes the lock away from a holder of a Lease that Look has told of: see sqllock.Client.Break. If it is over
-// meanwhile the error is sqllock.ErrNotHeld. A process that migrates notices before its next migration.
-// A Session's can't be broken (dialect.ErrUnsupported): end its connection, by what the server has for that.
+// Break takes the lock away from the holder of a Lease that [ReadHolder] has returned: see
+// sqllock.Client.Break. The error is [sqllock.ErrNotHeld] if the lock has changed hands or been
+// released since. A process that migrates notices the loss before its next migration.
+//
+// The lock of a Session can't be broken ([dialect.ErrUnsupported]). End its connection with the
+// server's own means.
 func Break(ctx context.Context, d dialect.Dialect, options *Options, holder Holder) error {
 	o, err := withDefaults(options)
 	if err != nil {
 		return err
 	}
 	if holder.Kind != Lease {
-		return fmt.Errorf("%w: only a lease can be broken: a session lock goes with its connection", dialect.ErrUnsupported)
+		return fmt.Errorf("%w: only a lease can be broken: the server releases a session lock when its connection "+
+			"ends", dialect.ErrUnsupported)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()

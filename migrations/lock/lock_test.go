@@ -22,7 +22,8 @@ import (
 // leasesOnly is a database without session locks.
 type leasesOnly struct{ dialect.Dialect }
 
-// bubble runs f in a synctest bubble with an empty in-memory database, once with session locks and once without.
+// bubble runs f in a synctest bubble with an empty in-memory database, once with session locks and
+// once without.
 func bubble(t *testing.T, f func(t *testing.T, db *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind)) {
 	t.Helper()
 	for _, kind := range []lock.Kind{lock.Session, lock.Lease} {
@@ -39,7 +40,7 @@ func bubble(t *testing.T, f func(t *testing.T, db *sqllocktest.Dialect, d dialec
 	}
 }
 
-// options of a quiet process.
+// options returns options with a logger that discards everything.
 func options(holder string, more ...func(*lock.Options)) *lock.Options {
 	o := &lock.Options{Holder: holder, Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range more {
@@ -71,7 +72,8 @@ func wantErr(t *testing.T, what string, err, want error) {
 	}
 }
 
-// Auto takes the kind that works, the next one waits, is told once for whom, and gets it.
+// Auto takes the kind that works. The next process waits, is called back once with the holder, and
+// then gets the lock.
 func TestOneAfterTheOther(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind) {
 		var prepared, chosen int
@@ -109,12 +111,12 @@ func TestOneAfterTheOther(t *testing.T) {
 			t.Error(err)
 		}
 		if len(waiting) != 0 {
-			t.Errorf("told again: %q", <-waiting)
+			t.Errorf("Waiting was called again: %q", <-waiting)
 		}
 	})
 }
 
-// The lock timeout is kept to, and so is the end of ctx; neither leaves anything behind.
+// Take returns after the lock timeout, and when ctx ends. Neither leaves anything behind.
 func TestGivesUp(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *sqllocktest.Dialect, d dialect.Dialect, _ lock.Kind) {
 		first := take(t, d, options("a"))
@@ -125,7 +127,8 @@ func TestGivesUp(t *testing.T) {
 			t.Errorf("after %v: %v", took, err)
 		}
 		wantErr(t, "timeout", err, sqllock.ErrNotAcquired)
-		if text := err.Error(); !strings.Contains(text, "held the migration lock for 7s: a, ") || !strings.Contains(text, "longer lock timeout") {
+		if text := err.Error(); !strings.Contains(text, "held the migration lock for 7s: a, ") ||
+			!strings.Contains(text, "longer lock timeout") {
 			t.Error(text)
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("changed my mind"))
@@ -135,18 +138,18 @@ func TestGivesUp(t *testing.T) {
 			t.Error(err)
 		}
 		release(t, first)
-		if holders, err := lock.Look(t.Context(), d, options("d")); err != nil || len(holders) != 0 {
+		if holders, err := lock.ReadHolder(t.Context(), d, options("d")); err != nil || len(holders) != 0 {
 			t.Errorf("left behind: %+v, %v", holders, err)
 		}
 	})
 }
 
-// A holder that dies frees the lock by itself.
+// The lock of a holder that dies becomes free by itself.
 func TestHolderDies(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect, d dialect.Dialect, _ lock.Kind) {
 		first := take(t, d, options("a"))
 		db.CutSessions()
-		db.ExpireLeases()
+		db.ExpireAllLeases()
 		second := take(t, d, options("b"))
 		<-first.Context().Done()
 		wantErr(t, "Check", first.Check(t.Context()), sqllock.ErrLost)
@@ -155,11 +158,12 @@ func TestHolderDies(t *testing.T) {
 	})
 }
 
-func TestLookAndBreak(t *testing.T) {
+func TestInspectAndBreak(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind) {
 		first := take(t, d, options("a"))
-		holders, err := lock.Look(t.Context(), d, options("b"))
-		if err != nil || len(holders) != 1 || holders[0].Kind != kind || holders[0].Holder != "a" || holders[0].Since.IsZero() {
+		holders, err := lock.ReadHolder(t.Context(), d, options("b"))
+		if err != nil || len(holders) != 1 || holders[0].Kind != kind || holders[0].Holder != "a" ||
+			holders[0].Since.IsZero() {
 			t.Fatalf("%+v, %v", holders, err)
 		}
 		err = lock.Break(t.Context(), d, options("b"), holders[0])
@@ -179,29 +183,30 @@ func TestLookAndBreak(t *testing.T) {
 	})
 }
 
-// shy is a database that doesn't show who holds a session lock.
-type shy struct {
+// anonymous is a database that doesn't show the holder of a session lock.
+type anonymous struct {
 	*sqllocktest.Dialect
 	asked func()
 }
 
-type shySession struct {
+type anonymousSession struct {
 	dialect.Session
 	asked func()
 }
 
-func (d shy) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
+func (d anonymous) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	session, err := d.Dialect.OpenSession(ctx, options)
-	return shySession{session, d.asked}, err
+	return anonymousSession{session, d.asked}, err
 }
 
-func (s shySession) HeldBy(_ context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
+func (s anonymousSession) HeldBy(_ context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
 	s.asked()
 	return make([]dialect.SessionHolder, len(locks)), nil
 }
 
-// A holder that isn't shown is somebody all the same; one that lets go while it is looked for is nobody.
-func TestLookAtAHolderThatIsNotShown(t *testing.T) {
+// A holder that isn't shown is reported nevertheless. A holder that releases the lock between the
+// two attempts is not.
+func TestReadHolderThatIsNotShown(t *testing.T) {
 	for what, lets := range map[string]bool{"it holds on": false, "it lets go": true} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -212,14 +217,14 @@ func TestLookAtAHolderThatIsNotShown(t *testing.T) {
 						release(t, first)
 					}
 				})
-				holders, err := lock.Look(t.Context(), shy{db, once}, options("b"))
+				holders, err := lock.ReadHolder(t.Context(), anonymous{db, once}, options("b"))
 				switch {
 				case err != nil:
 					t.Error(err)
 				case lets && len(holders) != 0:
-					t.Errorf("the lock is free, and held by %+v", holders)
+					t.Errorf("the lock is free, but ReadHolder returns %+v", holders)
 				case !lets && !slices.Equal(holders, []lock.Holder{{Kind: lock.Session}}):
-					t.Errorf("the lock is held, and by %+v", holders)
+					t.Errorf("the lock is held, but ReadHolder returns %+v", holders)
 				}
 				if !lets {
 					release(t, first)
@@ -229,7 +234,7 @@ func TestLookAtAHolderThatIsNotShown(t *testing.T) {
 	}
 }
 
-// partial is a database of which not everything can be found out.
+// partial is a database in which some kinds of lock can't be read.
 type partial struct {
 	*sqllocktest.Dialect
 	sessions error
@@ -245,50 +250,57 @@ func (d partial) OpenSession(ctx context.Context, options dialect.SessionOptions
 
 func (d partial) Probe(context.Context) (dialect.Server, error) { return d.schema, nil }
 
-// What can't be found out isn't nobody. What isn't there is.
-func TestLookAtWhatIsNotSeen(t *testing.T) {
+// If a kind of lock can't be read, ReadHolder doesn't report that it is free. If it doesn't exist,
+// it does.
+func TestReadHolderOfUnseenLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := sqllocktest.New()
 		pooled := partial{Dialect: db, sessions: fmt.Errorf("%w: a pooler", dialect.ErrUnsupported)}
-		holders, err := lock.Look(t.Context(), pooled, options("b"))
-		if err != nil || len(holders) != 1 || holders[0].Kind != lock.Session || !errors.Is(holders[0].Unseen, dialect.ErrUnsupported) {
+		holders, err := lock.ReadHolder(t.Context(), pooled, options("b"))
+		if err != nil || len(holders) != 1 || holders[0].Kind != lock.Session ||
+			!errors.Is(holders[0].Unseen, dialect.ErrUnsupported) {
 			t.Errorf("behind a pooler: %+v, %v", holders, err)
 		}
-		_, err = lock.Look(t.Context(), pooled, options("b", func(o *lock.Options) { o.Kind = lock.Session }))
+		_, err = lock.ReadHolder(t.Context(), pooled, options("b", func(o *lock.Options) { o.Kind = lock.Session }))
 		wantErr(t, "sessions alone, behind a pooler", err, dialect.ErrUnsupported)
 		for _, other := range []dialect.Server{
 			{Versioned: true, Schema: db.SchemaVersion() - 1},
 			{Versioned: true, Schema: db.SchemaVersion() + 1},
 			{Versioned: true, Dirty: true},
+			{Versioned: true, Several: true},
 		} {
-			_, err = lock.Look(t.Context(), partial{Dialect: db, schema: other}, options("b"))
+			_, err = lock.ReadHolder(t.Context(), partial{Dialect: db, schema: other}, options("b"))
 			wantErr(t, fmt.Sprintf("tables of %+v", other), err, sqllock.ErrSchema)
-			_, err = lock.Look(t.Context(), partial{Dialect: db, schema: other, sessions: pooled.sessions}, options("b"))
+			_, err = lock.ReadHolder(t.Context(), partial{Dialect: db, schema: other, sessions: pooled.sessions},
+				options("b"))
 			wantErr(t, fmt.Sprintf("tables of %+v, behind a pooler", other), err, sqllock.ErrSchema)
 			session := take(t, db, options("a"))
-			holders, err := lock.Look(t.Context(), partial{Dialect: db, schema: other}, options("b"))
-			if err != nil || len(holders) != 2 || holders[0].Holder != "a" || holders[1].Kind != lock.Lease || !errors.Is(holders[1].Unseen, sqllock.ErrSchema) {
+			holders, err := lock.ReadHolder(t.Context(), partial{Dialect: db, schema: other}, options("b"))
+			if err != nil || len(holders) != 2 || holders[0].Holder != "a" || holders[1].Kind != lock.Lease ||
+				!errors.Is(holders[1].Unseen, sqllock.ErrSchema) {
 				t.Errorf("tables of %+v, beside a session: %+v, %v", other, holders, err)
 			}
 			release(t, session)
 		}
-		for _, none := range []dialect.Dialect{leasesOnly{db}, partial{Dialect: db, schema: dialect.Server{Versioned: true}}} {
-			if holders, err := lock.Look(t.Context(), none, options("b")); err != nil || len(holders) != 0 {
+		for _, none := range []dialect.Dialect{
+			leasesOnly{db}, partial{Dialect: db, schema: dialect.Server{Versioned: true}},
+		} {
+			if holders, err := lock.ReadHolder(t.Context(), none, options("b")); err != nil || len(holders) != 0 {
 				t.Errorf("nobody: %+v, %v", holders, err)
 			}
 		}
-		db.FailNext(sqllocktest.OpProbe, 1, dialect.NoSchema)
-		if holders, err := lock.Look(t.Context(), db, options("b")); err != nil || len(holders) != 0 {
+		db.FailNext(sqllocktest.OpProbe, 1, dialect.ClassNoSchema)
+		if holders, err := lock.ReadHolder(t.Context(), db, options("b")); err != nil || len(holders) != 0 {
 			t.Errorf("no tables: %+v, %v", holders, err)
 		}
 	})
 }
 
-// Who takes no lock sees those of others.
-func TestLookWithoutALock(t *testing.T) {
+// A process that takes no lock sees the locks of others.
+func TestInspectWithoutALock(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind) {
 		first := take(t, d, options("a"))
-		holders, err := lock.Look(t.Context(), d, options("b", func(o *lock.Options) { o.Kind = lock.None }))
+		holders, err := lock.ReadHolder(t.Context(), d, options("b", func(o *lock.Options) { o.Kind = lock.None }))
 		if err != nil || len(holders) != 1 || holders[0].Kind != kind {
 			t.Errorf("%+v, %v", holders, err)
 		}
@@ -296,20 +308,21 @@ func TestLookWithoutALock(t *testing.T) {
 	})
 }
 
-// A database that can't right now is asked again, for as long as the lock timeout allows.
+// Take tries again while the database is out of service, for as long as the lock timeout allows.
 func TestOutage(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect, d dialect.Dialect, _ lock.Kind) {
 		db.Outage(true)
 		time.AfterFunc(20*time.Second, func() { db.Outage(false) })
 		_, err := lock.Take(t.Context(), d, options("a"))
-		if timeout, ok := errors.AsType[*lock.TimeoutError](err); !ok || timeout.Held != nil || !strings.Contains(err.Error(), "outage") {
+		if timeout, ok := errors.AsType[*lock.TimeoutError](err); !ok || timeout.Held != nil ||
+			!strings.Contains(err.Error(), "outage") {
 			t.Errorf("outage: %v", err)
 		}
 		release(t, take(t, d, options("a")))
 	})
 }
 
-// What fails for good fails at once.
+// Permanent errors are returned at once.
 func TestFails(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect, d dialect.Dialect, kind lock.Kind) {
 		broken := errors.New("no tables")
@@ -317,15 +330,25 @@ func TestFails(t *testing.T) {
 			o.Kind, o.Prepare = lock.Lease, func(context.Context) error { return broken }
 		}))
 		wantErr(t, "Prepare failed", err, broken)
-		db.FailNext(sqllocktest.OpProbe, 1, dialect.NoSchema)
+		db.FailNext(sqllocktest.OpProbe, 1, dialect.ClassNoSchema)
 		_, err = lock.Take(t.Context(), d, options("a", func(o *lock.Options) { o.Kind = lock.Lease }))
 		wantErr(t, "no tables", err, sqllock.ErrSchema)
+		begun := time.Now()
+		_, err = lock.Take(t.Context(), partial{Dialect: db, schema: dialect.Server{Versioned: true, Several: true}},
+			options("a", func(o *lock.Options) {
+				o.Kind, o.Prepare = lock.Lease, func(context.Context) error { return nil }
+			}))
+		wantErr(t, "a version table with several rows", err, sqllock.ErrSchema)
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("a version table with several rows delayed the error by %s", took)
+		}
 		if kind == lock.Lease {
 			_, err = lock.Take(t.Context(), d, options("a", func(o *lock.Options) { o.Kind = lock.Session }))
 			wantErr(t, "no session locks", err, sqllock.ErrUnsupported)
 		}
 		for name, wrong := range map[string]lock.Options{
-			"kind": {Kind: "sessions"}, "timeout": {Timeout: -1}, "TTL": {TTL: -1}, "short TTL": {TTL: 1}, "name": {Name: " x"},
+			"kind": {Kind: "sessions"}, "timeout": {Timeout: -1}, "TTL": {TTL: -1}, "short TTL": {TTL: 1},
+			"name": {Name: " x"},
 		} {
 			_, err := lock.Take(t.Context(), d, &wrong)
 			wantErr(t, name, err, dialect.ErrInvalid)
@@ -340,17 +363,17 @@ func TestNone(t *testing.T) {
 		none := options("a", func(o *lock.Options) { o.Kind = lock.None })
 		first, second := take(t, d, none), take(t, d, none)
 		if first.Kind() != lock.None || first.Check(t.Context()) != nil || second.Context().Err() != nil {
-			t.Error("that is a lock")
+			t.Error("an invalid option is accepted")
 		}
 		release(t, first)
 		release(t, second)
 		if n := db.Calls(sqllocktest.Any); n != 0 {
-			t.Errorf("the database was asked %d times", n)
+			t.Errorf("the database was accessed %d times", n)
 		}
 	})
 }
 
-// What goose asks for, as github.com/pressly/goose/v3/lock has it.
+// The interfaces of goose, as in github.com/pressly/goose/v3/lock.
 var _ interface {
 	Lock(ctx context.Context, db *sql.DB) error
 	Unlock(ctx context.Context, db *sql.DB) error
@@ -376,7 +399,7 @@ func TestLocker(t *testing.T) {
 			over = append(over, a.Context().Err() != nil)
 		}
 		if !slices.Equal(over, []bool{false, true, false, true}) {
-			t.Errorf("context over: %v", over)
+			t.Errorf("context ended: %v", over)
 		}
 		if err := errors.Join(b.SessionLock(t.Context(), nil), b.SessionUnlock(t.Context(), nil)); err != nil {
 			t.Error(err)

@@ -9,9 +9,9 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Locker is the lock in the form that goose wants: it is both a lock.Locker and a lock.SessionLocker of
-// github.com/pressly/goose/v3/lock, of which WithLocker is the better choice, since this lock needs no connection of goose's.
-// One Locker is for one provider at a time.
+// Locker is the lock in the form that goose expects. It is both a lock.Locker and a
+// lock.SessionLocker of github.com/pressly/goose/v3/lock. Prefer goose.WithLocker, since this lock
+// needs no connection from goose. A Locker may be used by one provider at a time.
 type Locker struct {
 	dialect dialect.Dialect
 	options *Options
@@ -20,11 +20,11 @@ type Locker struct {
 	held *Held
 }
 
-// New makes a Locker for the database behind d, which must be the one that is migrated. It asks the database nothing. A nil
-// Options is fine.
+// New returns a [Locker] for the database behind d, which must be the one that is migrated. It
+// sends nothing to the database. options may be nil.
 func New(d dialect.Dialect, options *Options) *Locker { return &Locker{dialect: d, options: options} }
 
-// Lock takes the lock: see Take. The *sql.DB is goose's, and not used.
+// Lock takes the lock: see [Take]. It does not use the *sql.DB, which is goose's.
 func (l *Locker) Lock(ctx context.Context, _ *sql.DB) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,8 +36,8 @@ func (l *Locker) Lock(ctx context.Context, _ *sql.DB) error {
 	return err
 }
 
-// Unlock lets go of the lock. An error that is sqllock.ErrLost says that it was lost while migrations ran, so another process
-// may have run some at the same time.
+// Unlock releases the lock. The error [sqllock.ErrLost] means that the lock was lost while
+// migrations ran, so another process may have run some at the same time.
 func (l *Locker) Unlock(ctx context.Context, _ *sql.DB) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,14 +49,16 @@ func (l *Locker) Unlock(ctx context.Context, _ *sql.DB) error {
 	return held.Release(ctx)
 }
 
-// SessionLock is Lock. The *sql.Conn is goose's, and not used: the lock has a connection of its own.
+// SessionLock is the same as [Locker.Lock]. It does not use the *sql.Conn, which is goose's: the
+// lock has its own connection.
 func (l *Locker) SessionLock(ctx context.Context, _ *sql.Conn) error { return l.Lock(ctx, nil) }
 
-// SessionUnlock is Unlock.
+// SessionUnlock is the same as [Locker.Unlock].
 func (l *Locker) SessionUnlock(ctx context.Context, _ *sql.Conn) error { return l.Unlock(ctx, nil) }
 
-// Context ends when the lock can't be trusted any longer, with cause sqllock.ErrLost. goose doesn't look at it: give it to
-// what migrates if a migration must not go on then. It is over while the lock isn't held.
+// Context returns a context that ends when the lock can't be trusted any longer, with
+// [sqllock.ErrLost] as its cause. goose doesn't use it: pass it to migrations that must not
+// continue in that case. While the lock isn't held the returned context has ended.
 func (l *Locker) Context() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()

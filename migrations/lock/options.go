@@ -11,71 +11,84 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Kind is how the lock is held. All who migrate a database must agree on it: locks of two kinds don't see each other.
+// Kind is the way in which the lock is held. All processes that migrate a database must agree on
+// it, because locks of different kinds don't exclude each other.
 type Kind string
 
 // The kinds of lock.
 const (
-	// Auto is Session where two connections show that it works, else Lease: behind a pooler in transaction mode, on Galera,
-	// and on SQLite.
+	// Auto is Session if two connections show that session locks work. Otherwise it is Lease:
+	// behind a pooler in transaction mode, on Galera, and on SQLite.
 	Auto Kind = "auto"
 
-	// Session is held by the server for a connection: it is free as soon as its holder dies, and needs no table.
+	// Session is a lock that the server holds for a connection. It is free as soon as its holder
+	// dies, and needs no table.
 	Session Kind = "session"
 
-	// Lease is a row in sqllock's tables: it works everywhere, and is free Options.TTL after its holder died.
+	// Lease is a row in sqllock's tables. It works everywhere, and is free Options.TTL after its
+	// holder died.
 	Lease Kind = "lease"
 
-	// None is no lock at all, for those who know that nobody else migrates.
+	// None is no lock at all, for programs that know that no other process migrates.
 	None Kind = "none"
 )
 
-// Kinds are all there are.
+// Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{Auto, Session, Lease, None} }
 
-// Defaults of Options. A dead holder's lease is over before those who wait for it give up.
+// Defaults of [Options]. A dead holder's lease expires before a waiter times out.
 const (
 	DefaultTimeout = 15 * time.Second
 	DefaultTTL     = 10 * time.Second
 	DefaultName    = "migrations"
 )
 
-// Options of the lock. The zero value of each field is a good choice, and so is a nil *Options.
+// Options are the options of the lock. The zero value of each field is a good choice, and so is a
+// nil *Options.
 type Options struct {
-	// Kind is how the lock is held: Auto unless said otherwise.
+	// Kind is the way in which the lock is held; Auto by default.
 	Kind Kind
 
-	// Name tells the lock from those for other tables of the same database: DefaultName unless said otherwise.
+	// Name distinguishes the lock from those for other tables of the same database; DefaultName by
+	// default.
 	Name string
 
-	// Timeout is how long to wait for the lock, all that has to be asked before included: DefaultTimeout if zero. Negative
-	// is refused.
+	// Timeout bounds the wait for the lock, including all requests before it; DefaultTimeout if
+	// zero. It must not be negative.
 	Timeout time.Duration
 
-	// TTL is how long the lock stays taken after its holder was last heard of: DefaultTTL if zero. A holder that is alive is
-	// heard of every third of it, whatever it has under way, with one exception: a migration on SQLite keeps everybody else
-	// from writing, the lock's own heartbeat among them, so there it must be longer than the longest migration takes. For a
-	// session lock it says how long a holder that is frozen or cut off may be unheard of, and is a second at least.
+	// NoWait makes a single attempt: if another process holds the lock the error is a *TimeoutError
+	// at once. Timeout then only bounds how long the database may take to respond.
+	NoWait bool
+
+	// TTL is how long the lock stays taken after its holder's last heartbeat; DefaultTTL if zero. A
+	// live holder sends a heartbeat every third of the TTL, also during a migration. There is one
+	// exception: on SQLite a migration blocks all other writers, including the lock's own
+	// heartbeat, so the TTL must be longer than the longest migration. For a session lock the TTL
+	// is how long a holder that is frozen or cut off may go without contact, and is at least one
+	// second.
 	TTL time.Duration
 
-	// Holder is how this process is shown to those who wait. Default: program@host[pid].
+	// Holder is the name by which waiting processes see this one. The default is program@host[pid].
 	Holder string
 
-	// Logger gets what the Client behind the lock logs. Default slog.Default().
+	// Logger receives the log messages of the lock's Client; slog.Default() by default.
 	Logger *slog.Logger
 
-	// Waiting is called when the lock is found held, and again whenever it is found held by somebody else.
+	// Waiting is called when another process holds the lock, and again whenever the holder has
+	// changed.
 	Waiting func(held *sqllock.HeldError)
 
-	// Chosen is called when Auto has chosen Lease, with the reason why it isn't Session.
+	// Chosen is called when Auto has chosen Lease, with the reason why Session can't be used.
 	Chosen func(kind Kind, why error)
 
-	// Prepare is called before a Lease is asked for: it may make sqllock's tables if they are missing. Else they have to be
-	// there, by `sqllock-migrate up` or migrations.Up.
+	// Prepare is called before a Lease is taken. It may create sqllock's tables if they are
+	// missing. Without it the tables must exist, created by `sqllock-migrate own up` or
+	// migrations.Up.
 	Prepare func(ctx context.Context) error
 }
 
-// withDefaults checks o and fills in what was left out; nil is fine.
+// withDefaults checks o and fills in the defaults. o may be nil.
 func withDefaults(o *Options) (full Options, err error) {
 	if o != nil {
 		full = *o
@@ -98,9 +111,6 @@ func withDefaults(o *Options) (full Options, err error) {
 	if full.Chosen == nil {
 		full.Chosen = func(Kind, error) {}
 	}
-	if full.Prepare == nil {
-		full.Prepare = func(context.Context) error { return nil }
-	}
 	switch {
 	case !slices.Contains(Kinds(), full.Kind):
 		return full, fmt.Errorf("%w: there is no kind of lock %q; there are %v", dialect.ErrInvalid, full.Kind, Kinds())
@@ -113,17 +123,10 @@ func withDefaults(o *Options) (full Options, err error) {
 	return full, nil
 }
 
-// client is of the kind that such a lock needs.
+// client returns a client that is configured for a lock of that kind.
 func (o Options) client(ctx context.Context, d dialect.Dialect, kind Kind) (*sqllock.Client, error) {
 	return sqllock.New(ctx, d, &sqllock.Options{
 		WithoutTables: kind == Session, TTL: o.TTL, KeepAlive: max(o.TTL, sqllock.MinKeepAlive),
 		Holder: o.Holder, Logger: o.Logger, ReapEvery: -1,
 	})
-}
-
-func (o Options) acquisition(kind Kind) []sqllock.Option {
-	if kind == Session {
-		return []sqllock.Option{sqllock.Session()}
-	}
-	return nil
 }

@@ -10,12 +10,18 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Take takes the lock, and waits for it until Options.Timeout has passed (a *TimeoutError) or ctx ends; either is kept to,
-// whatever the database does. Any other error means that the lock can't be had here: dialect.ErrInvalid,
-// sqllock.ErrUnsupported (the kind of lock can't be trusted here), sqllock.ErrSchema (sqllock's tables are missing), or the
-// database's own. Nothing is left behind then. The database may be busy or starting meanwhile: it is asked again.
+// Take takes the lock. It waits until Options.Timeout has passed, in which case the error is a
+// *[TimeoutError], or ctx ends. It returns at that time even if the database doesn't respond. While
+// the database is busy or starting, Take tries again.
 //
-// After Take returns, ctx means nothing to the lock. A nil Options is fine.
+// Any other error means that the lock can't be taken, and leaves nothing behind:
+//
+//   - [dialect.ErrInvalid]: an option is invalid.
+//   - [sqllock.ErrUnsupported]: this kind of lock can't be trusted on this database.
+//   - [sqllock.ErrSchema]: sqllock's tables are missing.
+//   - an error of the database.
+//
+// ctx bounds only the wait. Canceling it later does not release the lock. options may be nil.
 func Take(ctx context.Context, d dialect.Dialect, options *Options) (*Held, error) {
 	o, err := withDefaults(options)
 	if err != nil {
@@ -38,6 +44,8 @@ func Take(ctx context.Context, d dialect.Dialect, options *Options) (*Held, erro
 		return held, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("gave up waiting for the migration lock: %w", err)
+	case o.NoWait && errors.Is(err, sqllock.ErrNotAcquired) && bounded.Err() == nil:
+		return nil, &TimeoutError{Held: last, Err: err}
 	case bounded.Err() != nil:
 		return nil, &TimeoutError{Timeout: o.Timeout, Held: last, Err: err}
 	}
@@ -60,11 +68,23 @@ func (o Options) take(ctx context.Context, d dialect.Dialect) (*Held, error) {
 	return o.takeKind(ctx, d, Lease)
 }
 
+// takeKind tries again if the tables for a lease are missing, because the previous holder of the
+// lock has dropped all tables, or if another process is creating them.
 func (o Options) takeKind(ctx context.Context, d dialect.Dialect, kind Kind) (*Held, error) {
+	for {
+		held, err := o.takeOnce(ctx, d, kind)
+		gone, ok := errors.AsType[*sqllock.SchemaError](err)
+		if !ok || gone.Several || gone.Have != 0 && !gone.Dirty || kind != Lease || o.Prepare == nil || !nextPoll(ctx) {
+			return held, err
+		}
+	}
+}
+
+func (o Options) takeOnce(ctx context.Context, d dialect.Dialect, kind Kind) (*Held, error) {
 	var client *sqllock.Client
-	var lock *sqllock.Lock
+	held := &Held{kind: kind}
 	err := untilAnswered(ctx, d, func() (err error) {
-		if kind == Lease {
+		if kind == Lease && o.Prepare != nil {
 			if err := o.Prepare(ctx); err != nil {
 				return err
 			}
@@ -75,73 +95,127 @@ func (o Options) takeKind(ctx context.Context, d dialect.Dialect, kind Kind) (*H
 	if err != nil {
 		return nil, err
 	}
-	options := append(o.acquisition(kind), sqllock.OnWait(o.Waiting))
 	err = untilAnswered(ctx, d, func() (err error) {
-		lock, err = client.Acquire(ctx, o.Name, options...)
+		held.lock, held.fence, err = o.acquire(ctx, client, kind)
 		return err
 	})
 	if err != nil {
 		return nil, errors.Join(err, client.Close(ctx))
 	}
-	return &Held{kind: kind, client: client, lock: lock}, nil
+	held.client = client
+	return held, nil
 }
 
-// untilAnswered asks again while the database says that it can't right now. SQLite does so for as long as somebody else
-// writes, which a migration may do for longer than a Client has patience.
+// acquire waits for the lock, or makes one attempt. A session lock has no fence, so its fence is 0.
+func (o Options) acquire(ctx context.Context, client *sqllock.Client, kind Kind) (acquired, int64, error) {
+	if kind == Session {
+		locker := client.Session(o.Name)
+		if o.NoWait {
+			lock, err := locker.TryAcquire(ctx)
+			return lock, 0, o.tell(err)
+		}
+		lock, err := locker.Acquire(ctx, sqllock.OnWait(o.Waiting))
+		return lock, 0, err
+	}
+	acquire := func() (*sqllock.Lock, error) { return client.Acquire(ctx, o.Name, sqllock.OnWait(o.Waiting)) }
+	if o.NoWait {
+		acquire = func() (*sqllock.Lock, error) {
+			lock, err := client.TryAcquire(ctx, o.Name)
+			return lock, o.tell(err)
+		}
+	}
+	lock, err := acquire()
+	if err != nil {
+		return nil, 0, err
+	}
+	fence := lock.Fence()
+	return lock, fence, nil
+}
+
+// tell calls Waiting if err names a holder of the lock, and returns err.
+func (o Options) tell(err error) error {
+	if held, ok := errors.AsType[*sqllock.HeldError](err); ok {
+		o.Waiting(held)
+	}
+	return err
+}
+
+// untilAnswered calls ask again while the database reports that it can't respond right now. SQLite
+// does so while another process writes, which during a migration may take longer than a Client
+// waits.
 func untilAnswered(ctx context.Context, d dialect.Dialect, ask func() error) error {
 	var before error
 	for {
 		err := ask()
 		switch {
 		case ctx.Err() != nil && before != nil && err != nil && !errors.Is(err, sqllock.ErrNotAcquired):
-			return before // which says more than that the time is over
-		case err == nil || d.Classify(err) != dialect.Transient || ctx.Err() != nil:
+			return before // says more than that the time is over
+		case err == nil || d.Classify(err) != dialect.ClassTransient || ctx.Err() != nil:
 			return err
 		}
 		before = err
-		pause := time.NewTimer(100 * time.Millisecond)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if !nextPoll(ctx) {
 			return err
 		}
 	}
 }
 
-// TimeoutError says that the lock was another's for all of the time that we were willing to wait.
-type TimeoutError struct {
-	Timeout time.Duration      // how long we waited
-	Held    *sqllock.HeldError // who held it when it was looked at last; nil if that was never seen
-	Err     error              // what the last try came to
+// nextPoll waits until the next poll. It reports false if ctx ends before that.
+func nextPoll(ctx context.Context) bool {
+	timer := time.NewTimer(100 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
-// Error tells who holds the lock and what to do.
+// TimeoutError reports that another process held the lock until Options.Timeout had passed.
+type TimeoutError struct {
+	Timeout time.Duration      // the time waited; 0 if the call didn't wait
+	Held    *sqllock.HeldError // the last known holder; nil if none was seen
+	Err     error              // the error of the last attempt
+}
+
+// Error names the holder and says what to do.
 func (e *TimeoutError) Error() string {
 	if e.Held == nil {
-		return fmt.Sprintf("the migration lock couldn't be had within %v: %v", e.Timeout, e.Err)
+		return fmt.Sprintf("the migration lock couldn't be acquired within %v: %v", e.Timeout, e.Err)
 	}
-	return fmt.Sprintf("another process has held the migration lock for %v: %s. Wait until it has migrated, or set a longer lock "+
-		"timeout, and try again", e.Timeout, Describe(e.Held))
+	return fmt.Sprintf("another process %s: %s. Wait until it has migrated, or set a longer lock timeout, and try "+
+		"again",
+		Holds(e.Timeout), Describe(e.Held))
 }
 
-// Unwrap is what the last try came to: sqllock.ErrNotAcquired and context.DeadlineExceeded mostly.
+// Unwrap returns the error of the last attempt, usually [sqllock.ErrNotAcquired] or
+// [context.DeadlineExceeded].
 func (e *TimeoutError) Unwrap() error { return e.Err }
 
-// Describe tells in a line who holds the lock, and since when, as far as it is known.
+// Holds returns the part of a sentence that says that a process holds the lock, and for how long
+// the caller has waited.
+func Holds(waited time.Duration) string {
+	if waited == 0 {
+		return "holds the migration lock"
+	}
+	return fmt.Sprintf("has held the migration lock for %v", waited)
+}
+
+// Describe describes in one line who holds the lock, and since when, as far as it is known.
 func Describe(held *sqllock.HeldError) string {
-	who := held.Holder
-	if who == "" {
-		who = "a process that the database doesn't name"
+	holder := held.Holder
+	if holder == "" {
+		holder = "a process that the database doesn't name"
 	}
 	if held.Note != "" {
-		who += " (" + held.Note + ")"
+		holder += " (" + held.Note + ")"
 	}
 	switch {
 	case !held.Since.IsZero():
-		who += ", since " + held.Since.UTC().Format(time.RFC3339)
+		holder += ", since " + held.Since.UTC().Format(time.RFC3339)
 	case !held.Connected.IsZero():
-		who += ", connected since " + held.Connected.UTC().Format(time.RFC3339)
+		holder += ", connected since " + held.Connected.UTC().Format(time.RFC3339)
 	}
-	return who
+	return holder
 }

@@ -1,4 +1,5 @@
--- One row a process (one more for each further TTL it uses). The only row a heartbeat touches. Times are UTC.
+-- One row per process, and one more for each further TTL that it uses. A heartbeat updates no other
+-- row. Times are UTC.
 CREATE TABLE sqllock_leases (
     id         VARCHAR(64)  NOT NULL PRIMARY KEY,
     holder     VARCHAR(255) NOT NULL,

@@ -8,6 +8,6 @@ CREATE TABLE sqllock_locks (
     note        VARCHAR(255) NOT NULL,
     acquired_at DATETIME(6)  NOT NULL,
     free_at     DATETIME(6)  NOT NULL COMMENT 'never free before this',
-    lock_delay  BIGINT       NOT NULL COMMENT 'microseconds after the lease ran out',
+    lock_delay  BIGINT       NOT NULL COMMENT 'microseconds after the lease expires',
     PRIMARY KEY (name, slot)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

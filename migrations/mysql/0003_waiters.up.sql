@@ -1,4 +1,5 @@
--- Who waits for which lock, in the order of their tickets. Nobody has a lock by this table. Times are UTC.
+-- The waiters of each lock, in the order of their tickets. A row here doesn't mean that the waiter
+-- holds the lock. Times are UTC.
 CREATE TABLE sqllock_waiters (
     ticket   BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name     VARCHAR(255) NOT NULL,

@@ -12,7 +12,7 @@ func TestPosition(t *testing.T) {
 	const text = "SELECT 1;\n\n  SELECT é FORM t;\nSELECT 1;"
 	for message, want := range map[string][2]int{
 		"You have an error … near 'FORM t' at line 1":          {3, 12},
-		"You have an error … near 'SELECT 1' at line 1":        {}, // stands there twice
+		"You have an error … near 'SELECT 1' at line 1":        {}, // occurs twice in the text
 		"You have an error … near '' at line 1":                {},
 		"You have an error … near 'FORM t;\nSE' at line 1":     {3, 12},
 		"Table 't' already exists":                             {},
@@ -27,6 +27,6 @@ func TestPosition(t *testing.T) {
 		t.Errorf("one statement: line %d, want 2", line)
 	}
 	if line, _ := position(errors.New("near 'x' at line 2"), "x"); line != 0 {
-		t.Errorf("not the server's error: line %d", line)
+		t.Errorf("an error that isn't the server's: line %d", line)
 	}
 }

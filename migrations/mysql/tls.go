@@ -5,47 +5,58 @@ import (
 	"crypto/x509"
 	"net/url"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 
 	driver "github.com/go-sql-driver/mysql"
 
-	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/dialect/mysql/mysqldsn"
 )
 
-// registerTLS makes the TLS settings that golang-migrate's parameters describe known to go-sql-driver by the name that the URL
-// gives them: tls=custom&x-tls-ca=ca.pem.
-func registerTLS(raw string, settings url.Values) error {
-	files := settings.Get("x-tls-ca")
-	if files == "" {
-		return nil
+// registerTLS registers with go-sql-driver the TLS settings of golang-migrate's parameters, under
+// the name in the URL: tls=custom&x-tls-ca=ca.pem. It reports errors through u.Params.
+func registerTLS(u *mysqldsn.URL) {
+	p := u.Params
+	ca, cert, key := p.Text("x-tls-ca"), p.Text("x-tls-cert"), p.Text("x-tls-key")
+	insecure := p.Bool("x-tls-insecure-skip-verify")
+	//nolint:gosec // the URL asks for InsecureSkipVerify
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}
+	name, err := url.QueryUnescape(u.Param("tls"))
+	switch {
+	case ca == "":
+		for _, needs := range []string{"x-tls-cert", "x-tls-key", "x-tls-insecure-skip-verify"} {
+			if p.Text(needs) != "" {
+				p.Invalid(needs, "it needs x-tls-ca=FILE beside it")
+			}
+		}
+		return
+	case err != nil || slices.Contains(reserved, strings.ToLower(name)):
+		p.Invalid("x-tls-ca", "it needs tls=NAME beside it, with a name of your own, as tls=custom")
+		return
+	case (cert == "") != (key == ""):
+		p.Invalid("x-tls-cert", "x-tls-cert and x-tls-key need each other")
+		return
 	}
-	parameters, err := url.ParseQuery(raw[strings.LastIndexByte(raw, '?')+1:])
+	pem, err := os.ReadFile(ca) //nolint:gosec // the user names the file
 	if err != nil {
-		return dburl.Unparsable(raw)
+		p.Invalid("x-tls-ca", "%v", err)
+		return
 	}
-	pem, err := os.ReadFile(files) //nolint:gosec // the file that the user names
-	if err != nil {
-		return dburl.Invalid(raw, "x-tls-ca: %v", err)
-	}
-	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return dburl.Invalid(raw, "x-tls-ca: there is no certificate in %s", files)
+		p.Invalid("x-tls-ca", "there is no certificate in %s", ca)
 	}
-	if cert, key := settings.Get("x-tls-cert"), settings.Get("x-tls-key"); cert != "" || key != "" {
+	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return dburl.Invalid(raw, "x-tls-cert and x-tls-key: %v", err)
+			p.Invalid("x-tls-cert", "with x-tls-key: %v", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	if text := settings.Get("x-tls-insecure-skip-verify"); text != "" {
-		if config.InsecureSkipVerify, err = strconv.ParseBool(text); err != nil {
-			return dburl.Invalid(raw, "x-tls-insecure-skip-verify: %v", err)
-		}
+	if err := driver.RegisterTLSConfig(name, config); err != nil {
+		p.Invalid("x-tls-ca", "tls: %v", err)
 	}
-	if err := driver.RegisterTLSConfig(parameters.Get("tls"), config); err != nil {
-		return dburl.Invalid(raw, "tls: %v", err)
-	}
-	return nil
 }
+
+// reserved are the values of tls that aren't names.
+var reserved = []string{"", "0", "1", "true", "false", "skip-verify", "preferred"}

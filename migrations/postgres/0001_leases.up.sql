@@ -1,5 +1,5 @@
--- One row a process (one more for each further TTL it uses). The only row a heartbeat touches: room is left so that
--- its updates stay on their page.
+-- One row per process, and one more for each further TTL that it uses. A heartbeat updates no other
+-- row. The fillfactor leaves room so that its updates stay on their page.
 CREATE TABLE sqllock_leases (
     id         text COLLATE "C" NOT NULL PRIMARY KEY,
     holder     text             NOT NULL,

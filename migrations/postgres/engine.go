@@ -1,4 +1,4 @@
-// Package postgres has sqllock's migrations for PostgreSQL.
+// Package postgres contains sqllock's migrations for PostgreSQL.
 package postgres
 
 import (
@@ -9,19 +9,33 @@ import (
 	"strconv"
 
 	"github.com/golang-migrate/migrate/v4/database"
-	pgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/postgres"
+	"github.com/sqllock/sqllock/internal/sqltext"
 	"github.com/sqllock/sqllock/migrations"
 )
+
+// session has no statement to cancel with: exec does that.
+var session = migrations.Session{
+	ID:      "SELECT pg_backend_pid()",
+	Running: "SELECT query FROM pg_stat_activity WHERE pid = $1 AND state = 'active'",
+	WaitsFor: []string{`SELECT coalesce((
+			SELECT CASE WHEN w.relation IS NULL THEN 'a lock (' || w.locktype || ')'
+				ELSE 'a lock on ' || w.relation::regclass::text || ' (' || w.mode || ')' END
+			FROM pg_locks AS w WHERE w.pid = $1 AND NOT w.granted LIMIT 1), 'a lock')
+		|| ' of session ' || b.pid || ' (' || concat_ws(', ', b.usename, nullif(b.application_name, ''),
+			b.client_addr::text, b.state,
+			'in a transaction for ' || date_trunc('second', clock_timestamp() - b.xact_start)) || ')'
+		FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids($1)) ORDER BY b.pid LIMIT 3`},
+}
 
 //go:embed *.sql
 var files embed.FS
 
-// Engine is PostgreSQL: see migrations.Up. It works with an *sql.DB of any driver, and through poolers in transaction
-// mode: the run and its lock are one transaction.
+// Engine is PostgreSQL: see [migrations.Up]. It works with an *sql.DB of any driver, and through
+// poolers in transaction mode, because the run and its lock are one transaction.
 var Engine = &migrations.Engine{
 	Name:          "postgres",
 	Files:         files,
@@ -29,49 +43,51 @@ var Engine = &migrations.Engine{
 	TryLock:       tryLock,
 	Unlock:        unlock,
 	Transactional: true,
-	HasTable:      "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1",
-	MigrateURL:    migrateURL,
-	Settled:       settled,
+	Transaction:   transaction,
+	Syntax:        sqltext.PostgreSQL,
+	Exec:          exec,
+	History:       historyTable,
+	Session:       session,
+	HasTable: "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND " +
+		"table_name = $1",
+	Parse: parse,
 	Statements: migrations.LockStatements{
-		Take: "SELECT pg_advisory_lock($1)", Try: "SELECT pg_try_advisory_lock($1)", Release: "SELECT pg_advisory_unlock($1)",
+		Take: "SELECT pg_advisory_lock($1)", Try: "SELECT pg_try_advisory_lock($1)",
+		Release: "SELECT pg_advisory_unlock($1)",
 		None:    "SELECT $1::text IS NOT NULL",
 		Session: true,
 	},
-	Dialect:    func(db *sql.DB) dialect.Dialect { return postgres.New(db) },
-	Open:       openURL,
-	Scope:      "SELECT coalesce(current_schema(), '')",
-	EndSession: "SELECT pg_terminate_backend(PID), with the pid that is named above, as a role that may: the user's own, or a superuser",
-	Position:   position,
+	Dialect: func(db *sql.DB) dialect.Dialect { return postgres.New(db) },
+	Scope:   "SELECT coalesce(current_schema(), '')",
+	NoScope: errNoSchema,
+	EndSession: "SELECT pg_terminate_backend(PID), with the pid that is named above, as a role that may: the " +
+		"user's own, or a superuser",
+	Position: position,
+	Hint:     hint,
 }
 
-func newDriver(db *sql.DB, table string) (database.Driver, error) {
-	var name string
-	if err := db.QueryRowContext(context.Background(), "SELECT current_database()").Scan(&name); err != nil {
-		return nil, err
-	}
-	return pgx.WithInstance(db, &pgx.Config{MigrationsTable: table, DatabaseName: databaseName(name)})
-}
-
-// databaseName is what golang-migrate's command takes the database's name to be, and so the lock that it takes: the path of
-// its URL.
+// databaseName returns the database's name as golang-migrate's command uses it for its lock: the
+// path of its URL.
 func databaseName(name string) string { return "/" + name }
 
-// tryLock takes the advisory lock that golang-migrate's own command would take for this table, so the two don't run
-// at once. It tries and doesn't wait in the server: a blocked statement would hold up CREATE INDEX CONCURRENTLY.
+// tryLock takes the advisory lock that golang-migrate's own command takes for this table, so that
+// both don't migrate at once. It doesn't wait in the server, because a blocked statement would hold
+// up CREATE INDEX CONCURRENTLY.
 func tryLock(ctx context.Context, conn *sql.Conn, table string) (bool, error) {
 	var name, schema sql.NullString
-	if err := conn.QueryRowContext(ctx, "SELECT current_database(), current_schema()").Scan(&name, &schema); err != nil {
+	row := conn.QueryRowContext(ctx, "SELECT current_database(), current_schema()")
+	if err := row.Scan(&name, &schema); err != nil {
 		return false, err
 	}
 	if !schema.Valid {
-		return false, errors.New("no schema of the search_path exists: create one, or set search_path")
+		return false, errNoSchema
 	}
 	id, err := lockID(name.String, schema.String, table)
 	if err != nil {
 		return false, err
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return false, err
+		return false, postgres.Explain(err)
 	}
 	var locked bool
 	if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", id).Scan(&locked); err != nil {
@@ -96,11 +112,15 @@ func unlock(ctx context.Context, conn *sql.Conn, _ string) error {
 	return err
 }
 
-// position converts the server's position, which counts characters from 1.
+// position converts the server's position, which counts characters from 1. If the error has none it
+// returns the beginning of the statement.
 func position(err error, text string) (line, column int) {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Position <= 0 {
+	if !errors.As(err, &pg) {
 		return 0, 0
+	}
+	if pg.Position <= 0 {
+		return beginning(err, text)
 	}
 	line = 1
 	for i, r := range []rune(text) {
@@ -113,4 +133,18 @@ func position(err error, text string) (line, column int) {
 		}
 	}
 	return line, column + 1
+}
+
+// beginning returns the position of the statement that an error is about.
+func beginning(err error, text string) (line, column int) {
+	failed, ok := errors.AsType[*statementError](err)
+	if !ok {
+		return 0, 0
+	}
+	statements := sqltext.Split(text, sqltext.PostgreSQL)
+	if failed.index >= len(statements) {
+		return 0, 0
+	}
+	at := statements[failed.index].Start
+	return sqltext.Line(text, at), sqltext.Column(text, at)
 }

@@ -1,122 +1,195 @@
 package postgres
 
 import (
+	"cmp"
+	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"net/url"
-	"strconv"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
 	pgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/dburl"
 	"github.com/sqllock/sqllock/dialect/postgres"
-	"github.com/sqllock/sqllock/internal/dburl"
+	"github.com/sqllock/sqllock/migrations"
 )
 
-// openURL is a pool with all that a URL for migrateURL says, golang-migrate's own parameters left out. Statements aren't
-// prepared unless it says so: behind a pooler in transaction mode the next one goes to a server that doesn't know them.
-func openURL(raw string) (*sql.DB, dialect.Dialect, error) {
-	rest, _ := dburl.CutMigrate(raw)
-	migrate, err := migrateURL(rest)
-	if err != nil {
-		return nil, nil, err
+// newDriver returns golang-migrate's driver with table as its version table, in the current schema.
+func newDriver(table string) (migrations.Driver, error) {
+	if strings.ContainsRune(table, 0) {
+		return migrations.Driver{}, fmt.Errorf("%w: the version table %q has a zero byte", dialect.ErrInvalid, table)
 	}
-	u, err := url.Parse(migrate)
-	if err != nil {
-		return nil, nil, dburl.Unparsable(raw)
+	d := migrations.Driver{Name: cmp.Or(table, pgx.DefaultMigrationsTable)}
+	d.New = func(db *sql.DB) (driver database.Driver, quoted string, err error) {
+		config := pgx.Config{MigrationsTable: table}
+		row := db.QueryRowContext(context.Background(), "SELECT current_database()")
+		if err = row.Scan(&config.DatabaseName); err != nil {
+			return nil, "", err
+		}
+		config.DatabaseName = databaseName(config.DatabaseName)
+		return open(db, d, config)
 	}
-	u.Scheme = "postgres"
-	query := u.Query()
-	if !query.Has("default_query_exec_mode") {
-		query.Set("default_query_exec_mode", "exec")
-	}
-	u.RawQuery = query.Encode()
-	db, err := postgres.Open(u.String())
-	return db, postgres.New(db), err
+	return d, nil
 }
 
-// settled reads golang-migrate's parameters, as its driver does.
-func settled(raw string) (func(*sql.DB) (database.Driver, error), error) {
-	migrate, err := migrateURL(raw)
+// errNoSchema is an error that the server doesn't report itself: without a schema it finds no
+// table.
+var errNoSchema = errors.New("no schema of the search_path exists: create one, or set search_path")
+
+// open creates golang-migrate's driver, and returns the table's name with its schema, because a
+// migration may change search_path.
+func open(db *sql.DB, d migrations.Driver, config pgx.Config) (driver database.Driver, table string, err error) {
+	var schema sql.NullString
+	tx, err := db.BeginTx(context.Background(), nil) // fails early behind a pooler that refuses transactions
+	if err == nil {
+		err = tx.QueryRowContext(context.Background(), "SELECT current_schema()").Scan(&schema)
+		err = errors.Join(err, tx.Rollback())
+	}
+	switch {
+	case err != nil:
+		return nil, "", postgres.Explain(err)
+	case !schema.Valid:
+		return nil, "", errNoSchema
+	}
+	driver, err = pgx.WithInstance(db, &config)
+	return driver, quote(cmp.Or(d.Schema, schema.String)) + "." + quote(d.Name), err
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// parse reads golang-migrate's parameters in the same way as its drivers for pgx and lib/pq. It
+// passes all others to pgx unchanged.
+func parse(raw string) (*migrations.Settings, error) {
+	rest, p, err := cut(raw)
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(migrate)
-	if err != nil {
-		return nil, dburl.Unparsable(raw)
-	}
-	s := settings{query: u.Query()}
-	table := u.Query().Get("x-migrations-table")
+	const most = 1<<31 - 1
 	config := pgx.Config{
-		DatabaseName:          u.Path,
-		MigrationsTable:       table,
-		MigrationsTableQuoted: s.boolean("x-migrations-table-quoted"),
-		StatementTimeout:      time.Duration(s.number("x-statement-timeout")) * time.Millisecond,
-		MultiStatementEnabled: s.boolean("x-multi-statement"),
-		MultiStatementMaxSize: max(s.number("x-multi-statement-max-size"), 0),
+		DatabaseName:          path(rest),
+		MigrationsTable:       p.Text("x-migrations-table"),
+		MigrationsTableQuoted: p.Bool("x-migrations-table-quoted"),
+		StatementTimeout:      time.Duration(p.Number("x-statement-timeout", "milliseconds", most)) * time.Millisecond,
+		MultiStatementEnabled: p.Bool("x-multi-statement"),
+		MultiStatementMaxSize: cmp.Or(p.Number("x-multi-statement-max-size", "bytes", most),
+			pgx.DefaultMultiStatementMaxSize),
 	}
-	if config.MultiStatementMaxSize == 0 {
-		config.MultiStatementMaxSize = pgx.DefaultMultiStatementMaxSize
+	d := migrations.Driver{Name: cmp.Or(config.MigrationsTable, pgx.DefaultMigrationsTable)}
+	d.New = func(db *sql.DB) (database.Driver, string, error) { return open(db, d, config) }
+	if config.MigrationsTableQuoted && config.MigrationsTable != "" {
+		parts := quotedTable.FindStringSubmatch(config.MigrationsTable)
+		if parts == nil {
+			p.Invalid("x-migrations-table",
+				`with x-migrations-table-quoted it must be in quotes, as in "migrate"."schema_migrations"`)
+		} else {
+			d.Schema, d.Name = parts[1], parts[2]
+		}
 	}
-	switch quoted := len(table) > 1 && table[0] == '"' && table[len(table)-1] == '"'; {
-	case s.wrong != "":
-		return nil, dburl.Invalid(raw, "%s has a value that can't be read", s.wrong)
-	case config.MigrationsTableQuoted && table != "" && !quoted:
-		return nil, dburl.Invalid(raw, `with x-migrations-table-quoted the table must be in quotes, as in "migrate"."schema_migrations"`)
+	if strings.ContainsRune(config.MigrationsTable, 0) {
+		p.Invalid("x-migrations-table", "it has a zero byte")
 	}
-	return func(db *sql.DB) (database.Driver, error) {
-		config := config // the driver writes into it
-		return pgx.WithInstance(db, &config)
+	checkLock(p)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	db, err := postgres.Open(rest) // does not connect yet
+	if err != nil {
+		return nil, err
+	}
+	_ = db.Close()
+	refusedInTx := refused
+	if config.MultiStatementEnabled {
+		refusedInTx = refusedApart
+	}
+	return &migrations.Settings{
+		Refused: refusedInTx,
+		Driver:  d,
+		Open:    func() (*sql.DB, error) { return postgres.Open(rest) },
+		Locks: func() (*sql.DB, dialect.Dialect, error) {
+			db, err := postgres.Open(rest)
+			return db, postgres.New(db), err
+		},
 	}, nil
 }
 
-// settings are parameters with values of a type.
-type settings struct {
-	query url.Values
-	wrong string // one that isn't
+var quotedTable = regexp.MustCompile(`^(?:"([^"\x00]+)"\.)?"([^"\x00]+)"$`)
+
+// checkLock refuses the lock in a table, which golang-migrate's driver for pgx 4 can take.
+func checkLock(p *dburl.Parameters) {
+	switch strategy := p.Text("x-lock-strategy"); strategy {
+	case "", "advisory":
+	case "table":
+		p.Invalid("x-lock-strategy", "a lock in a table stays taken for ever when its holder dies, so it isn't "+
+			"supported here, and a process that uses it and one that migrates here wouldn't exclude each other: "+
+			"leave it out everywhere, or use advisory")
+	default:
+		p.Invalid("x-lock-strategy", "it is %q: want advisory", strategy)
+	}
+	if p.Text("x-lock-table") != "" {
+		p.Invalid("x-lock-table", "it is for x-lock-strategy=table, which isn't supported here")
+	}
 }
 
-func (s *settings) boolean(name string) bool {
-	return parse(s, name, strconv.ParseBool)
+// cut removes golang-migrate's parameters from a URL. golang-migrate's command uses lib/pq for
+// postgres://, so cut also removes the parameters that only lib/pq knows and that have no effect
+// here. It turns prepared statements off unless the URL says otherwise: behind a pooler in
+// transaction mode the next statement may reach a server that doesn't know them.
+func cut(raw string) (rest string, p *dburl.Parameters, err error) {
+	rest, err = dburl.CutScheme(raw, "postgres", "postgresql", "pgx5", "pgx4", "pgx")
+	if err != nil {
+		return "", nil, err
+	}
+	rest = "postgres://" + rest
+	rest, p = dburl.CutParameters(rest, query(rest), "binary_parameters", "disable_prepared_binary_result")
+	const mode = "default_query_exec_mode"
+	switch at := query(rest); {
+	case at < 0:
+		rest += "?" + mode + "=exec"
+	case strings.Contains(rest[at:], mode+"="):
+	case strings.HasSuffix(rest, "?"), strings.HasSuffix(rest, "&"):
+		rest += mode + "=exec"
+	default:
+		rest += "&" + mode + "=exec"
+	}
+	return rest, p, nil
 }
 
-func (s *settings) number(name string) int {
-	return parse(s, name, strconv.Atoi)
+// query returns the index at which a URL's query begins, as libpq and pgx read it, or -1. A
+// password may contain a ? as well.
+func query(raw string) int {
+	at := strings.Index(raw, "://") + len("://")
+	if user := strings.IndexAny(raw[at:], "@/"); user >= 0 && raw[at+user] == '@' {
+		at += user
+	}
+	question := strings.IndexByte(raw[at:], '?')
+	if question < 0 {
+		return -1
+	}
+	return at + question
 }
 
-func parse[T any](s *settings, name string, as func(string) (T, error)) (value T) {
-	text := s.query.Get(name)
-	if text == "" {
-		return value
+// path returns the path of a URL, which golang-migrate's command uses as the database's name, and
+// so for its lock.
+func path(raw string) string {
+	if at := query(raw); at >= 0 {
+		raw = raw[:at]
 	}
-	value, err := as(text)
-	if err != nil {
-		s.wrong = name
+	_, rest, _ := strings.Cut(raw, "://")
+	if user := strings.IndexAny(rest, "@/"); user >= 0 && rest[user] == '@' {
+		rest = rest[user:]
 	}
-	return value
-}
-
-// migrateURL is the URL for golang-migrate's driver for pgx v5. Its command takes postgres:// to lib/pq: the
-// parameters that only lib/pq knows, and that make no difference here, are taken out.
-func migrateURL(raw string) (string, error) {
-	rest, err := dburl.CutScheme(raw, "postgres", "postgresql", "pgx5", "pgx")
-	if err != nil {
-		return "", err
+	slash := strings.IndexByte(rest, '/')
+	if slash < 0 {
+		return ""
 	}
-	u, err := url.Parse("pgx5://" + rest)
-	if err != nil {
-		return "", dburl.Unparsable(raw)
+	if name, err := url.PathUnescape(rest[slash:]); err == nil {
+		return name
 	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return "", dburl.Invalid(raw, "%v", err)
-	}
-	query.Del("binary_parameters")
-	query.Del("disable_prepared_binary_result")
-	if !query.Has("connect_timeout") {
-		query.Set("connect_timeout", "10")
-	}
-	u.RawQuery = query.Encode()
-	return u.String(), nil
+	return rest[slash:]
 }

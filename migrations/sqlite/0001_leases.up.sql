@@ -1,5 +1,5 @@
--- One row a process (one more for each further TTL it uses). The only row a heartbeat touches. Times are
--- microseconds since 1970.
+-- One row per process, and one more for each further TTL that it uses. A heartbeat updates no other
+-- row. Times are microseconds since 1970.
 CREATE TABLE sqllock_leases (
     id         TEXT    NOT NULL PRIMARY KEY,
     holder     TEXT    NOT NULL,

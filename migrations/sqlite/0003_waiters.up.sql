@@ -1,5 +1,6 @@
--- Who waits for which lock, in the order of their tickets. Nobody has a lock by this table. Times are microseconds since
--- 1970. No AUTOINCREMENT: its table of sequences can't be dropped, so golang-migrate's drop would fail for everybody.
+-- The waiters of each lock, in the order of their tickets. A row here doesn't mean that the waiter
+-- holds the lock. Times are microseconds since 1970. There is no AUTOINCREMENT: its table of
+-- sequences can't be dropped, so golang-migrate's drop would fail for every user.
 CREATE TABLE sqllock_waiters (
     ticket   INTEGER NOT NULL PRIMARY KEY,
     name     TEXT    NOT NULL,
@@ -8,6 +9,6 @@ CREATE TABLE sqllock_waiters (
     owner    TEXT    NOT NULL UNIQUE, -- unique to each acquisition
     note     TEXT    NOT NULL,
     since    INTEGER NOT NULL,
-    holds    TEXT    NOT NULL -- owners of the locks that it holds meanwhile
+    holds    TEXT    NOT NULL -- owner tokens of the locks that the waiter holds
 ) STRICT;
 CREATE INDEX sqllock_waiters_queue ON sqllock_waiters (name, slot, ticket);

@@ -1,14 +1,14 @@
--- A row changes only when its lock changes hands. Times are UTC, to all the digits that the server's clock has: rounded
--- up, a lock that is released would be free a little later than now.
+-- A row changes only when its lock changes hands. Times are UTC, with all digits of the server's
+-- clock: if they were rounded up, a released lock would become free a little later than now.
 CREATE TABLE sqllock_locks (
     name        nvarchar(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
     slot        int           NOT NULL CHECK (slot >= 0),
     fence       bigint        NOT NULL,
-    lease_id    nvarchar(64)  COLLATE Latin1_General_100_BIN2 NULL, -- null: free, from free_at on
+    lease_id    nvarchar(64)  COLLATE Latin1_General_100_BIN2 NULL, -- null: the lock is free, from free_at on
     owner       nvarchar(64)  COLLATE Latin1_General_100_BIN2 NULL, -- unique to each acquisition
     note        nvarchar(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
     acquired_at datetime2(7)  NOT NULL,
-    free_at     datetime2(7)  NOT NULL, -- never free before this
-    lock_delay  bigint        NOT NULL, -- microseconds after the lease ran out
+    free_at     datetime2(7)  NOT NULL, -- the lock is not free before this
+    lock_delay  bigint        NOT NULL, -- microseconds after the lease expires
     PRIMARY KEY (name, slot)
 );

@@ -1,4 +1,4 @@
-// Package sqlserver has sqllock's migrations for SQL Server.
+// Package sqlserver contains sqllock's migrations for SQL Server.
 package sqlserver
 
 import (
@@ -9,17 +9,18 @@ import (
 	"fmt"
 
 	"github.com/golang-migrate/migrate/v4/database"
-	migrate "github.com/golang-migrate/migrate/v4/database/sqlserver"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/sqlserver"
+	"github.com/sqllock/sqllock/internal/sqltext"
 	"github.com/sqllock/sqllock/migrations"
 )
 
 //go:embed *.sql
 var files embed.FS
 
-// Engine is SQL Server, from 2016 on, and Azure SQL: see migrations.Up. It wants an *sql.DB of go-mssqldb.
+// Engine is SQL Server 2016 and newer, and Azure SQL: see [migrations.Up]. It needs an *sql.DB of
+// go-mssqldb.
 var Engine = &migrations.Engine{
 	Name:          "sqlserver",
 	Files:         files,
@@ -28,13 +29,15 @@ var Engine = &migrations.Engine{
 	Unlock:        unlock,
 	Transactional: true,
 	Savepoint: migrations.Savepoint{
-		Set:  "SAVE TRANSACTION %s", // which there is no way to release
+		Set:  "SAVE TRANSACTION %s", // there is no statement to release it
 		Undo: "ROLLBACK TRANSACTION %s",
 	},
-	HasTable: "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES " +
-		"WHERE TABLE_SCHEMA = SCHEMA_NAME() AND TABLE_NAME = @p1",
-	MigrateURL: migrateURL,
-	Settled:    settled,
+	Transaction: transaction,
+	Syntax:      sqltext.SQLServer,
+	History:     historyTable,
+	HasTable: "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = SCHEMA_NAME() AND TABLE_NAME = " +
+		"@p1",
+	Parse: parse,
 	Statements: migrations.LockStatements{
 		Take:    lockStatement("-1"),
 		Try:     lockStatement("0"),
@@ -42,29 +45,30 @@ var Engine = &migrations.Engine{
 		None:    "SELECT CASE WHEN @p1 IS NULL THEN 0 ELSE 0 END",
 		Busy:    "try lock failed",
 	},
-	Dialect:    func(db *sql.DB) dialect.Dialect { return sqlserver.New(db) },
-	Open:       openURL,
-	Scope:      "SELECT COALESCE(SCHEMA_NAME(), '')",
-	EndSession: "KILL and the session's number that is named above, as a login with the permission ALTER ANY CONNECTION",
-	SeeSession: "the permission VIEW SERVER STATE (in Azure SQL VIEW DATABASE STATE; Babelfish has nothing that shows it)",
-	Position:   position,
+	Dialect: func(db *sql.DB) dialect.Dialect { return sqlserver.New(db) },
+	Scope:   "SELECT COALESCE(SCHEMA_NAME(), '')",
+	NoScope: errNoSchema,
+	EndSession: "KILL and the session's number that is named above, as a login with the permission ALTER ANY " +
+		"CONNECTION",
+	SeeSession: "the permission VIEW SERVER STATE (in Azure SQL VIEW DATABASE STATE; Babelfish has nothing that " +
+		"shows it)",
+	Position: position,
+	Hint:     hint,
 }
 
-// lockStatement is golang-migrate's, to the last blank.
+// lockStatement returns golang-migrate's own statement, identical to the last blank.
 func lockStatement(timeout string) string {
-	return "\n\t\tDECLARE @lockResult int;\n\t\tEXEC @lockResult = sp_getapplock @Resource = @p1, @LockMode = 'Exclusive', " +
-		"@LockOwner = 'Session', @LockTimeout = " + timeout + ";\n\t\tSELECT @lockResult;"
+	return "\n\t\tDECLARE @lockResult int;\n\t\tEXEC @lockResult = sp_getapplock @Resource = @p1, @LockMode = " +
+		"'Exclusive', @LockOwner = 'Session', @LockTimeout = " + timeout + ";\n\t\tSELECT @lockResult;"
 }
 
-func newDriver(db *sql.DB, table string) (database.Driver, error) {
-	return migrate.WithInstance(db, &migrate.Config{MigrationsTable: table})
-}
-
-// tryLock takes the lock that golang-migrate's own command takes for this database and schema, so the two don't run at
-// once. The owner is the session, as there: golang-migrate's driver takes it once more, on this same connection, and
-// whether a session and its transaction are strangers to each other is not documented.
+// tryLock takes the lock that golang-migrate's own command takes for this database and schema, so
+// that both don't migrate at once. Its owner is the session, as there: golang-migrate's driver
+// takes the lock again on the same connection, and it is not documented whether a session and its
+// transaction exclude each other.
 //
-// With XACT_ABORT the first error would end the whole transaction, and with it what was undone to no savepoint.
+// XACT_ABORT is off because otherwise the first error would roll back the whole transaction instead
+// of undoing to a savepoint.
 func tryLock(ctx context.Context, conn *sql.Conn, _ string) (bool, error) {
 	id, err := lockID(ctx, conn)
 	if err != nil {
@@ -79,7 +83,7 @@ func tryLock(ctx context.Context, conn *sql.Conn, _ string) (bool, error) {
 	return err == nil, err
 }
 
-// unlock commits first: whoever gets the lock next must find everything done.
+// unlock commits first, because the next holder of the lock must find everything done.
 func unlock(ctx context.Context, conn *sql.Conn, _ string) error {
 	if _, err := conn.ExecContext(ctx, "COMMIT TRANSACTION"); err != nil {
 		return err
@@ -92,8 +96,8 @@ func unlock(ctx context.Context, conn *sql.Conn, _ string) error {
 	err = conn.QueryRowContext(ctx, "DECLARE @status int; EXEC @status = sp_releaseapplock @Resource = @p1, "+
 		"@LockOwner = 'Session'; SELECT @status", id).Scan(&status)
 	if err == nil && status < 0 {
-		err = fmt.Errorf("sp_releaseapplock answered %d: the server had lost the lock meanwhile, so another process may "+
-			"have migrated too", status)
+		err = fmt.Errorf("sp_releaseapplock returned %d: the server lost the lock during the migration, so "+
+			"another process may have migrated too", status)
 	}
 	return err
 }
@@ -104,16 +108,16 @@ func lockID(ctx context.Context, conn *sql.Conn) (string, error) {
 		return "", err
 	}
 	if !schema.Valid {
-		return "", errors.New("the user has no default schema: set one, with ALTER USER … WITH DEFAULT_SCHEMA")
+		return "", errNoSchema
 	}
 	return database.GenerateAdvisoryLockId(name.String, schema.String)
 }
 
-// position knows the line only, which the server counts from 1.
+// position returns only the line, which the server counts from 1.
 func position(err error, _ string) (line, column int) {
-	var answer interface{ SQLErrorLineNo() int32 }
-	if !errors.As(err, &answer) {
+	var server interface{ SQLErrorLineNo() int32 }
+	if !errors.As(err, &server) {
 		return 0, 0
 	}
-	return int(max(answer.SQLErrorLineNo(), 0)), 0
+	return int(max(server.SQLErrorLineNo(), 0)), 0
 }

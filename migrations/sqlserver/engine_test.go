@@ -29,26 +29,27 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// overhear is a connection that remembers what it is told to run, and answers every query with a zero.
-type overhear struct{ sent []string }
+// recorder is a connection that records the statements that it receives, and returns zero for every
+// query.
+type recorder struct{ sent []string }
 
-func (o *overhear) Connect(context.Context) (driver.Conn, error) { return o, nil }
-func (o *overhear) Driver() driver.Driver                        { return nil }
-func (o *overhear) Prepare(string) (driver.Stmt, error)          { return nil, errors.New("not asked for") }
-func (o *overhear) Close() error                                 { return nil }
-func (o *overhear) Begin() (driver.Tx, error)                    { return nil, errors.New("not asked for") }
+func (o *recorder) Connect(context.Context) (driver.Conn, error) { return o, nil }
+func (o *recorder) Driver() driver.Driver                        { return nil }
+func (o *recorder) Prepare(string) (driver.Stmt, error)          { return nil, errors.New("unexpected call") }
+func (o *recorder) Close() error                                 { return nil }
+func (o *recorder) Begin() (driver.Tx, error)                    { return nil, errors.New("unexpected call") }
 
-func (o *overhear) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+func (o *recorder) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
 	o.sent = append(o.sent, query)
 	return driver.ResultNoRows, nil
 }
 
-func (o *overhear) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+func (o *recorder) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	o.sent = append(o.sent, query)
 	return new(zero), nil
 }
 
-// zero is one row of one column.
+// zero is one row with one column.
 type zero struct{ read bool }
 
 func (z *zero) Columns() []string { return []string{"zero"} }
@@ -61,22 +62,28 @@ func (z *zero) Next(row []driver.Value) error {
 	return nil
 }
 
-// What is known of golang-migrate's lock is what its driver sends, to the last blank.
+// LockStatements are exactly those that golang-migrate's driver sends.
 func TestLockStatements(t *testing.T) {
-	var o overhear
-	if _, err := newDriver(sql.OpenDB(&o), "t"); err != nil { // which takes its lock to make the version table
+	var o recorder
+	made, err := newDriver("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := made.New(sql.OpenDB(&o)); err != nil { // takes its lock to create the version table
 		t.Fatal(err)
 	}
 	for _, statement := range []string{Engine.Statements.Take, Engine.Statements.Release} {
 		if !slices.Contains(o.sent, statement) {
-			t.Errorf("the driver sends %q, and not %q", o.sent, statement)
+			t.Errorf("the driver sends %q, not %q", o.sent, statement)
 		}
 	}
 }
 
-func TestSettledRefuses(t *testing.T) {
-	for _, url := range []string{"sqlserver://u:hunter2@h?database=d&useMsi=true", "sqlserver://u:hunter2@h:1/d", "x://h"} {
-		if _, err := settled(url); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
+func TestParseRefusesURL(t *testing.T) {
+	for _, url := range []string{
+		"sqlserver://u:hunter2@h?database=d&useMsi=true", "sqlserver://u:hunter2@h:1/d", "x://h",
+	} {
+		if _, err := parse(url); !errors.Is(err, dialect.ErrInvalid) || strings.Contains(err.Error(), "ter2") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

@@ -12,8 +12,8 @@ func TestConformance(t *testing.T) {
 		db := sqllocktest.New()
 		return dialecttest.Harness{
 			Dialect:     db,
-			Powers:      dialecttest.Powers{Session: true, SessionShared: true, Holders: true, Wakes: true},
-			EndSessions: func(*testing.T) { db.CutSessions(); db.CutWakes() },
+			Powers:      dialecttest.Powers{Session: true, SessionShared: true, Holders: true, Notifier: true},
+			EndSessions: func(*testing.T) { db.CutSessions(); db.CutListeners() },
 		}
 	})
 }

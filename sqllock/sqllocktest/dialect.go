@@ -9,58 +9,62 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// schemaVersion is the version of the real engines' migrations whose columns this dialect has.
-const schemaVersion = 4
+// schemaVersion is the version of the real engines' migrations that this dialect corresponds to.
+const schemaVersion = 6
 
-// Dialect is a database of sqllock's tables, and of session locks, in memory. Its methods are safe for concurrent
-// use; everything that shares one Dialect shares its locks, as clients of one database do. Make it with New.
+// Dialect is a database in memory with sqllock's tables and session locks. Everything that shares
+// one Dialect shares its locks, as clients of one database do. Make it with [New]. Its methods are
+// safe for concurrent use.
 type Dialect struct {
 	mu     sync.Mutex
-	offset time.Duration // of the database's clock from the machine's
+	offset time.Duration // of the database's clock from the machine's clock
 	leases map[string]*lease
+	ended  map[string]time.Time // when the leases ended that were expired
 	locks  map[dialect.Key]*lock
 
 	sessions map[*session]struct{}
 
-	waiters   []*waiter
-	tickets   int64 // the last one
-	wakes     map[string]*wakes
-	lostWakes int // of those to come
+	waiters           []*waiter
+	tickets           int64 // the last ticket
+	listeners         map[string]*listener
+	lostNotifications int // number of notifications still to lose
 
 	outcomes map[string]outcome
 
-	calls  map[Op]int
-	faults map[Op][]fault
-	delays map[Op]time.Duration
-	outage bool
-	late   []pending
+	calls   map[Op]int
+	faults  map[Op][]fault
+	delays  map[Op]time.Duration
+	outage  bool
+	delayed []pending
 }
 
 type lease struct {
 	holder  string
 	ttl     time.Duration
+	renewed time.Time
 	expires time.Time
 }
 
 type lock struct {
 	fence          int64
-	leaseID, owner string // both empty: free
+	leaseID, owner string // both empty if the lock is free
 	note           string
-	acquired, free time.Time
+	acquired, free time.Time // free is zero if nothing bars the lock
 	delay          time.Duration
 }
 
 var _ dialect.Dialect = (*Dialect)(nil)
 
-// New makes an empty database.
+// New returns an empty database.
 func New() *Dialect {
 	return &Dialect{
 		leases: make(map[string]*lease),
+		ended:  make(map[string]time.Time),
 		locks:  make(map[dialect.Key]*lock),
 
-		sessions: make(map[*session]struct{}),
-		wakes:    make(map[string]*wakes),
-		outcomes: make(map[string]outcome),
+		sessions:  make(map[*session]struct{}),
+		listeners: make(map[string]*listener),
+		outcomes:  make(map[string]outcome),
 
 		calls:  make(map[Op]int),
 		faults: make(map[Op][]fault),
@@ -68,13 +72,13 @@ func New() *Dialect {
 	}
 }
 
-// Name is "memory".
+// Name returns "memory".
 func (d *Dialect) Name() string { return "memory" }
 
-// SchemaVersion is that of the real engines.
+// SchemaVersion returns the schema version of the real engines.
 func (d *Dialect) SchemaVersion() uint { return schemaVersion }
 
-// Probe finds nothing wrong unless a fault says so.
+// Probe reports a usable server unless a fault says otherwise.
 func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	err := d.do(ctx, OpProbe, func(time.Time) {})
 	if err != nil {
@@ -83,23 +87,25 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return dialect.Server{Product: "sqllocktest", Version: "1", Schema: schemaVersion, Versioned: true}, nil
 }
 
-// Classify answers the class of a scripted *Error, Permanent for what was refused, and else Unknown.
+// Classify returns the class of a scripted [*Error], Permanent for a call that was refused, and
+// Unknown for everything else.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	if errors.Is(err, dialect.ErrInvalid) || errors.Is(err, dialect.ErrUnsupported) {
-		return dialect.Permanent
+		return dialect.ClassPermanent
 	}
-	return dialect.Unknown
+	return dialect.ClassUnknown
 }
 
-// Advance moves the database's clock ahead, which no client of it sees by its own clock.
+// Advance moves the database's clock ahead, or back if by is negative. The clocks of clients don't
+// change.
 func (d *Dialect) Advance(by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.offset += by
 }
 
-// now is the database's clock. The caller holds mu.
+// now returns the time by the database's clock. The caller holds mu.
 func (d *Dialect) now() time.Time { return time.Now().Add(d.offset) }

@@ -1,10 +1,10 @@
-// Package sqllocktest is an in-memory dialect for tests of code that uses sqllock: no server, no driver, no files,
-// and faults on demand.
+// Package sqllocktest is a dialect in memory for tests of code that uses sqllock. It needs no
+// server, driver or files, and it fails on demand.
 //
-// It keeps the same contract as the real engines and runs the same conformance suite, with one exception: it has no
-// transactions of the caller's, so Guard ignores the *sql.Tx (nil is fine) and answers only whether the lock is still
-// the claim's.
+// It keeps the same contract as the real engines and passes the same conformance suite, with one
+// exception. It has no transactions, so [Dialect.Guard] ignores its transaction (which may be nil)
+// and only reports whether the lock still belongs to the claim.
 //
-// Its clock is time.Now, so inside a testing/synctest bubble hours of leases pass in no time. It starts no goroutine,
-// and so leaves none behind.
+// Its clock is [time.Now], so hours of leases take no time inside a testing/synctest bubble. It
+// starts no goroutines.
 package sqllocktest

@@ -11,8 +11,8 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// A job that must stop when its lock is lost: two clients of one database in memory play two processes, and the test
-// decides when the first one's lease runs out.
+// A job must stop when its lock is lost. Two clients of one database in memory stand for two
+// processes, and the test decides when the first one's lease expires.
 func Example() {
 	ctx := context.Background()
 	db := sqllocktest.New()
@@ -23,7 +23,7 @@ func Example() {
 	defer second.Close(ctx)
 
 	err := first.Do(ctx, "report/nightly", func(ctx context.Context, _ *sqllock.Lock) error {
-		db.ExpireLeases() // as if this process had been paused for longer than its TTL
+		db.ExpireAllLeases() // as if this process had been paused for longer than its TTL
 		lock, err := second.Acquire(context.WithoutCancel(ctx), "report/nightly")
 		if err != nil {
 			return err
@@ -38,7 +38,7 @@ func Example() {
 	// lost: true
 }
 
-// A database that doesn't answer: what the code under test makes of it.
+// The test shows what the code does when the database doesn't answer.
 func Example_outage() {
 	ctx := context.Background()
 	db := sqllocktest.New()

@@ -8,50 +8,55 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Op names one of the dialect's operations.
+// Op names an operation of the dialect.
 type Op string
 
-// The operations that reach the database, but for the one that says so. Any stands for all of them.
+// The operations that call the database, except for OpNextNotification. Any stands for all of them.
 const (
 	Any             Op = "any"
 	OpProbe         Op = "Probe"
 	OpCreateLease   Op = "CreateLease"
 	OpRenewLeases   Op = "RenewLeases"
-	OpBuryLeases    Op = "BuryLeases"
-	OpBuryExpired   Op = "BuryExpired"
-	OpDeleteLeases  Op = "DeleteLeases"
-	OpAcquire       Op = "Acquire"
-	OpRelease       Op = "Release"
-	OpGuard         Op = "Guard"
-	OpRaise         Op = "Raise"
-	OpLook          Op = "Look"
-	OpFree          Op = "Free"
-	OpList          Op = "List"
-	OpPurge         Op = "Purge"
-	OpEnqueue       Op = "Enqueue"
-	OpDequeue       Op = "Dequeue"
-	OpQueue         Op = "Queue"
-	OpHolding       Op = "Holding"
-	OpPass          Op = "Pass"
-	OpPurgeWaiters  Op = "PurgeWaiters"
-	OpRecall        Op = "Recall"
-	OpRemember      Op = "Remember"
-	OpClaimTx       Op = "ClaimTx"
-	OpSettleTx      Op = "SettleTx"
-	OpPurgeOutcomes Op = "PurgeOutcomes"
-	OpOpenWakes     Op = "OpenWakes"
-	OpNextWake      Op = "NextWake" // only in errors: it waits, and asks the database nothing
-	OpOpenSession   Op = "OpenSession"
-	OpTryLock       Op = "TryLock"
-	OpUnlock        Op = "Unlock"
-	OpHeldBy        Op = "HeldBy"
-	OpPing          Op = "Ping"
+	OpExpireLeases  Op = "ExpireLeases"
+	OpDeleteExpired Op = "DeleteExpired"
+
+	OpExpireUnrenewed Op = "ExpireUnrenewed"
+	OpOverlongLeases  Op = "OverlongLeases"
+	OpEndBars         Op = "EndBars"
+
+	OpDeleteLeases     Op = "DeleteLeases"
+	OpAcquire          Op = "Acquire"
+	OpRelease          Op = "Release"
+	OpGuard            Op = "Guard"
+	OpAdvanceFence     Op = "AdvanceFence"
+	OpGet              Op = "Get"
+	OpFree             Op = "Free"
+	OpList             Op = "List"
+	OpPurge            Op = "Purge"
+	OpEnqueue          Op = "Enqueue"
+	OpDequeue          Op = "Dequeue"
+	OpQueue            Op = "Queue"
+	OpWaitingHolders   Op = "WaitingHolders"
+	OpTransfer         Op = "Transfer"
+	OpPurgeWaiters     Op = "PurgeWaiters"
+	OpRecall           Op = "Recall"
+	OpRemember         Op = "Remember"
+	OpClaimTx          Op = "ClaimTx"
+	OpRememberTx       Op = "RememberTx"
+	OpPurgeOutcomes    Op = "PurgeOutcomes"
+	OpOpenListener     Op = "OpenListener"
+	OpNextNotification Op = "NextNotification" // only in errors: it waits, and does not call the database
+	OpOpenSession      Op = "OpenSession"
+	OpTryLock          Op = "TryLock"
+	OpUnlock           Op = "Unlock"
+	OpHeldBy           Op = "HeldBy"
+	OpPing             Op = "Ping"
 )
 
 // Error is a failure that a test asked for.
 type Error struct {
-	Op     Op            // that failed
-	Class  dialect.Class // as Classify answers it
+	Op     Op            // the operation that failed
+	Class  dialect.Class // the class that Classify returns
 	Reason string        // for people
 }
 
@@ -60,15 +65,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("sqllocktest: %s: %s (%s)", e.Op, e.Reason, e.Class)
 }
 
-// Outage makes every operation fail with a Transient error until it is switched off: nothing is carried out, as when
-// connections are refused.
+// Outage makes every operation fail with a Transient error until it is switched off. Nothing is
+// carried out, as when connections are refused.
 func (d *Dialect) Outage(on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.outage = on
 }
 
-// Wipe deletes all rows, as when the database is restarted without its data. Its clock and what is scripted stay.
+// Wipe deletes all rows, as when the database is restarted without its data. Its clock and the
+// scripted faults stay.
 func (d *Dialect) Wipe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,29 +83,30 @@ func (d *Dialect) Wipe() {
 	d.waiters = nil
 }
 
-// FailNext makes the next n calls of op fail with an error of that class. Nothing is carried out, of class Unknown
-// neither: LoseReplies is for an outcome that is there, but unknown.
+// FailNext makes the next n calls of op fail with an error of that class. Nothing is carried out,
+// even if the class is Unknown; use [Dialect.LoseReplies] for calls that are carried out although
+// their outcome is unknown.
 func (d *Dialect) FailNext(op Op, n int, class dialect.Class) {
 	d.script(op, n, fault{class: class, reason: "scripted failure"})
 }
 
-// LoseReplies makes the next n calls of op be carried out and then fail with an Unknown error, as when the connection
-// is cut after the commit.
+// LoseReplies makes the next n calls of op be carried out and then fail with an Unknown error, as
+// when the connection is cut after the commit.
 func (d *Dialect) LoseReplies(op Op, n int) {
-	d.script(op, n, fault{class: dialect.Unknown, reason: "reply lost", applied: true})
+	d.script(op, n, fault{class: dialect.ClassUnknown, reason: "reply lost", applied: true})
 }
 
-// Delay makes every call of op take that long to arrive at the database; zero ends it. A caller whose ctx ends before
-// gets the ctx's error, and its request, which can't be called back, is carried out all the same once the time has
-// passed. A delay for an operation of its own comes before one for Any.
+// Delay makes every call of op take that long to arrive at the database; zero ends the delay. If
+// ctx ends before, the caller gets ctx's error, but its request is carried out all the same once
+// the time has passed. A delay for one operation takes precedence over a delay for [Any].
 func (d *Dialect) Delay(op Op, by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.delays[op] = by
 }
 
-// Calls counts the calls of op that reached the database, with those that a fault answered and without those whose
-// slice was empty or whose ctx had ended already.
+// Calls returns how many calls of op reached the database. It counts calls that failed because of a
+// fault, and does not count calls with an empty slice or with a ctx that had ended already.
 func (d *Dialect) Calls(op Op) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,7 +119,7 @@ type fault struct {
 	applied bool
 }
 
-// pending is a request whose caller has gone before it arrived.
+// pending is a request whose caller left before it arrived.
 type pending struct {
 	at    time.Time
 	apply func(now time.Time)
@@ -126,7 +133,8 @@ func (d *Dialect) script(op Op, n int, f fault) {
 	}
 }
 
-// do is the way of every call to the database: count it, let it travel, carry it out, answer.
+// do carries out a call to the database: it counts the call, waits for its delay, applies it, and
+// returns the scripted error.
 func (d *Dialect) do(ctx context.Context, op Op, apply func(now time.Time)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -139,7 +147,7 @@ func (d *Dialect) do(ctx context.Context, op Op, apply func(now time.Time)) erro
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.settle()
+	now := d.record()
 	if f == nil || f.applied {
 		apply(now)
 	}
@@ -156,7 +164,7 @@ func (d *Dialect) arrive(op Op) (*fault, time.Duration) {
 	d.calls[op]++
 	d.calls[Any]++
 	if d.outage {
-		return &fault{class: dialect.Transient, reason: "outage"}, 0
+		return &fault{class: dialect.ClassTransient, reason: "outage"}, 0
 	}
 	delay := d.delays[op]
 	if delay == 0 {
@@ -171,7 +179,8 @@ func (d *Dialect) arrive(op Op) (*fault, time.Duration) {
 	return nil, delay
 }
 
-// travel waits for the request's arrival. If ctx ends first, the request goes on without its caller.
+// travel waits until the request arrives. If ctx ends first, the request goes on without its
+// caller.
 func (d *Dialect) travel(ctx context.Context, delay time.Duration, apply func(time.Time), f *fault) error {
 	at := time.Now().Add(delay)
 	timer := time.NewTimer(delay)
@@ -184,27 +193,28 @@ func (d *Dialect) travel(ctx context.Context, delay time.Duration, apply func(ti
 	if f == nil || f.applied {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.late = append(d.late, pending{at: at, apply: apply})
+		d.delayed = append(d.delayed, pending{at: at, apply: apply})
 	}
 	return ctx.Err()
 }
 
-// settle carries out the late requests that have arrived meanwhile, and reads the clock. The caller holds mu.
-func (d *Dialect) settle() time.Time {
-	waiting := d.late[:0]
-	for _, p := range d.late {
+// record carries out the late requests that have arrived meanwhile, and returns the time by the
+// database's clock. The caller holds mu.
+func (d *Dialect) record() time.Time {
+	waiting := d.delayed[:0]
+	for _, p := range d.delayed {
 		if p.at.After(time.Now()) {
 			waiting = append(waiting, p)
 			continue
 		}
 		p.apply(p.at.Add(d.offset))
 	}
-	clear(d.late[len(waiting):])
-	d.late = waiting
+	clear(d.delayed[len(waiting):])
+	d.delayed = waiting
 	return d.now()
 }
 
-// each carries out one operation on a slice, element by element.
+// each carries out one operation for each element of a slice.
 func each[A, B any](ctx context.Context, d *Dialect, op Op, in []A, one func(now time.Time, a A) B) ([]B, error) {
 	if len(in) == 0 {
 		return nil, nil

@@ -17,10 +17,10 @@ var (
 	owned = []dialect.Claim{{Key: key, Owner: "o"}}
 )
 
-// held asks the database, whatever has been scripted for other operations.
+// held reports whether the lock is held, whatever has been scripted for other operations.
 func held(t *testing.T, db *sqllocktest.Dialect) bool {
 	t.Helper()
-	rows, err := db.Look(t.Context(), []dialect.Key{key})
+	rows, err := db.Get(t.Context(), []dialect.Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,10 +29,10 @@ func held(t *testing.T, db *sqllocktest.Dialect) bool {
 
 func TestFailNext(t *testing.T) {
 	db := sqllocktest.New()
-	db.FailNext(sqllocktest.OpAcquire, 2, dialect.Transient)
+	db.FailNext(sqllocktest.OpAcquire, 2, dialect.ClassTransient)
 	for range 2 {
 		_, err := db.Acquire(t.Context(), ask)
-		if db.Classify(err) != dialect.Transient || held(t, db) {
+		if db.Classify(err) != dialect.ClassTransient || held(t, db) {
 			t.Fatalf("%v, held %t", err, held(t, db))
 		}
 	}
@@ -46,9 +46,9 @@ func TestFailNext(t *testing.T) {
 
 func TestFailNextOfAny(t *testing.T) {
 	db := sqllocktest.New()
-	db.FailNext(sqllocktest.Any, 1, dialect.Permanent)
-	db.FailNext(sqllocktest.OpProbe, 1, dialect.ReadOnly)
-	for _, want := range []dialect.Class{dialect.ReadOnly, dialect.Permanent} {
+	db.FailNext(sqllocktest.Any, 1, dialect.ClassPermanent)
+	db.FailNext(sqllocktest.OpProbe, 1, dialect.ClassReadOnly)
+	for _, want := range []dialect.Class{dialect.ClassReadOnly, dialect.ClassPermanent} {
 		if _, err := db.Probe(t.Context()); db.Classify(err) != want {
 			t.Errorf("%v, want class %s", err, want)
 		}
@@ -61,7 +61,7 @@ func TestFailNextOfAny(t *testing.T) {
 func TestLoseReplies(t *testing.T) {
 	db := sqllocktest.New()
 	db.LoseReplies(sqllocktest.OpAcquire, 1)
-	if _, err := db.Acquire(t.Context(), ask); err == nil || db.Classify(err) != dialect.Unknown || !held(t, db) {
+	if _, err := db.Acquire(t.Context(), ask); err == nil || db.Classify(err) != dialect.ClassUnknown || !held(t, db) {
 		t.Errorf("%v (class %s), held %t; want it carried out and an unknown error", err, db.Classify(err), held(t, db))
 	}
 }
@@ -69,7 +69,7 @@ func TestLoseReplies(t *testing.T) {
 func TestOutage(t *testing.T) {
 	db := sqllocktest.New()
 	db.Outage(true)
-	if _, err := db.Acquire(t.Context(), ask); db.Classify(err) != dialect.Transient {
+	if _, err := db.Acquire(t.Context(), ask); db.Classify(err) != dialect.ClassTransient {
 		t.Errorf("during the outage: %v", err)
 	}
 	db.Outage(false)
@@ -96,14 +96,15 @@ func TestDelay(t *testing.T) {
 	})
 }
 
-// TestLateRequest: a request whose caller has given up arrives all the same, and after what was sent later.
+// TestLateRequest: a request whose caller has given up still arrives, after what was sent later.
 func TestLateRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := sqllocktest.New()
 		db.Delay(sqllocktest.OpAcquire, time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := db.Acquire(ctx, ask); !errors.Is(err, context.DeadlineExceeded) || db.Classify(err) != dialect.Unknown {
+		_, err := db.Acquire(ctx, ask)
+		if !errors.Is(err, context.DeadlineExceeded) || db.Classify(err) != dialect.ClassUnknown {
 			t.Fatalf("Acquire: %v (class %s)", err, db.Classify(err))
 		}
 		if released, err := db.Release(t.Context(), owned); err != nil || released[0] || held(t, db) {
@@ -133,7 +134,7 @@ func TestLeasesRunOut(t *testing.T) {
 		}
 	}
 	if !db.LoseLease("a") || db.LoseLease("a") {
-		t.Error("LoseLease must tell whether the lease was there")
+		t.Error("LoseLease must report whether the lease existed")
 	}
 	alive(false, "a")
 	alive(true, "b", "c")
@@ -142,7 +143,7 @@ func TestLeasesRunOut(t *testing.T) {
 	db.Advance(2 * time.Minute)
 	alive(false, "c")
 	alive(true, "b")
-	db.ExpireLeases()
+	db.ExpireAllLeases()
 	alive(false, "b")
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// Look implements dialect.Locks.
-func (d *Dialect) Look(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	return each(ctx, d, OpLook, keys, d.row)
+// Get implements [dialect.Locks].
+func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
+	return each(ctx, d, OpGet, keys, d.row)
 }
 
-// List implements dialect.Locks.
+// List implements [dialect.Locks].
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
 	var rows []dialect.Row
 	err := d.do(ctx, OpList, func(now time.Time) {
@@ -43,12 +43,16 @@ func (d *Dialect) row(now time.Time, key dialect.Key) dialect.Row {
 	}
 	row.Exists, row.Fence, row.Note = true, l.fence, l.note
 	row.AcquiredAt, row.FreeIn = l.acquired.Round(0).UTC(), l.free.Sub(now)
+	if row.FreeIn > 0 {
+		row.Bar = l.free.Sub(l.acquired)
+	}
 	if l.leaseID == "" {
 		return row
 	}
 	row.Held, row.Owner, row.LeaseID = true, l.owner, l.leaseID
 	if lease, ok := d.leases[l.leaseID]; ok {
 		row.Lease, row.Holder, row.Remaining = dialect.LeaseLive, lease.holder, lease.expires.Sub(now)
+		row.RenewedAt, row.TTL = renewedAt(lease), lease.ttl
 		if row.Remaining <= 0 {
 			row.Lease = dialect.LeaseExpired
 		}

@@ -3,40 +3,40 @@ package sqllocktest
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// outcome is a row of the outcomes.
+// outcome is a remembered outcome.
 type outcome struct {
 	dialect.Outcome
 	keepUntil time.Time
 }
 
-// Recall implements dialect.Outcomes.
+// Recall implements [dialect.Outcomes].
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
 	return each(ctx, d, OpRecall, names, d.kept)
 }
 
-// Remember implements dialect.Outcomes.
+// Remember implements [dialect.Outcomes].
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
 	return each(ctx, d, OpRemember, done, d.remember)
 }
 
-// ClaimTx answers the outcome of each name that is kept. It ignores tx, which may be nil: nothing keeps others from claiming the
-// same name meanwhile.
-func (d *Dialect) ClaimTx(ctx context.Context, _ *sql.Tx, names []string) ([]dialect.Outcome, error) {
+// ClaimTx returns the remembered outcome of each name. It ignores tx, which may be nil, so nothing
+// keeps others from claiming the same name meanwhile.
+func (d *Dialect) ClaimTx(ctx context.Context, _ dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	return each(ctx, d, OpClaimTx, names, d.kept)
 }
 
-// SettleTx is Remember. It ignores tx, which may be nil: the outcome is there at once, whether tx commits or not.
-func (d *Dialect) SettleTx(ctx context.Context, _ *sql.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
-	return each(ctx, d, OpSettleTx, done, d.remember)
+// RememberTx is [Dialect.Remember]. It ignores tx, which may be nil, so the outcome is remembered
+// at once, whether tx commits or not.
+func (d *Dialect) RememberTx(ctx context.Context, _ dialect.Tx, done []dialect.Done) ([]dialect.Outcome, error) {
+	return each(ctx, d, OpRememberTx, done, d.remember)
 }
 
-// PurgeOutcomes implements dialect.Outcomes.
+// PurgeOutcomes implements [dialect.Outcomes].
 func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
 	purged := 0
 	err := d.do(ctx, OpPurgeOutcomes, func(now time.Time) {
@@ -53,7 +53,7 @@ func (d *Dialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
 	return purged, nil
 }
 
-// kept is the outcome of a name, if it is kept. The caller holds mu.
+// kept returns the outcome of a name if its time to be kept is not over. The caller holds mu.
 func (d *Dialect) kept(now time.Time, name string) dialect.Outcome {
 	o := d.outcomes[name]
 	if !o.keepUntil.After(now) {
@@ -63,7 +63,8 @@ func (d *Dialect) kept(now time.Time, name string) dialect.Outcome {
 	return o.Outcome
 }
 
-// remember writes an outcome unless one is kept. The caller holds mu.
+// remember writes an outcome unless one is kept, and returns the one that is kept. The caller holds
+// mu.
 func (d *Dialect) remember(now time.Time, done dialect.Done) dialect.Outcome {
 	if !d.kept(now, done.Name).Kept {
 		o := dialect.Outcome{Kept: true, Fence: done.Fence, Failed: done.Failed, At: now.Round(0).UTC()}

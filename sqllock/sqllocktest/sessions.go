@@ -9,21 +9,21 @@ import (
 
 var _ dialect.SessionLocker = (*Dialect)(nil)
 
-// session is a connection, and the locks that the database holds for it. Idle time-outs are kept: it is gone when
-// nothing was heard from it for that long.
+// session is a connection with the locks that the database holds for it. The database ends it when
+// nothing was received from it for longer than its idle timeout.
 type session struct {
-	d       *Dialect
-	options dialect.SessionOptions
-	since   time.Time
-	heard   time.Time
-	held    map[string]dialect.ServerLock
+	d         *Dialect
+	options   dialect.SessionOptions
+	since     time.Time
+	lastHeard time.Time
+	held      map[string]dialect.ServerLock
 }
 
-// OpenSession implements dialect.SessionLocker.
+// OpenSession implements [dialect.SessionLocker].
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s := &session{d: d, options: options, held: make(map[string]dialect.ServerLock)}
 	if err := d.do(ctx, OpOpenSession, func(now time.Time) {
-		s.since, s.heard = now, now
+		s.since, s.lastHeard = now, now
 		d.sessions[s] = struct{}{}
 	}); err != nil {
 		return nil, err
@@ -31,23 +31,24 @@ func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOption
 	return s, nil
 }
 
-// CutSessions ends all sessions, as a restart of the database does: their locks are free.
+// CutSessions ends all sessions, as a restart of the database does. Their locks are free then.
 func (d *Dialect) CutSessions() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.sessions)
 }
 
-// alive ends the sessions that were silent for too long, and tells whether this one is there. The caller holds mu.
+// alive ends the sessions that were silent for too long, and reports whether this one still exists.
+// The caller holds mu.
 func (s *session) alive(now time.Time) bool {
 	for other := range s.d.sessions {
-		if idle := other.options.Idle; idle > 0 && now.Sub(other.heard) > idle {
+		if idle := other.options.Idle; idle > 0 && now.Sub(other.lastHeard) > idle {
 			delete(s.d.sessions, other)
 		}
 	}
 	_, ok := s.d.sessions[s]
 	if ok {
-		s.heard = now
+		s.lastHeard = now
 	}
 	return ok
 }
@@ -61,13 +62,15 @@ func (s *session) do(ctx context.Context, op Op, apply func()) error {
 		}
 	})
 	if err == nil && ended {
-		return &Error{Op: op, Class: dialect.Unknown, Reason: "the session has ended"}
+		return &Error{Op: op, Class: dialect.ClassUnknown, Reason: "the session has ended"}
 	}
 	return err
 }
 
-// all carries out one operation on a slice.
-func all[A any](ctx context.Context, s *session, op Op, locks []dialect.ServerLock, one func(dialect.ServerLock) A) ([]A, error) {
+// all carries out one operation for each element of a slice.
+func all[A any](
+	ctx context.Context, s *session, op Op, locks []dialect.ServerLock, one func(dialect.ServerLock) A,
+) ([]A, error) {
 	out := make([]A, len(locks))
 	err := s.do(ctx, op, func() {
 		for i, lock := range locks {
@@ -80,7 +83,7 @@ func all[A any](ctx context.Context, s *session, op Op, locks []dialect.ServerLo
 	return out, nil
 }
 
-// TryLock implements dialect.Session.
+// TryLock implements [dialect.Session].
 func (s *session) TryLock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
 	return all(ctx, s, OpTryLock, locks, func(lock dialect.ServerLock) bool {
 		for other := range s.d.sessions {
@@ -93,7 +96,7 @@ func (s *session) TryLock(ctx context.Context, locks []dialect.ServerLock) ([]bo
 	})
 }
 
-// Unlock implements dialect.Session.
+// Unlock implements [dialect.Session].
 func (s *session) Unlock(ctx context.Context, locks []dialect.ServerLock) ([]bool, error) {
 	return all(ctx, s, OpUnlock, locks, func(lock dialect.ServerLock) bool {
 		held, ok := s.held[lock.Name]
@@ -104,7 +107,7 @@ func (s *session) Unlock(ctx context.Context, locks []dialect.ServerLock) ([]boo
 	})
 }
 
-// HeldBy implements dialect.Session.
+// HeldBy implements [dialect.Session].
 func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dialect.SessionHolder, error) {
 	return all(ctx, s, OpHeldBy, locks, func(lock dialect.ServerLock) dialect.SessionHolder {
 		for other := range s.d.sessions {
@@ -116,10 +119,10 @@ func (s *session) HeldBy(ctx context.Context, locks []dialect.ServerLock) ([]dia
 	})
 }
 
-// Ping implements dialect.Session.
+// Ping implements [dialect.Session].
 func (s *session) Ping(ctx context.Context) error { return s.do(ctx, OpPing, func() {}) }
 
-// Close implements dialect.Session.
+// Close implements [dialect.Session].
 func (s *session) Close() error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()

@@ -8,16 +8,16 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 )
 
-// waiter is a row of the queues; all of them are in the order of their tickets.
+// waiter is a row of the queues. All rows are in the order of their tickets.
 type waiter struct {
 	dialect.Waiter
 	ticket int64
 	since  time.Time
 }
 
-// Enqueue implements dialect.Waiters.
-func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.Place, error) {
-	return each(ctx, d, OpEnqueue, waiters, func(now time.Time, w dialect.Waiter) dialect.Place {
+// Enqueue implements [dialect.Waiters].
+func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	return each(ctx, d, OpEnqueue, waiters, func(now time.Time, w dialect.Waiter) dialect.QueuePosition {
 		at := slices.IndexFunc(d.waiters, func(other *waiter) bool { return other.Owner == w.Owner })
 		if at < 0 {
 			at = len(d.waiters)
@@ -25,11 +25,11 @@ func (d *Dialect) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dial
 			d.waiters = append(d.waiters, &waiter{Waiter: w, ticket: d.tickets, since: now})
 		}
 		before := func(other *waiter) bool { return other.Key == w.Key && d.alive(now, other.LeaseID) }
-		return dialect.Place{Ticket: d.waiters[at].ticket, First: !slices.ContainsFunc(d.waiters[:at], before)}
+		return dialect.QueuePosition{Ticket: d.waiters[at].ticket, First: !slices.ContainsFunc(d.waiters[:at], before)}
 	})
 }
 
-// Dequeue implements dialect.Waiters.
+// Dequeue implements [dialect.Waiters].
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
 	return each(ctx, d, OpDequeue, claims, func(_ time.Time, c dialect.Claim) bool {
 		before := len(d.waiters)
@@ -38,17 +38,17 @@ func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, 
 	})
 }
 
-// Queue implements dialect.Waiters.
+// Queue implements [dialect.Waiters].
 func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
 	return d.waiting(ctx, OpQueue, limit, func(w *waiter) bool { return w.Key == key })
 }
 
-// Holding implements dialect.Waiters.
-func (d *Dialect) Holding(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
-	return d.waiting(ctx, OpHolding, limit, func(w *waiter) bool { return w.Holds != "" && w.ticket > after })
+// WaitingHolders implements [dialect.Waiters].
+func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	return d.waiting(ctx, OpWaitingHolders, limit, func(w *waiter) bool { return w.Holds != "" && w.ticket > after })
 }
 
-// waiting reads those who live and are wanted.
+// waiting reads the live waiters that wanted accepts.
 func (d *Dialect) waiting(ctx context.Context, op Op, limit int, wanted func(*waiter) bool) ([]dialect.Waiting, error) {
 	var found []dialect.Waiting
 	err := d.do(ctx, op, func(now time.Time) {
@@ -67,20 +67,20 @@ func (d *Dialect) waiting(ctx context.Context, op Op, limit int, wanted func(*wa
 	return found, nil
 }
 
-// Pass implements dialect.Waiters.
-func (d *Dialect) Pass(ctx context.Context, passes []dialect.Pass) ([]dialect.Grant, error) {
-	return each(ctx, d, OpPass, passes, func(now time.Time, p dialect.Pass) dialect.Grant {
+// Transfer implements [dialect.Waiters].
+func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	return each(ctx, d, OpTransfer, transfers, func(now time.Time, t dialect.Transfer) dialect.Grant {
 		stranger := func(w *waiter) bool {
-			return w.Key == p.Claim.Key && w.LeaseID != p.Next.LeaseID && d.alive(now, w.LeaseID)
+			return w.Key == t.Claim.Key && w.LeaseID != t.Next.LeaseID && d.alive(now, w.LeaseID)
 		}
-		if !d.owns(p.Claim) || d.locks[p.Claim.Key].free.After(now) || slices.ContainsFunc(d.waiters, stranger) {
+		if !d.owns(t.Claim) || d.locks[t.Claim.Key].free.After(now) || slices.ContainsFunc(d.waiters, stranger) {
 			return dialect.Grant{}
 		}
-		return d.locks[p.Claim.Key].give(now, p.Next)
+		return d.locks[t.Claim.Key].assign(now, t.Next)
 	})
 }
 
-// PurgeWaiters implements dialect.Waiters.
+// PurgeWaiters implements [dialect.Waiters].
 func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
 	purged := 0
 	err := d.do(ctx, OpPurgeWaiters, func(now time.Time) {
@@ -98,7 +98,7 @@ func (d *Dialect) PurgeWaiters(ctx context.Context, limit int) (int, error) {
 	return purged, nil
 }
 
-// alive tells whether a lease is there and hasn't run out. The caller holds mu.
+// alive reports whether a lease exists and has not expired. The caller holds mu.
 func (d *Dialect) alive(now time.Time, id string) bool {
 	l, ok := d.leases[id]
 	return ok && l.expires.After(now)

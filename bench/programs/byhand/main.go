@@ -1,4 +1,5 @@
-// Command byhand takes one advisory lock through pgx: the least that a program which locks in PostgreSQL can be.
+// Command byhand takes one advisory lock through pgx. No program that locks in PostgreSQL can be
+// smaller.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command leases takes one lock with sqllock: what a program that uses it starts with, and how large it gets.
+// Command leases takes one lock with sqllock. It shows how fast such a program starts and how large
+// it is.
 package main
 
 import (

@@ -1,6 +1,7 @@
--- acquire_mysql.sql for many locks of different keys, in one JSON array so that the statement is always the same one. See
--- there for what is decided and why. STRAIGHT_JOIN and FORCE INDEX keep the plan at one look-up by key for each lock: of
--- a table that was analyzed while it was small, all rows would be read and locked.
+-- acquire_mysql.sql for many locks of different keys, given in one JSON array so that the statement
+-- is always the same. acquire_mysql.sql explains the condition. STRAIGHT_JOIN and FORCE INDEX keep
+-- the plan at one look-up by key for each lock: in a table that was analyzed while it was small,
+-- all rows would be read and locked.
 UPDATE (SELECT asked.*
         FROM JSON_TABLE(?, '$[*]' COLUMNS (
                  name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]',
@@ -21,5 +22,6 @@ SET l.fence = GREATEST(l.fence + 1, TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01
     l.owner = free.owner,
     l.note = free.note,
     l.acquired_at = UTC_TIMESTAMP(6),
-    l.free_at = UTC_TIMESTAMP(6) + INTERVAL free.hold MICROSECOND,
+    l.free_at = COALESCE(UTC_TIMESTAMP(6) + INTERVAL NULLIF(free.hold, 0) MICROSECOND, TIMESTAMP'1970-01-01 00:00:00'),
     l.lock_delay = free.delay
+WHERE (l.lease_id IS NULL AND l.free_at <= UTC_TIMESTAMP(6)) OR l.owner = free.owner

@@ -1,6 +1,7 @@
--- As acquire_mysql.sql, which MariaDB takes as well, but then makes a temporary table on disk for every UPDATE of a
--- join: that needs twice the time, and under load MariaDB 10.11 answered error 6 now and then, and crashed once, when
--- it couldn't delete that table's file. Its own way not to wait: error 1205 at once if anybody is at the row.
+-- acquire_mysql.sql in MariaDB's form. MariaDB accepts that one as well, but creates a temporary
+-- table on disk for every UPDATE of a join. That takes twice the time. Under load, MariaDB 10.11
+-- sometimes returned error 6, and crashed once, when it couldn't delete that table's file. With
+-- innodb_lock_wait_timeout = 0 it returns error 1205 at once if another has locked the row.
 SET STATEMENT innodb_lock_wait_timeout = 0 FOR
 UPDATE sqllock_locks
 SET fence = LAST_INSERT_ID(GREATEST(
@@ -9,6 +10,6 @@ SET fence = LAST_INSERT_ID(GREATEST(
     owner = ?,
     note = ?,
     acquired_at = UTC_TIMESTAMP(6),
-    free_at = UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND,
+    free_at = COALESCE(UTC_TIMESTAMP(6) + INTERVAL NULLIF(?, 0) MICROSECOND, TIMESTAMP'1970-01-01 00:00:00'),
     lock_delay = ?
 WHERE name = ? AND slot = ? AND ((lease_id IS NULL AND free_at <= UTC_TIMESTAMP(6)) OR owner = ?)

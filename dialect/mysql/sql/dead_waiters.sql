@@ -1,5 +1,4 @@
--- Candidates, read without locks. The dead don't come back: a lease that isn't there is dead for ever, as is one that has
--- run out.
+-- Candidates, read without locks. A lease that doesn't exist or has expired is dead for ever.
 SELECT w.owner
 FROM sqllock_waiters AS w
 LEFT JOIN sqllock_leases AS e ON e.id = w.lease_id

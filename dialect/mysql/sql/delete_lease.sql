@@ -1,3 +1,3 @@
--- Run out or not: its locks are let go by this one row.
+-- Deletes a lease, expired or not. That alone releases its locks.
 DELETE FROM sqllock_leases
 WHERE id = ?

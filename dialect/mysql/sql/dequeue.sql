@@ -1,4 +1,5 @@
--- By the owner alone, whose index is unique: this way, and purge_waiter's, is the only one to these rows that locks. CONCAT
--- keeps the index of names out of it.
+-- Finds the row by its owner alone, whose index is unique. This and purge_waiter are the only
+-- statements that lock such rows, both by that index. CONCAT prevents the use of the index of
+-- names.
 DELETE FROM sqllock_waiters
 WHERE owner = ? AND CONCAT(name, '') = ? AND slot = ?

@@ -1,4 +1,4 @@
--- What sessions say of themselves. MariaDB has this too, if its performance_schema is switched on.
+-- What sessions say about themselves. MariaDB has this too if its performance_schema is on.
 SELECT t.PROCESSLIST_ID,
        MAX(IF(v.VARIABLE_NAME = 'sqllock_holder', CONVERT(v.VARIABLE_VALUE USING utf8mb4), NULL)),
        TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00',

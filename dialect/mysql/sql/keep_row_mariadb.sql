@@ -1,4 +1,4 @@
--- As keep_row_mysql.sql, in the way of acquire_mariadb.sql.
+-- keep_row_mysql.sql in MariaDB's form; see acquire_mariadb.sql.
 SET STATEMENT innodb_lock_wait_timeout = 0 FOR
 UPDATE sqllock_locks
 SET free_at = UTC_TIMESTAMP(6)

@@ -1,4 +1,5 @@
--- Keeps a transaction lock's row from being purged, unless somebody is at it: see acquire_mysql.sql.
+-- Keeps a transaction lock's row from being purged, unless the row is locked: see
+-- acquire_mysql.sql.
 UPDATE (SELECT name
         FROM sqllock_locks
         WHERE name = ? AND slot = -1

@@ -1,4 +1,4 @@
--- The row of a transaction lock, to which the code adds how it is to be locked.
+-- The row of a transaction lock. The code appends the kind of lock.
 SELECT 1
 FROM sqllock_locks
 WHERE name = ? AND slot = -1

@@ -1,4 +1,4 @@
--- As purge_outcome_mysql.sql, in the way of acquire_mariadb.sql.
+-- purge_outcome_mysql.sql in MariaDB's form; see acquire_mariadb.sql.
 SET STATEMENT innodb_lock_wait_timeout = 0 FOR
 DELETE FROM sqllock_outcomes
 WHERE name = ? AND keep_until <= UTC_TIMESTAMP(6)

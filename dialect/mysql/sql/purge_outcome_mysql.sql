@@ -1,4 +1,5 @@
--- Deletes an outcome that is kept no longer, without waiting for whoever is at the row: see acquire_mysql.sql.
+-- Deletes an outcome that is no longer kept, without waiting for a locked row: see
+-- acquire_mysql.sql.
 DELETE o
 FROM (SELECT name
       FROM sqllock_outcomes
@@ -6,3 +7,4 @@ FROM (SELECT name
       LIMIT 1
       FOR UPDATE SKIP LOCKED) AS old
 JOIN sqllock_outcomes AS o ON o.name = old.name
+WHERE o.keep_until <= UTC_TIMESTAMP(6)

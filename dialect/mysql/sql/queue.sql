@@ -1,5 +1,5 @@
--- Those who wait for a lock, in the order of their tickets, which is the index's. Those whose lease has run out no longer
--- count.
+-- The waiters for a lock, in the order of their tickets, which is the index's. Those whose lease
+-- has expired don't count.
 SELECT w.name, w.slot, w.ticket, w.owner, w.lease_id, e.holder, w.note,
        TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', w.since), w.holds
 FROM sqllock_waiters AS w

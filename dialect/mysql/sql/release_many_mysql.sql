@@ -1,6 +1,6 @@
--- release.sql for many locks of different keys: what is guarded, or somebody else is at, is left held. In the way of
--- acquire_many_mysql.sql.
-UPDATE (SELECT lck.name, lck.slot
+-- release.sql for many locks of different keys, in the form of acquire_many_mysql.sql. Locks that
+-- are guarded, or whose row is otherwise locked, stay held.
+UPDATE (SELECT asked.*
         FROM JSON_TABLE(?, '$[*]' COLUMNS (
                  name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]',
                  slot INT PATH '$[1]',
@@ -13,4 +13,7 @@ UPDATE (SELECT lck.name, lck.slot
 STRAIGHT_JOIN sqllock_locks AS l FORCE INDEX (PRIMARY) ON l.name = mine.name AND l.slot = mine.slot
 SET l.lease_id = NULL,
     l.owner = NULL,
-    l.free_at = GREATEST(l.free_at, UTC_TIMESTAMP(6))
+    l.acquired_at = IF(l.free_at > UTC_TIMESTAMP(6), l.acquired_at, UTC_TIMESTAMP(6)),
+    l.free_at = IF(l.free_at > UTC_TIMESTAMP(6), l.free_at, TIMESTAMP'1970-01-01 00:00:00'),
+    l.lock_delay = 0
+WHERE l.owner = mine.owner

@@ -1,6 +1,6 @@
--- Writes an outcome, unless one is there that is kept. keep_until comes last: what stands before it in an assignment is changed
--- already. The clock stands still while this waits for the row, so of an outcome that comes to its end just then, it
--- thinks that it is kept; recall.sql tells.
+-- Writes an outcome unless one is kept. keep_until comes last, since later assignments would see
+-- its new value. The clock stands still while this waits for the row, so an outcome that expires
+-- meanwhile still counts as kept; recall.sql shows it.
 INSERT INTO sqllock_outcomes (name, fence, failed, result, done_at, keep_until)
 VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND)
 ON DUPLICATE KEY UPDATE

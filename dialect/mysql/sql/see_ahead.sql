@@ -1,5 +1,6 @@
--- Whether somebody alive is before a ticket. It chooses what to do, and decides nothing: no locks. STRAIGHT_JOIN looks for
--- the lease after the waiter was found, who came after it.
+-- Whether a live waiter is before a ticket. It only chooses what to do, so it takes no locks.
+-- STRAIGHT_JOIN looks the lease up after it has found the waiter, which was written after the
+-- lease.
 SELECT 1
 FROM sqllock_waiters AS w
 STRAIGHT_JOIN sqllock_leases AS e ON e.id = w.lease_id

@@ -1,4 +1,4 @@
--- What a closer look is about. Each server has some of these.
+-- The settings that Check reports. Each server has some of these.
 SHOW VARIABLES
 WHERE Variable_name IN ('version_comment', 'read_only', 'super_read_only', 'innodb_read_only',
                         'transaction_isolation', 'tx_isolation', 'wait_timeout', 'binlog_format', 'log_bin',

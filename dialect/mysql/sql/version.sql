@@ -1,2 +1,2 @@
--- MariaDB names itself in it.
+-- MariaDB names itself in the version.
 SELECT VERSION()

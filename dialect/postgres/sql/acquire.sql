@@ -1,20 +1,25 @@
--- Takes the lock if its row is free or already names our owner (a request sent again). One statement, so one round trip
--- and one commit. A row that is missing is make_lock.sql's: in one statement with this, it made each acquisition a
--- twelfth slower.
+-- Takes the lock if its row is free or already names our owner (a request sent again). It is one
+-- statement, so one round trip and one commit. make_lock.sql makes a row that is missing. In one
+-- statement with this one, it slowed each acquisition by a twelfth.
 --
--- UPDATE before INSERT, and no upsert: ON CONFLICT DO UPDATE locks the row before it looks at it, and so would wait
--- behind a guard. The UPDATE locks a row only after its WHERE has matched the row as seen, and matches again after
--- a wait.
+-- There is an UPDATE before the INSERT and no upsert, because ON CONFLICT DO UPDATE locks the row
+-- before it checks the condition, and so would wait behind a guard. The UPDATE locks a row only
+-- after its WHERE has matched the row as seen, and checks the condition again after a wait.
 --
--- clock_timestamp() and never now(): now() is the transaction's start, stale after a wait for the row. The fence
--- outlives a counter that a failover set back, or that went with a purged row, because it is at least the clock.
+-- The clock is clock_timestamp() and never now(), which is the transaction's start and so is stale
+-- after a wait for the row. The fence is at least the clock. So it also grows if a failover has set
+-- the counter back, or if the row was purged.
+--
+-- free_at is the epoch if no HoldAtLeast was asked for. Then nothing bars the lock after its
+-- release, even if the clock is set back. Otherwise free_at - acquired_at is the length of the bar,
+-- by which a clock that was set back is recognized.
 UPDATE sqllock_locks
 SET fence       = greatest(fence + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
     lease_id    = $4::text,
     owner       = $3::text,
     note        = $5::text,
     acquired_at = clock_timestamp(),
-    free_at     = clock_timestamp() + $6::bigint * interval '1 microsecond',
+    free_at     = CASE WHEN $6::bigint > 0 THEN clock_timestamp() + $6::bigint * interval '1 microsecond' ELSE 'epoch' END,
     lock_delay  = $7::bigint
 WHERE name = $1::text
   AND slot = $2::bigint::integer

@@ -1,11 +1,15 @@
--- acquire.sql for many locks: one statement, and so one commit. See there for what is decided and why.
+-- acquire.sql for many locks, in one statement and so one commit. The conditions and their reasons
+-- are the same.
 --
--- LATERAL keeps the planner at one look-up by key for each lock, and the update goes by where the row lies: as a plain
--- join with the table either one became a scan of all rows. Rows that somebody is at are skipped, and all are visited in
--- the order of their keys, so that two of these can't wait for each other. Of a row that is asked for twice, one gets it.
+-- LATERAL keeps the planner at one look-up by key for each lock, and the update finds the rows by
+-- their ctid. As a plain join with the table, either one became a scan of all rows. Rows that
+-- another transaction has locked are skipped, and all are visited in the order of their keys, so
+-- that two of these statements can't wait for each other. If a row is requested twice, one request
+-- gets it.
 --
--- (SELECT $1) hides from the planner how long the arrays are. It would believe a new plan each time to be the cheaper one
--- for a short array, and make it: that took longer than all the rest, the commit included.
+-- (SELECT $1) hides the length of the arrays from the planner. Otherwise it would estimate a new
+-- plan to be cheaper for each short array and plan every time, which took longer than everything
+-- else, including the commit.
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT ON (name, slot) *
     FROM unnest((SELECT $1::text[]), (SELECT $2::integer[]), (SELECT $3::text[]), (SELECT $4::text[]),
@@ -30,7 +34,7 @@ WITH asked AS MATERIALIZED (
         owner       = free.owner,
         note        = free.note,
         acquired_at = clock_timestamp(),
-        free_at     = clock_timestamp() + free.hold * interval '1 microsecond',
+        free_at     = CASE WHEN free.hold > 0 THEN clock_timestamp() + free.hold * interval '1 microsecond' ELSE 'epoch' END,
         lock_delay  = free.delay
     FROM free
     WHERE lock.ctid = free.place
@@ -42,7 +46,9 @@ WITH asked AS MATERIALIZED (
     INSERT INTO sqllock_locks (name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay)
     SELECT asked.name, asked.slot, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
            asked.lease_id, asked.owner, asked.note,
-           clock_timestamp(), clock_timestamp() + asked.hold * interval '1 microsecond', asked.delay
+           clock_timestamp(),
+           CASE WHEN asked.hold > 0 THEN clock_timestamp() + asked.hold * interval '1 microsecond' ELSE 'epoch' END,
+           asked.delay
     FROM asked
     LEFT JOIN LATERAL (
         SELECT true AS there FROM sqllock_locks WHERE name = asked.name AND slot = asked.slot OFFSET 0

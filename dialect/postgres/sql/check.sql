@@ -1,4 +1,5 @@
--- What the pool's own connections are told, as they are. What a server doesn't know is NULL, and no error.
+-- Reads the settings as the pool's own connections have them. A setting that the server doesn't
+-- know is empty, and no error.
 SELECT version(), current_setting('server_version'), pg_is_in_recovery(), current_setting('transaction_read_only'),
        current_setting('default_transaction_isolation'),
        coalesce(current_setting('synchronous_commit', true), ''), coalesce(current_setting('fsync', true), ''),

@@ -1,4 +1,5 @@
--- The clock is read once a row, so rows that follow each other show its smallest step and whether it goes back.
+-- The clock is read once for each row, so consecutive rows show its smallest step and whether it
+-- goes back.
 SELECT coalesce((extract(epoch FROM min(step) FILTER (WHERE step > interval '0')) * 1000000)::bigint, 0),
        coalesce(bool_or(step < interval '0'), false)
 FROM (SELECT tick - lag(tick) OVER (ORDER BY n) AS step

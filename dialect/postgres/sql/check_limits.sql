@@ -1,4 +1,5 @@
--- Connections of clients that are left, and how many advisory locks there is room for at least.
+-- Reads how many client connections there may be, how many there are, and how many advisory locks
+-- fit at least.
 SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
        current_setting('max_locks_per_transaction')::bigint *

@@ -1,5 +1,5 @@
--- Takes a waiter out of the queue. Where a release is just handing it the lock, it waits for that to end, and finds
--- nobody.
+-- Removes a waiter from the queue. If a release is just handing it the lock, this waits for the
+-- release to end, and finds no row.
 DELETE FROM sqllock_waiters
 WHERE owner = $3::text
   AND name = $1::text

@@ -1,5 +1,6 @@
--- Puts a waiter at the end of the queue, and tells whether anybody alive is before it. An owner that is there already
--- keeps its row: the update that changes nothing makes RETURNING answer with it, also where another is just making it.
+-- Puts a waiter at the end of the queue, and reads whether any waiter with a live lease is before
+-- it. An owner that is in the queue already keeps its row: the update changes nothing, but makes
+-- RETURNING return the row, even if another statement is just inserting it.
 WITH mine AS (
     INSERT INTO sqllock_waiters (name, slot, owner, lease_id, note, hold, lock_delay, channel, since, holds)
     VALUES ($1::text, $2::bigint::integer, $3::text, $4::text, $5::text, $6::bigint, $7::bigint, nullif($8::text, ''),

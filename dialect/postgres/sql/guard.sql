@@ -1,5 +1,6 @@
--- Holds the row for the caller's transaction if it is still ours. FOR SHARE, not FOR KEY SHARE: the latter doesn't
--- conflict with an UPDATE that leaves the key alone, which is how a lock changes hands.
+-- Locks the row for the caller's transaction if it is still ours. It needs FOR SHARE: FOR KEY SHARE
+-- doesn't conflict with an UPDATE that leaves the key alone, and such an UPDATE is how a lock
+-- changes hands.
 SELECT 1
 FROM sqllock_locks
 WHERE name = $1::text

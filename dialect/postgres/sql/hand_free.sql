@@ -1,6 +1,7 @@
--- Gives a lock that is free to the first in its queue who is alive, and tells him: for one who took his place while
--- hand_over.sql, which couldn't see him yet, was on its way. As there, but nothing is written and nobody waited for where
--- the queue is empty, or somebody is at the row. Who has just released it isn't handed it again.
+-- Gives a free lock to the first live waiter in its queue, and notifies that waiter. It serves a
+-- waiter that enqueued while hand_over.sql was in flight and couldn't see it yet. It works like
+-- hand_over.sql, but writes nothing and waits for nothing if the queue is empty or another
+-- transaction has locked the row. The owner that has just released the lock doesn't get it again.
 WITH mine AS MATERIALIZED (
     SELECT
     FROM sqllock_locks
@@ -11,7 +12,7 @@ WITH mine AS MATERIALIZED (
       AND EXISTS (SELECT FROM sqllock_waiters
                   WHERE name = $1::text AND slot = $2::bigint::integer AND channel IS NOT NULL OFFSET 0)
     FOR NO KEY UPDATE SKIP LOCKED
-), heir AS MATERIALIZED (
+), first_waiter AS MATERIALIZED (
     SELECT waiter.*
     FROM mine
     CROSS JOIN LATERAL (
@@ -30,17 +31,18 @@ WITH mine AS MATERIALIZED (
 ), given AS (
     UPDATE sqllock_locks AS lock
     SET fence       = greatest(lock.fence + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
-        lease_id    = heir.lease_id,
-        owner       = heir.owner,
-        note        = heir.note,
+        lease_id    = first_waiter.lease_id,
+        owner       = first_waiter.owner,
+        note        = first_waiter.note,
         acquired_at = clock_timestamp(),
-        free_at     = clock_timestamp() + heir.hold * interval '1 microsecond',
-        lock_delay  = heir.lock_delay
-    FROM heir
+        free_at     = CASE WHEN first_waiter.hold > 0 THEN clock_timestamp() + first_waiter.hold * interval '1 microsecond' ELSE 'epoch' END,
+        lock_delay  = first_waiter.lock_delay
+    FROM first_waiter
     WHERE lock.name = $1::text
       AND lock.slot = $2::bigint::integer
       AND lock.lease_id IS NULL
-    RETURNING lock.owner, lock.fence, heir.channel
+      AND lock.free_at <= clock_timestamp()
+    RETURNING lock.owner, lock.fence, first_waiter.channel
 ), left_queue AS (
     DELETE FROM sqllock_waiters AS waiter
     USING given

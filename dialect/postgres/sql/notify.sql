@@ -1,2 +1,2 @@
--- Sends a message over the pool, to see whether the connection that listens hears it.
+-- Sends a message over the pool, to try whether the listening connection receives it.
 SELECT pg_notify($1::text, $2::text)::text

@@ -1,5 +1,5 @@
--- Deletes outcomes that are kept no longer, skipping those that others are at, so that every process may run it at once. See
--- bury_expired.sql for ARRAY(…).
+-- Deletes outcomes whose time has passed. It skips rows that other transactions have locked, so
+-- that every process may run it at the same time. See delete_expired.sql for ARRAY(…).
 DELETE FROM sqllock_outcomes
 WHERE ctid = ANY (ARRAY(SELECT ctid
                         FROM sqllock_outcomes

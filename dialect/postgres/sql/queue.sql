@@ -1,4 +1,5 @@
--- Reads who waits for a lock and is alive. LATERAL with OFFSET 0 keeps the planner at one look-up by key for each lease.
+-- Reads the waiters for a lock whose leases are alive. LATERAL with OFFSET 0 keeps the planner at
+-- one look-up by key for each lease.
 SELECT name, slot, ticket, owner, lease_id, holder, note, (extract(epoch FROM since) * 1000000)::bigint, holds
 FROM sqllock_waiters AS w
 CROSS JOIN LATERAL (

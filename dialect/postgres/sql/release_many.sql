@@ -1,7 +1,9 @@
--- release.sql and hand_over.sql for many locks: one statement, and so one commit. See there for what is decided and why.
--- It doesn't wait behind a guard, but leaves that lock held: who asks for it alone waits. In the order of their keys and
--- by place, as in acquire_many.sql. Whether anybody waits at all is asked once, and only then for each lock: by the index,
--- since a table that was full has empty pages. For (SELECT $1) see acquire_many.sql.
+-- release.sql and hand_over.sql for many locks, in one statement and so one commit. The conditions
+-- and their reasons are the same. It doesn't wait behind a guard, but leaves that lock held: the
+-- caller releases it alone and waits then. Rows are visited in the order of their keys and updated
+-- by their ctid, as in acquire_many.sql. Whether there is any waiter at all is read once, and only
+-- then is the queue of each lock read. This goes by the index, because a table that was full once
+-- has empty pages. For (SELECT $1) see acquire_many.sql.
 WITH asked AS MATERIALIZED (
     SELECT *
     FROM unnest((SELECT $1::text[]), (SELECT $2::integer[]), (SELECT $3::text[])) WITH ORDINALITY AS a (name, slot, owner, ord)
@@ -22,7 +24,7 @@ WITH asked AS MATERIALIZED (
           AND owner = asked.owner
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS lock
-), heir AS MATERIALIZED (
+), first_waiter AS MATERIALIZED (
     SELECT mine.ord, mine.place, mine.owner AS last_owner, waiter.*
     FROM mine
     CROSS JOIN LATERAL (
@@ -41,32 +43,34 @@ WITH asked AS MATERIALIZED (
       AND waiter.channel IS NOT NULL
 ), freed AS (
     UPDATE sqllock_locks AS lock
-    SET lease_id = NULL,
-        owner    = NULL,
-        free_at  = greatest(lock.free_at, clock_timestamp())
+    SET lease_id    = NULL,
+        owner       = NULL,
+        acquired_at = CASE WHEN lock.free_at > clock_timestamp() THEN lock.acquired_at ELSE clock_timestamp() END,
+        free_at     = CASE WHEN lock.free_at > clock_timestamp() THEN lock.free_at ELSE 'epoch' END,
+        lock_delay  = 0
     FROM mine
     WHERE lock.ctid = mine.place
       AND lock.owner = mine.owner
-      AND mine.ord NOT IN (SELECT ord FROM heir)
+      AND mine.ord NOT IN (SELECT ord FROM first_waiter)
     RETURNING mine.ord
 ), handed AS (
     UPDATE sqllock_locks AS lock
     SET fence       = greatest(lock.fence + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
-        lease_id    = heir.lease_id,
-        owner       = heir.owner,
-        note        = heir.note,
+        lease_id    = first_waiter.lease_id,
+        owner       = first_waiter.owner,
+        note        = first_waiter.note,
         acquired_at = clock_timestamp(),
-        free_at     = clock_timestamp() + heir.hold * interval '1 microsecond',
-        lock_delay  = heir.lock_delay
-    FROM heir
-    WHERE lock.ctid = heir.place
-      AND lock.owner = heir.last_owner
-    RETURNING heir.ord, lock.owner, lock.fence, heir.channel
+        free_at     = CASE WHEN first_waiter.hold > 0 THEN clock_timestamp() + first_waiter.hold * interval '1 microsecond' ELSE 'epoch' END,
+        lock_delay  = first_waiter.lock_delay
+    FROM first_waiter
+    WHERE lock.ctid = first_waiter.place
+      AND lock.owner = first_waiter.last_owner
+    RETURNING first_waiter.ord, lock.owner, lock.fence, first_waiter.channel
 ), left_queue AS (
     DELETE FROM sqllock_waiters AS waiter
     USING handed
     WHERE waiter.owner = handed.owner
 )
-SELECT ord, NULL AS told FROM freed
+SELECT ord, NULL AS notified FROM freed
 UNION ALL
 SELECT ord, pg_notify(channel, fence || ' ' || owner)::text FROM handed

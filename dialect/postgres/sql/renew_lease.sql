@@ -1,5 +1,5 @@
--- The heartbeat, and the mirror image of bury_leases.sql: of the two exactly one wins, because each locks the row
--- and then looks at its end again.
+-- The heartbeat. Of this statement and expire_leases.sql exactly one wins, because each locks the
+-- row and then checks its end again.
 UPDATE sqllock_leases
 SET renewed_at = clock_timestamp(),
     expires_at = clock_timestamp() + ttl * interval '1 microsecond'

@@ -1,4 +1,5 @@
--- The row that golang-migrate keeps. No row: migrated down to nothing. Version -1 is its word for the same.
+-- Reads the row that golang-migrate keeps. No row means that everything was migrated down.
+-- golang-migrate may also write version -1 for that.
 SELECT version, dirty
 FROM sqllock_schema_migrations
-LIMIT 1
+LIMIT 2

@@ -1,2 +1,3 @@
--- Who answers: a session is one process of the server, from its beginning to its end.
+-- Reads the server process that replies. A session has the same process from its beginning to its
+-- end.
 SELECT pg_backend_pid()::bigint, pg_is_in_recovery()

@@ -1,4 +1,5 @@
--- For people: pg_locks shows a key of 64 bits in two halves, with objsubid 1.
+-- Reads the holders of session locks, for messages. pg_locks shows a 64-bit key in two halves, with
+-- objsubid 1.
 SELECT DISTINCT ON (asked.place)
        asked.place, lock.pid::bigint, coalesce(nullif(activity.application_name, ''), activity.usename::text),
        host(activity.client_addr), (extract(epoch FROM activity.backend_start) * 1000000)::bigint

@@ -1,9 +1,15 @@
--- Takes the lock if its row is free, missing, or already names our owner (a request sent again). An upsert locks no
--- row here before it looks at it, since SQLite has but one lock for all writers: so one statement does it all.
+-- Takes the lock if its row is free, missing, or already names the request's owner (a repeated
+-- request). An upsert locks no row here before it reads it, since SQLite has only one lock for all
+-- writers. So one statement is enough.
 --
--- The fence outlives a counter that went with a purged row or a restored backup, because it is at least the clock.
+-- The fence is at least the clock. So it stays ahead even if a counter was lost with a purged row
+-- or a restored backup.
+--
+-- free_at is 0 if no HoldAtLeast was requested. So nothing bars the lock after its release, even if
+-- the clock is set back. Otherwise free_at - acquired_at is its length, which reveals a clock that
+-- was set back.
 INSERT INTO sqllock_locks AS lock (name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay)
-VALUES (?1, ?2, clock(), ?3, ?4, ?5, clock(), clock() + ?6, ?7)
+VALUES (?1, ?2, clock(), ?3, ?4, ?5, clock(), iif(?6 > 0, clock() + ?6, 0), ?7)
 ON CONFLICT (name, slot) DO UPDATE
 SET fence       = max(lock.fence + 1, excluded.fence),
     lease_id    = excluded.lease_id,

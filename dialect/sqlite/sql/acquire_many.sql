@@ -1,7 +1,9 @@
--- acquire.sql for many locks, in one JSON array: one statement, and so one commit. See there for what is decided and why.
--- Of a row that is asked for twice the first gets it, since the second finds it taken.
+-- acquire.sql for many locks, given in one JSON array: one statement, and so one commit.
+-- acquire.sql explains the condition. If a row is requested twice, the first request gets it, since
+-- the second finds it taken.
 INSERT INTO sqllock_locks AS lock (name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay)
-SELECT value ->> 0, value ->> 1, clock(), value ->> 3, value ->> 2, value ->> 4, clock(), clock() + (value ->> 5), value ->> 6
+SELECT value ->> 0, value ->> 1, clock(), value ->> 3, value ->> 2, value ->> 4, clock(),
+       iif(value ->> 5 > 0, clock() + (value ->> 5), 0), value ->> 6
 FROM json_each(?1)
 WHERE true
 ON CONFLICT (name, slot) DO UPDATE

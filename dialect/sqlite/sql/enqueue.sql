@@ -1,5 +1,6 @@
--- Puts a waiter at the end of the queue, and tells whether anybody alive is before it. Tickets are the clock's, so that one
--- isn't given again when the queue has been empty in between, but never less than the last. Who is in it keeps his.
+-- Puts a waiter at the end of the queue, and returns whether no live waiter is before it. Tickets
+-- come from the clock, so that none is used again after the queue was empty, but exceed the last
+-- one. A waiter that is already in the queue keeps its ticket.
 INSERT INTO sqllock_waiters (ticket, name, slot, lease_id, owner, note, since, holds)
 VALUES (max(clock(), (SELECT coalesce(max(ticket), 0) + 1 FROM sqllock_waiters)), ?1, ?2, ?3, ?4, ?5, clock(), ?6)
 ON CONFLICT (owner) DO UPDATE

@@ -1,10 +1,14 @@
--- Compares and swaps on what was seen of the row: fences are never used twice, so if both still match, nobody has
--- had the lock since. The delay counts from the end of the lease, ?5 ago; over
--- or not, the row is free from now on and no earlier, or it would count as long idle and be purged.
+-- Compares and swaps on what was read from the row. Fences are never reused, so if both fence and
+-- lease still match, the lock hasn't changed hands since. The delay counts from the end of the
+-- lease, ?5 ago. The later one of the two bars stays, with its length.
 UPDATE sqllock_locks
-SET lease_id = NULL,
-    owner    = NULL,
-    free_at  = max(free_at, clock(), clock() + lock_delay - ?5)
+SET lease_id    = NULL,
+    owner       = NULL,
+    acquired_at = iif(free_at > clock() + max(lock_delay - ?5, 0), acquired_at, clock()),
+    free_at     = CASE WHEN free_at > clock() + max(lock_delay - ?5, 0) THEN free_at
+                       WHEN lock_delay > ?5 THEN clock() + lock_delay - ?5
+                       ELSE 0 END,
+    lock_delay  = 0
 WHERE name = ?1
   AND slot = ?2
   AND fence = ?3

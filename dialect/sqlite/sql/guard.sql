@@ -1,4 +1,5 @@
--- A write that changes nothing: it takes the write lock, which SQLite keeps until the transaction ends.
+-- A write that changes nothing. It takes the write lock, which SQLite keeps until the transaction
+-- ends.
 UPDATE sqllock_locks
 SET owner = owner
 WHERE name = ?1

@@ -1,4 +1,5 @@
--- A lease that isn't there is dead for ever, as is one that has run out: whoever waits under it won't take the lock.
+-- A lease that doesn't exist or has expired is dead for ever, so a waiter under it can't take the
+-- lock.
 DELETE FROM sqllock_waiters
 WHERE ticket IN (
     SELECT ticket
@@ -6,3 +7,4 @@ WHERE ticket IN (
     WHERE NOT EXISTS (SELECT 1 FROM sqllock_leases AS e WHERE e.id = w.lease_id AND e.expires_at > clock())
     LIMIT ?1
 )
+  AND NOT EXISTS (SELECT 1 FROM sqllock_leases AS e WHERE e.id = lease_id AND e.expires_at > clock())

@@ -1,4 +1,4 @@
--- A range of the index. Those whose lease has run out no longer count.
+-- A range of the index. Waiters whose lease has expired don't count.
 SELECT w.name, w.slot, w.ticket, w.owner, w.lease_id, e.holder, w.note, w.since, w.holds
 FROM sqllock_waiters AS w
 JOIN sqllock_leases AS e ON e.id = w.lease_id

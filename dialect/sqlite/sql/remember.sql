@@ -1,4 +1,4 @@
--- Writes an outcome, unless one is there that is kept: then no row is answered.
+-- Writes an outcome unless one is kept. If one is kept it returns no row.
 INSERT INTO sqllock_outcomes AS o (name, fence, failed, result, done_at, keep_until)
 VALUES (?1, ?2, ?3, ?4, clock(), clock() + ?5)
 ON CONFLICT (name) DO UPDATE

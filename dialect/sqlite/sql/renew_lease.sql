@@ -1,4 +1,4 @@
--- The heartbeat. What has run out stays so: somebody may have acted on it already.
+-- The heartbeat. An expired lease stays expired: another client may have acted on it already.
 UPDATE sqllock_leases
 SET renewed_at = clock(),
     expires_at = clock() + ttl

@@ -1,4 +1,4 @@
--- A write that writes nothing: it takes the write lock, or says that another has it.
+-- A write that writes nothing. It takes the write lock, or fails because another has it.
 UPDATE sqllock_locks
 SET owner = owner
 WHERE FALSE

@@ -1,5 +1,6 @@
--- What a connection of the pool is told about its database and its session.
-SELECT COALESCE(CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(128)), N''), d.is_read_committed_snapshot_on,
+-- The settings of the database and of a session of the pool.
+SELECT COALESCE(CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(128)), N''),
+       d.is_read_committed_snapshot_on,
        COALESCE(d.delayed_durability_desc, N'UNKNOWN'), COALESCE(s.transaction_isolation_level, 0)
 FROM sys.databases AS d
 LEFT JOIN sys.dm_exec_sessions AS s ON s.session_id = @@SPID

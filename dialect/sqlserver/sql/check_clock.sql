@@ -1,2 +1,2 @@
--- The fraction of a second of the clock that leases go by.
+-- The fraction of a second of the clock that leases use.
 SELECT DATEPART(nanosecond, SYSUTCDATETIME());

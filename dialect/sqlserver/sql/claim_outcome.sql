@@ -1,8 +1,10 @@
--- Makes the name the transaction's, by an UPDATE that changes nothing: what that locks, it locks for good on every level. Under
--- SNAPSHOT a row that is newer than what the transaction sees is error 3960, which has rolled it back.
+-- Claims the name for the transaction, by an UPDATE that changes nothing: the locks of an UPDATE
+-- are kept on every isolation level. Under SNAPSHOT a row that is newer than the transaction's
+-- snapshot is error 3960, which has rolled it back.
 --
--- Another statement reads the row: the UPDATE reads the clock before it waits for the row, and so its OUTPUT might tell of an
--- outcome that ended meanwhile. (Babelfish knows no inserted row within a CASE, either.) NOCOUNT leaves @@ROWCOUNT as it is.
+-- Another statement reads the row. The UPDATE reads the clock before it waits for the row, so its
+-- OUTPUT might return an outcome that ended meanwhile. (Babelfish doesn't support an inserted row
+-- within a CASE, either.) NOCOUNT doesn't affect @@ROWCOUNT.
 DECLARE @name nvarchar(4000) = @p1, @claimed int;
 UPDATE sqllock_outcomes WITH (ROWLOCK, READCOMMITTEDLOCK)
 SET fence = fence

@@ -1,5 +1,5 @@
--- A lease is committed before any lock names it: that is why a lease that isn't there is dead. The time is added in
--- two parts, since DATEADD takes an int.
+-- A lease is committed before any lock names it. That is why a lease that doesn't exist is dead.
+-- The time is added in two parts, since DATEADD takes an int.
 DECLARE @ttl bigint = @p3, @now datetime2(7) = SYSUTCDATETIME();
 INSERT INTO sqllock_leases (id, holder, ttl, created_at, renewed_at, expires_at)
 VALUES (@p1, @p2, @ttl, @now, @now,

@@ -1,4 +1,4 @@
--- Takes a waiter out of the queue, found by its owner, which is unique.
+-- Removes a waiter from the queue, found by its owner, which is unique.
 DECLARE @name nvarchar(4000) = @p1, @slot int = @p2, @owner nvarchar(4000) = @p3;
 DELETE FROM sqllock_waiters WITH (ROWLOCK, READCOMMITTEDLOCK)
 OUTPUT deleted.slot

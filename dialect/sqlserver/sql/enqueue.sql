@@ -1,6 +1,7 @@
--- Puts a waiter at the end of the queue, if he isn't in it already, and tells whether anybody alive is before him. Two who send
--- the same at once: one gets 2627 or 2601. The rest only chooses what to do and decides nothing, so it may read what isn't
--- committed yet, and waits for nobody.
+-- Puts a waiter at the end of the queue, unless it is already in it, and returns whether no live
+-- waiter is before it. If two statements insert the same waiter at once, one gets 2627 or 2601. The
+-- rest only chooses what to do and decides nothing, so it may read uncommitted rows, and waits for
+-- nothing.
 DECLARE @name nvarchar(4000) = @p1, @slot int = @p2, @owner nvarchar(4000) = @p3, @now datetime2(7) = SYSUTCDATETIME();
 INSERT INTO sqllock_waiters (name, slot, lease_id, owner, note, since, holds)
 SELECT @name, @slot, @p4, @owner, @p5, @now, @p6

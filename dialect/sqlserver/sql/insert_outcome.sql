@@ -1,4 +1,5 @@
--- A name's first outcome. It waits for whoever has claimed the name, and then it is 2627 or 2601: as often as the name has one.
+-- The first outcome of a name. It waits for a transaction that has claimed the name. If the name
+-- has a row, the error is 2627 or 2601.
 DECLARE @keep bigint = @p5, @now datetime2(7) = SYSUTCDATETIME();
 INSERT INTO sqllock_outcomes (name, fence, failed, result, done_at, keep_until)
 OUTPUT inserted.fence, inserted.failed, inserted.result,

@@ -1,4 +1,4 @@
--- Deletes outcomes that are kept no longer; see bury_expired.sql for the hints.
+-- Deletes outcomes that are no longer kept; see delete_expired.sql for the hints.
 DECLARE @now datetime2(7) = SYSUTCDATETIME();
 DELETE TOP (@p1) FROM sqllock_outcomes WITH (ROWLOCK, READPAST, READCOMMITTEDLOCK)
 OUTPUT deleted.fence

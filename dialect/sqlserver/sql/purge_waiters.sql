@@ -1,5 +1,6 @@
--- Deletes waiters whose lease is dead; see bury_expired.sql for the hints. A lease that isn't there is dead for ever, as is one
--- that has run out. Its row is looked for after the waiter's, or one that is new might be missing: LOOP JOIN.
+-- Deletes waiters whose lease is dead; see delete_expired.sql for the hints. A lease that doesn't
+-- exist or has expired is dead for ever. LOOP JOIN looks the lease up after the waiter: otherwise a
+-- new lease might be missed.
 DECLARE @now datetime2(7) = SYSUTCDATETIME();
 DELETE TOP (@p1) FROM sqllock_waiters WITH (ROWLOCK, READPAST, READCOMMITTEDLOCK)
 OUTPUT deleted.slot

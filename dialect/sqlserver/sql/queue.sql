@@ -1,5 +1,6 @@
--- Those who wait for a lock, in the order of their tickets; see look.sql for the hints. Those whose lease has run out no longer
--- count. That one is missing whose lease is new is no harm here: nothing is decided by it.
+-- The waiters for a lock, in the order of their tickets; see get.sql for the hints. Those whose
+-- lease has expired don't count. A waiter whose lease is new may be missing. That does no harm,
+-- since nothing is decided by it.
 DECLARE @name nvarchar(4000) = @p1, @slot int = @p2;
 SELECT TOP (@p3) w.name, w.slot, w.ticket, w.owner, w.lease_id, e.holder, w.note,
        DATEDIFF_BIG(microsecond, CAST('19700101' AS datetime2(7)), w.since), w.holds

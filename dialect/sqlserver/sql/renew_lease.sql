@@ -1,5 +1,6 @@
--- The heartbeat, and the mirror image of bury_lease.sql: of the two exactly one wins, because each locks the row before
--- it looks at its end. The clock is read before a wait for the row, so a lease may get less than its TTL, never more.
+-- The heartbeat, the counterpart of expire_lease.sql: of the two, exactly one wins, because each
+-- locks the row before it reads its end. The clock is read before a wait for the row, so a lease
+-- may get less than its TTL, never more.
 DECLARE @id nvarchar(4000) = @p1, @now datetime2(7) = SYSUTCDATETIME();
 UPDATE sqllock_leases WITH (ROWLOCK, READCOMMITTEDLOCK)
 SET renewed_at = @now,

@@ -1,3 +1,3 @@
--- The row that golang-migrate keeps. No row: migrated down to nothing. Version -1 is its word for the same.
-SELECT TOP (1) version, dirty
+-- golang-migrate's row. There is none after migrating all the way down, or its version is -1.
+SELECT TOP (2) version, dirty
 FROM sqllock_schema_migrations;

@@ -1,5 +1,5 @@
--- Who has the lock. The server shows the first 32 characters of a resource's name, and those are half of a hash. When
--- somebody logged in it knows in local time only.
+-- The holder of the lock. The server shows the first 32 characters of a resource's name, which are
+-- half of a hash. It knows the time of the login only in local time.
 SELECT s.session_id, s.program_name, s.host_name, s.context_info,
        DATEDIFF_BIG(microsecond, CAST('19700101' AS datetime2(7)), SYSUTCDATETIME())
        - DATEDIFF_BIG(microsecond, s.login_time, GETDATE())

@@ -1,3 +1,3 @@
--- Says to whom the session belongs, for people who look at sys.dm_exec_sessions.
+-- Records the owner of the session, for people who read sys.dm_exec_sessions.
 DECLARE @holder varbinary(128) = @p1;
 SET CONTEXT_INFO @holder;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Understands what the tests use of the official image's entrypoint: MARIADB_ROOT_PASSWORD, MARIADB_ROOT_HOST,
-# MARIADB_DATABASE (and the same that begin with MYSQL_), and arguments for the server.
+# Supports what the tests use of the official image's entrypoint: MARIADB_ROOT_PASSWORD,
+# MARIADB_ROOT_HOST, MARIADB_DATABASE (and the same variables with the prefix MYSQL_), and arguments
+# for the server.
 set -eu
 password=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:?must be set}}
 host=${MARIADB_ROOT_HOST:-${MYSQL_ROOT_HOST:-%}}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Understands what the tests use of the official image's entrypoint: MYSQL_ROOT_PASSWORD, MYSQL_ROOT_HOST,
-# MYSQL_DATABASE, and arguments for the server.
+# Supports what the tests use of the official image's entrypoint: MYSQL_ROOT_PASSWORD,
+# MYSQL_ROOT_HOST, MYSQL_DATABASE, and arguments for the server.
 set -eu
 : "${MYSQL_ROOT_PASSWORD:?must be set}"
 data=/var/lib/mysql

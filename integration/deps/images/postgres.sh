@@ -1,6 +1,6 @@
 #!/bin/sh
-# Understands what the tests use of the official image's entrypoint: POSTGRES_PASSWORD, POSTGRES_USER, POSTGRES_DB, and
-# arguments for the server.
+# Supports what the tests use of the official image's entrypoint: POSTGRES_PASSWORD, POSTGRES_USER,
+# POSTGRES_DB, and arguments for the server.
 set -eu
 : "${POSTGRES_PASSWORD:?must be set}"
 user=${POSTGRES_USER:-postgres}

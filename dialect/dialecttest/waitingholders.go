@@ -1,0 +1,119 @@
+package dialecttest
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/sqllock/sqllock/dialect"
+)
+
+// waitingHoldersContract checks reads of the live waiters of all queues that hold something. Those
+// of other tests may be among them.
+func waitingHoldersContract(s *suite) {
+	s.run("what it returns", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		r.Note, r.Slot = "a note", 3
+		holds := unique("owner") + " " + unique("owner")
+		position := s.enqueue(dialect.Waiter{Request: r, Holds: holds})
+		got := s.holders(r)
+		if len(got) != 1 {
+			s.Fatalf("%+v hold something", got)
+		}
+		want := dialect.Waiting{
+			Key: r.Key, Ticket: position.Ticket, Owner: r.Owner, LeaseID: r.LeaseID, Holder: "holder of " + r.LeaseID,
+			Note: r.Note, Since: got[0].Since, Holds: holds,
+		}
+		if queue := s.queue(r.Key, 1); got[0] != want || len(queue) != 1 || queue[0] != want {
+			s.Errorf("%+v holds something, and %+v waits; want %+v", got[0], queue, want)
+		}
+	})
+	s.run("sent again", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		position := s.enqueue(dialect.Waiter{Request: r, Holds: "x"})
+		if again := s.enqueue(dialect.Waiter{Request: r, Holds: "x"}); again != position {
+			s.Errorf("%+v, was %+v", again, position)
+		}
+		if got := s.holders(r); len(got) != 1 || got[0].Holds != "x" {
+			s.Errorf("%+v hold something", got)
+		}
+		s.dequeue(r)
+		if got := s.holders(r); len(got) != 0 {
+			s.Errorf("%+v still hold something", got)
+		}
+	})
+	s.run("only live ones that hold something", func(s *suite) {
+		name := unique("lock")
+		nothing, gone, run := s.waits(name, ""), request(name, s.lease(long)), request(name, s.lease(short))
+		living := request(name, s.lease(long))
+		for _, r := range []dialect.Request{gone, run, living} {
+			s.enqueue(dialect.Waiter{Request: r, Holds: "x"})
+		}
+		s.drop(gone.LeaseID)
+		s.eventually("lease runs out", func() bool { return len(s.holders(run)) == 0 })
+		if got := s.holders(nothing, gone, run, living); len(got) != 1 || got[0].Owner != living.Owner {
+			s.Errorf("%+v hold something, want %+v", got, living)
+		}
+	})
+	s.run("page by page", func(s *suite) {
+		lease := s.lease(long)
+		var all []dialect.Request
+		var first dialect.QueuePosition
+		for i := range 5 {
+			all = append(all, request(unique("lock"), lease))
+			if position := s.enqueue(dialect.Waiter{Request: all[i], Holds: "x"}); i == 0 {
+				first = position
+			}
+		}
+		got := s.waitingHolders(first.Ticket-1, 2)
+		if len(got) != 2 || got[0].Owner != all[0].Owner || got[1].Ticket <= got[0].Ticket {
+			s.Fatalf("the first two from %+v on are %+v", first, got)
+		}
+		if next := s.waitingHolders(got[0].Ticket, 1); len(next) != 1 || next[0] != got[1] {
+			s.Errorf("the next is %+v, want %+v", next, got[1])
+		}
+		if none := s.waitingHolders(0, 0); len(none) != 0 {
+			s.Errorf("with limit 0: %+v", none)
+		}
+		inOrder := func(w dialect.Waiting, r dialect.Request) bool { return w.Owner == r.Owner }
+		if got := s.holders(all...); !slices.EqualFunc(got, all, inOrder) {
+			s.Errorf("%+v hold something, want %+v", got, all)
+		}
+	})
+	s.run("ten thousand locks", func(s *suite) {
+		r := request(unique("lock"), s.lease(long))
+		holds := strings.TrimSpace(strings.Repeat("ABCDEFGHIJKLMNOPQRSTUVWXYZ ", 10000))
+		s.enqueue(dialect.Waiter{Request: r, Holds: holds})
+		if got := s.holders(r); len(got) != 1 || got[0].Holds != holds {
+			s.Errorf("%d rows, or not all of what was written", len(got))
+		}
+		s.dequeue(r)
+	})
+}
+
+func (s *suite) waitingHolders(after int64, limit int) []dialect.Waiting {
+	s.Helper()
+	found, err := retryTransient(s, func(ctx context.Context) ([]dialect.Waiting, error) {
+		return s.d.WaitingHolders(ctx, after, limit)
+	})
+	s.must(err)
+	return found
+}
+
+// holders reads all waiters that hold something, and returns those of the requests.
+func (s *suite) holders(requests ...dialect.Request) (found []dialect.Waiting) {
+	s.Helper()
+	const page = 100
+	for after := int64(0); ; {
+		all := s.waitingHolders(after, page)
+		for _, w := range all {
+			if slices.ContainsFunc(requests, func(r dialect.Request) bool { return r.Owner == w.Owner }) {
+				found = append(found, w)
+			}
+		}
+		if len(all) < page {
+			return found
+		}
+		after = all[page-1].Ticket
+	}
+}

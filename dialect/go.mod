@@ -1,0 +1,3 @@
+module github.com/sqllock/sqllock/dialect
+
+go 1.26.0

@@ -1,4 +1,0 @@
--- As bury_expired_lease_mysql.sql, in the way of acquire_mariadb.sql.
-SET STATEMENT innodb_lock_wait_timeout = 0 FOR
-DELETE FROM sqllock_leases
-WHERE id = ? AND expires_at <= UTC_TIMESTAMP(6)

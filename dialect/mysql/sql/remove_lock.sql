@@ -1,0 +1,3 @@
+-- Deletes a lock's row that Probe has inserted.
+DELETE FROM sqllock_locks
+WHERE name = ? AND slot = 0

@@ -1,6 +1,0 @@
--- Raises the fence if the lock is still ours, and never lowers it.
-UPDATE sqllock_locks
-SET fence = greatest(fence, $4::bigint)
-WHERE name = $1::text
-  AND slot = $2::bigint::integer
-  AND owner = $3::text

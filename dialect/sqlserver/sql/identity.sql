@@ -1,0 +1,2 @@
+-- The instance, or the logical server of Azure SQL.
+SELECT @@SERVERNAME;

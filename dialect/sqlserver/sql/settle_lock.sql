@@ -1,6 +1,0 @@
--- Waits until whoever is changing the row, or looking whether to, is done with it.
-DECLARE @name nvarchar(4000) = @p1, @slot int = @p2;
-SELECT 1
-FROM sqllock_locks WITH (UPDLOCK, ROWLOCK)
-WHERE name = @name
-  AND slot = @slot;

@@ -1,0 +1,9 @@
+package libraries
+
+import (
+	"testing"
+
+	"github.com/sqllock/sqllock/integration/servers"
+)
+
+func TestMain(m *testing.M) { servers.Main(m) }

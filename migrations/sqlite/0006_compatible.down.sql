@@ -1,0 +1,1 @@
+DELETE FROM sqllock_schema;

@@ -1,0 +1,138 @@
+package sqllock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/clock"
+	"github.com/sqllock/sqllock/sqllock/internal/store"
+)
+
+// backend is the database's side of a lease. It decides how locks are acquired and released under
+// the lease.
+type backend interface {
+	// take acquires a lock under l. The caller is a user of l.
+	take(ctx, caller context.Context, l *lease, req acquisition, readFirst bool) (*Lock, error)
+
+	// release releases the lock. ours is false if the lock wasn't ours. After an error the lock is
+	// released in the background, or the lease has ended.
+	release(ctx context.Context, lock *Lock) (ours bool, err error)
+
+	// releaseLater releases a claim in the background that nobody waits for any more. An earlier
+	// request for the claim may still be carried out for the duration of late.
+	releaseLater(l *lease, claim dialect.Claim, late time.Duration)
+
+	// heartbeat sends one heartbeat. errOver means that the lease is certainly over. After any
+	// other error the heartbeat is tried again.
+	heartbeat(ctx context.Context, l *lease) error
+
+	// heartbeatTimeout returns how long one heartbeat may take, of the time that is left of the
+	// lease.
+	heartbeatTimeout(l *lease, left time.Duration) time.Duration
+
+	// end removes the lease from the database. Nothing is held under it any more, or everything may
+	// be released.
+	end(ctx context.Context, l *lease) error
+
+	// abandon is end for a lease that was lost. The database may be unreachable.
+	abandon()
+}
+
+// errOver ends a lease.
+var errOver = errors.New("the lease is over")
+
+// leaseBackend is the backend of a lease that is a row of sqllock_leases.
+type leaseBackend struct{ c *Client }
+
+// maxHeartbeatTimeout bounds one heartbeat if the TTL is long, so that a stuck connection does not
+// use up the time for another try.
+const maxHeartbeatTimeout = 10 * time.Second
+
+func (a leaseBackend) heartbeat(ctx context.Context, l *lease) error {
+	alive, err := a.c.store.RenewLeases(ctx, []string{l.id})
+	if err == nil && !alive[0] {
+		return fmt.Errorf("%w: it had run out, by the database's clock", errOver)
+	}
+	return err
+}
+
+func (a leaseBackend) heartbeatTimeout(l *lease, left time.Duration) time.Duration {
+	return min(left, clock.HeartbeatInterval(l.ttl), maxHeartbeatTimeout)
+}
+
+func (a leaseBackend) end(ctx context.Context, l *lease) error {
+	return a.c.store.DeleteLeases(ctx, []string{l.id})
+}
+
+func (a leaseBackend) abandon() {}
+
+func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
+	defer func() {
+		if l.inDoubt {
+			a.releaseLater(l.lease, l.claim, l.doubtWindow())
+		}
+	}()
+	l.entry.awaitRemoval(ctx)
+	// wanted: others are waiting and go before our own waiters.
+	// doubt: it is unknown whether the lock was handed off.
+	var wanted, doubt bool
+	if h := a.c.queues.take(l); h != nil {
+		if a.c.store.Releases.Idle() {
+			passed, inDoubt, err := a.transfer(ctx, l, h)
+			if passed {
+				return true, nil
+			}
+			wanted, doubt = err == nil, inDoubt
+		}
+		a.c.queues.offer(h)
+	}
+	ours, inDoubt, err := a.c.store.ReleaseLock(ctx, l.claim)
+	if err != nil {
+		if !l.inDoubt {
+			a.releaseLater(l.lease, l.claim, 0)
+		}
+		return false, a.c.failed(fmt.Sprintf("releasing lock %q; retrying in the background until its lease ends",
+			l.Name()), err)
+	}
+	// If the lock isn't ours after a try whose reply was lost, and our lease is alive, then that
+	// try released it.
+	ours = ours || (inDoubt || doubt) && l.lease.remaining() > 0
+	switch key := l.queueKey(); {
+	case ours && wanted: // the other processes go first, if they come
+		time.AfterFunc(busyPoll, func() { a.c.queues.freed(key) })
+	case ours:
+		a.c.queues.freed(key)
+	}
+	return ours, nil
+}
+
+// retryUntilCertain repeats f until its effect is certain: f has succeeded, and late has passed,
+// after which no earlier request can still arrive. It also ends when the lease is over, and with it
+// what was requested under it.
+func (l *lease) retryUntilCertain(late time.Duration, f func(ctx context.Context) error) {
+	started := clock.Now()
+	for backoff := store.FirstBackoff; ; backoff = min(2*backoff, store.MaxBackoff) {
+		err := f(l.c.store.Operation(context.Background()))
+		certain := err == nil && clock.Now().Since(started) >= late
+		if certain || l.remaining() <= 0 || !store.Sleep(l.c.store.Open(), store.Jitter(backoff)) {
+			return
+		}
+	}
+}
+
+// releaseLater releases the claim in the background. It is for a lock that was granted to nobody,
+// and for a request without a reply, which the server may carry out late or twice.
+func (a leaseBackend) releaseLater(l *lease, claim dialect.Claim, late time.Duration) {
+	a.c.store.Spawn(func() {
+		l.retryUntilCertain(late, func(ctx context.Context) error {
+			ours, err := a.c.store.ReleaseOnce(ctx, claim)
+			if err == nil && ours {
+				a.c.queues.freed(l.queueKey(claim.Key))
+			}
+			return err
+		})
+	})
+}

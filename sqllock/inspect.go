@@ -1,0 +1,238 @@
+package sqllock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
+	"github.com/sqllock/sqllock/sqllock/internal/request"
+)
+
+// State is the state of a listed lock.
+type State string
+
+// The states of a lock in a list.
+const (
+	StateHeld    State = "held"    // its holder is alive
+	StateExpired State = "expired" // its holder's lease has expired, so the next caller gets it
+	StateBarred  State = "barred"  // nobody holds it, and it can't be taken yet (HoldAtLeast, LockDelay)
+	StateFree    State = "free"    // nobody holds it
+)
+
+// Info describes a lock at a moment that has passed.
+type Info struct {
+	Name      string        // the lock's name
+	Kind      Kind          // the kind of lock
+	Permit    int           // which permit of a semaphore, from 0; 0 for all other locks
+	Shared    bool          // its holder is a reader of an RWLock
+	State     State         // whether it is held
+	Holder    string        // the holder's Options.Holder; empty if unknown
+	Note      string        // the note of the last acquisition (WithNote)
+	Fence     int64         // the fencing token of the last acquisition
+	Since     time.Time     // when it was acquired, by the database's clock
+	Remaining time.Duration // until the lease expires, unless renewed; or until the lock can be taken
+}
+
+// listPage is the number of locks that one statement reads.
+const listPage = 500
+
+// Locks lists the locks that are held, by any process, in the order of their names. It includes
+// locks whose holder is dead and that the reaper has not freed yet. It reads the database page by
+// page during the iteration, so different pages show different moments. An error ends the
+// iteration.
+func (c *Client) Locks(ctx context.Context) iter.Seq2[Info, error] {
+	return c.list(ctx, true)
+}
+
+// AllLocks lists the locks that [Client.Locks] lists, and the free locks whose rows the reaper has
+// not purged yet.
+func (c *Client) AllLocks(ctx context.Context) iter.Seq2[Info, error] {
+	return c.list(ctx, false)
+}
+
+func (c *Client) list(ctx context.Context, heldOnly bool) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		if err := c.checkTables("listing locks"); err != nil {
+			yield(Info{}, err)
+			return
+		}
+		for rows, err := range c.pages(ctx, heldOnly) {
+			if err != nil {
+				yield(Info{}, c.failed("listing locks", err))
+				return
+			}
+			for _, row := range rows {
+				if request.IsMember(row) {
+					continue
+				}
+				if !yield(info(row), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pages reads the lock rows page by page.
+func (c *Client) pages(ctx context.Context, heldOnly bool) iter.Seq2[[]dialect.Row, error] {
+	return func(yield func([]dialect.Row, error) bool) {
+		for after := (dialect.Key{}); ; {
+			rows, err := c.store.List(ctx, after, heldOnly, listPage)
+			if !yield(rows, err) || err != nil || len(rows) < listPage {
+				return
+			}
+			after = rows[len(rows)-1].Key
+		}
+	}
+}
+
+func info(row dialect.Row) Info {
+	i := Info{
+		Name: row.Name, Kind: kindOfSlot(row.Slot), Shared: row.Slot >= request.SlotReaders,
+		Holder: row.Holder, Note: row.Note, Fence: row.Fence,
+		Since: row.AcquiredAt, Remaining: max(row.Remaining, 0),
+	}
+	if i.Kind == KindSemaphore {
+		i.Permit = row.Slot - request.SlotPermits
+	}
+	switch {
+	case row.Held && row.Lease == dialect.LeaseLive:
+		i.State = StateHeld
+	case row.Held:
+		i.State = StateExpired
+	case row.FreeIn > 0:
+		i.State, i.Remaining = StateBarred, row.FreeIn
+	default:
+		i.State = StateFree
+	}
+	return i
+}
+
+// Inspect reads the exclusive lock of that name ([Client.Acquire]), no matter which process holds
+// it. What it returns is a picture of a moment that has passed. A lock that was never taken is
+// [StateFree] and has fence 0. For the other kinds see [Client.Holders], [RWLock.Holders] and
+// [Semaphore.Holders], and for an election its Leader. Inspect blocks until the database has
+// answered or ctx ends.
+func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
+	if err := c.checkInspect(name); err != nil {
+		return Info{}, err
+	}
+	rows, err := c.store.Rows(ctx, dialect.Key{Name: name, Slot: request.SlotExclusive})
+	if err != nil {
+		return Info{}, c.failed(fmt.Sprintf("reading lock %q", name), err)
+	}
+	return info(rows[0]), nil
+}
+
+// Holders returns the holders of all locks of that name, of any kind, including those whose leases
+// have expired and that the reaper has not removed yet. It blocks until the database has answered
+// or ctx ends.
+func (c *Client) Holders(ctx context.Context, name string) ([]Info, error) {
+	return c.infos(ctx, name, request.SlotExclusive, math.MaxInt32)
+}
+
+// infos lists the held locks of a name whose slot is at least from and less than to.
+func (c *Client) infos(ctx context.Context, name string, from, to int) ([]Info, error) {
+	if err := c.checkInspect(name); err != nil {
+		return nil, err
+	}
+	rows, err := c.rows(ctx, name, from, to)
+	infos := make([]Info, len(rows))
+	for i, row := range rows {
+		infos[i] = info(row)
+	}
+	return infos, err
+}
+
+// checkInspect returns an error if there can't be a row of that name.
+func (c *Client) checkInspect(name string) error {
+	if err := c.checkTables(fmt.Sprintf("lock %q", name)); err != nil {
+		return err
+	}
+	return CheckName(name)
+}
+
+func (c *Client) checkTables(what string) error {
+	if c.opts.WithoutTables {
+		return fmt.Errorf("sqllock: %w: %s: this Client was made WithoutTables, and sees no lease locks",
+			ErrUnsupported, what)
+	}
+	return nil
+}
+
+// Break takes a lease lock away from its holder, alive or dead. It is for a person who has looked
+// at the holder ([Client.Inspect], [Client.Locks]) and knows that it must not go on. fence is the
+// fencing token that was seen, so that Break ends that acquisition and no other. If that
+// acquisition is over, the error is [ErrNotHeld] and nothing was changed. Break returns what the
+// lock was, for the record, and logs it. It waits for a transaction that the holder guards, until
+// ctx ends.
+//
+// The lock is free at once, unless [HoldAtLeast] still applies; [LockDelay] doesn't apply. The
+// holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but
+// [Lock.Context] does not end by itself, since the holder's lease and its other locks live on.
+func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, error) {
+	if err := c.ownTx(ctx, "breaking lock", name); err != nil {
+		return Info{}, err
+	}
+	if err := c.checkInspect(name); err != nil {
+		return Info{}, err
+	}
+	rows, err := c.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
+	if err != nil {
+		return Info{}, err
+	}
+	rows = slices.DeleteFunc(rows, func(row dialect.Row) bool { return row.Fence != fence })
+	over := fmt.Errorf("sqllock: %w: %q is no longer held with fence %d; inspect it again", ErrNotHeld, name, fence)
+	switch len(rows) {
+	case 0:
+		i, err := c.Inspect(ctx, name)
+		return i, errors.Join(over, err)
+	case 1:
+	default: // for instance two readers that were granted in the same microsecond
+		return info(rows[0]), fail.Invalid("Break of lock %q: %d holders have fence %d; which one is meant is unknown",
+			name, len(rows), fence)
+	}
+	row := rows[0]
+	// The owner token is unique to that acquisition, so a release that names it frees that
+	// acquisition or nothing.
+	broken, inDoubt, err := c.store.EndAcquisition(ctx, dialect.Claim{Key: row.Key, Owner: row.Owner})
+	switch {
+	case err != nil:
+		return info(row), c.failed(fmt.Sprintf("breaking lock %q", name), err)
+	case !broken && !inDoubt: // in doubt, a try whose reply was lost may have ended it; it is over in any case
+		return info(row), over
+	}
+	c.log.Warn("sqllock: a lock was broken", "lock", name, "holder", row.Holder, "note", row.Note, "fence", fence,
+		"since", row.AcquiredAt, "by", c.opts.Holder)
+	c.queues.freed(leaseKey{}.queueKey(row.Key))
+	return info(row), nil
+}
+
+// rowsOf reads the rows of a name whose slot is at least from and less than to.
+func (c *Client) rowsOf(ctx context.Context, name string, from, to int, heldOnly bool) ([]dialect.Row, error) {
+	var found []dialect.Row
+	after := dialect.Key{Name: name, Slot: from - 1}
+	for page := min(aFew, to-from); ; page = listPage {
+		rows, err := c.store.List(ctx, after, heldOnly, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if row.Name != name || row.Slot >= to {
+				return found, nil
+			}
+			c.expiry.Correct(&row)
+			found = append(found, row)
+			after = row.Key
+		}
+		if len(rows) < page || len(found) == to-from {
+			return found, nil
+		}
+	}
+}

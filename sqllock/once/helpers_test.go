@@ -1,0 +1,16 @@
+package once_test
+
+import (
+	"github.com/sqllock/sqllock/sqllock/internal/testkit"
+)
+
+// The helpers that the tests of several packages share.
+var (
+	bubble      = testkit.Bubble
+	client      = testkit.Client
+	mustTry     = testkit.MustTry
+	mustRelease = testkit.MustRelease
+	wantErr     = testkit.WantErr
+	database    = testkit.NewDatabase
+	process     = testkit.Process
+)
