@@ -49,7 +49,7 @@ func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
 		a.queues.noteContended(req.queueKey())
 	}
 	if err == nil && lock.writes() {
-		return flags{a.core}.checkNoReaders(ctx, lock)
+		return flags(a).checkNoReaders(ctx, lock)
 	}
 	return lock, err
 }

@@ -42,7 +42,7 @@ func (r reaper) run(ctx context.Context) (did Reaped, err error) {
 	if err := r.expiry.ExpireOverlong(ctx, reapChunk); err != nil {
 		return did, r.store.failed("reaping leases", err)
 	}
-	l := lister{r.core}
+	l := lister(r)
 	for rows, err := range l.pages(ctx, true) {
 		if err != nil {
 			return did, r.store.failed("reaping locks", err)

@@ -43,7 +43,8 @@ func (r recipeClient) OwnTx(ctx context.Context, doing, name string) error {
 func (r recipeClient) Failed(what string, err error) error { return r.c.store.failed(what, err) }
 
 func (r recipeClient) GaveUp(ctx context.Context, name string) error { return gaveUp(ctx, name, nil) }
-func (r recipeClient) Passing(err error) bool                        { return r.c.store.passing(err) }
+
+func (r recipeClient) Passing(err error) bool { return r.c.store.passing(err) }
 
 func (r recipeClient) LockErr(lock *Lock) error { return lock.check() }
 

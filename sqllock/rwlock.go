@@ -200,7 +200,7 @@ func (f flags) noWriter(ctx context.Context, l *lease, name string) error {
 // error names one of the readers.
 func (f flags) noReader(ctx context.Context, lock *Lock) error {
 	name := lock.Name()
-	rows, err := lister{f.core}.rows(ctx, name, request.SlotWriter, math.MaxInt32)
+	rows, err := lister(f).rows(ctx, name, request.SlotWriter, math.MaxInt32)
 	if err != nil {
 		return err
 	}
