@@ -15,7 +15,7 @@ const rounds = 3
 
 // attempt is one acquisition in progress.
 type attempt struct {
-	c       *Client
+	c       *core
 	caller  context.Context // when it ends, no further statement is begun
 	lease   *lease
 	request dialect.Request
@@ -26,10 +26,10 @@ type attempt struct {
 }
 
 // take asks the database for the lock. The error is a [*HeldError] if another holds it.
-func (c *Client) take(ctx context.Context, req acquisition, readFirst bool) (*Lock, error) {
-	opCtx := c.store.Operation(ctx)
+func (a acquirer) take(ctx context.Context, req acquisition, readFirst bool) (*Lock, error) {
+	opCtx := a.store.Operation(ctx)
 	for {
-		l, err := c.leases.get(opCtx, req.leaseKey())
+		l, err := a.leases.get(opCtx, req.leaseKey())
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +188,7 @@ func (t *attempt) inspect(ctx context.Context) (row dialect.Row, state rowState,
 // clear expires the lease of a row whose holder seems dead, and frees the row. If the holder is
 // alive after all, it updates row accordingly. It returns rowGuarded if a transaction that the dead
 // holder guards has not ended, or if the row has changed.
-func (c *Client) clear(ctx context.Context, row *dialect.Row) (rowState, error) {
+func (c *core) clear(ctx context.Context, row *dialect.Row) (rowState, error) {
 	expiry, err := c.expiry.Expire(ctx, *row)
 	if err != nil {
 		return rowHeld, err
@@ -209,8 +209,8 @@ func (c *Client) clear(ctx context.Context, row *dialect.Row) (rowState, error) 
 }
 
 // clearRetried calls clear with retries until ctx ends.
-func (c *Client) clearRetried(ctx context.Context, row *dialect.Row) (rowState, error) {
-	state, _, err := store.Retried(ctx, c.store, func(ctx context.Context) (rowState, error) {
+func (c *core) clearRetried(ctx context.Context, row *dialect.Row) (rowState, error) {
+	state, _, err := store.Retried(ctx, c.store.Store, func(ctx context.Context) (rowState, error) {
 		return c.clear(ctx, row)
 	})
 	return state, err
@@ -231,7 +231,7 @@ func (t *attempt) retry(ctx context.Context, op func(context.Context) error) (in
 	case gone:
 		return inDoubt, gaveUp(t.caller, t.request.Name, nil)
 	case err != nil:
-		return inDoubt, t.c.failed(fmt.Sprintf("acquiring lock %q", t.request.Name), err)
+		return inDoubt, t.c.store.failed(fmt.Sprintf("acquiring lock %q", t.request.Name), err)
 	}
 	return inDoubt, nil
 }

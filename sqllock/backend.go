@@ -45,7 +45,7 @@ type backend interface {
 var errOver = errors.New("the lease is over")
 
 // leaseBackend is the backend of a lease that is a row of sqllock_leases.
-type leaseBackend struct{ c *Client }
+type leaseBackend struct{ c *core }
 
 // maxHeartbeatTimeout bounds one heartbeat if the TTL is long, so that a stuck connection does not
 // use up the time for another try.
@@ -94,7 +94,7 @@ func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
 		if !l.inDoubt {
 			a.releaseLater(l.lease, l.claim, 0)
 		}
-		return false, a.c.failed(fmt.Sprintf("releasing lock %q; retrying in the background until its lease ends",
+		return false, a.c.store.failed(fmt.Sprintf("releasing lock %q; retrying in the background until its lease ends",
 			l.Name()), err)
 	}
 	// If the lock isn't ours after a try whose reply was lost, and our lease is alive, then that

@@ -35,7 +35,7 @@ func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 	if c.store.Open().Err() != nil {
 		return nil, errClosed
 	}
-	findings := []Finding{c.checkLeases(ctx), c.checkSessions(ctx)}
+	findings := []Finding{checkLeases(ctx, c), checkSessions(ctx, c)}
 	if checker, ok := c.store.Dialect.(dialect.Checker); ok && ctx.Err() == nil {
 		more, err := checker.Check(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -52,9 +52,9 @@ func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 	return findings, nil
 }
 
-func (c *Client) checkLeases(ctx context.Context) Finding {
+func checkLeases(ctx context.Context, c *Client) Finding {
 	f := Finding{What: "lease locks", Found: "of two callers that want a lock, one gets it", Verdict: VerdictGood}
-	if err := c.competeForLease(ctx); err != nil {
+	if err := competeForLease(ctx, c); err != nil {
 		f.Found, f.Verdict = err.Error(), VerdictBad
 		f.Advice = "don't use lease locks here until this is fixed"
 		if errors.Is(err, ErrSchema) {
@@ -65,13 +65,13 @@ func (c *Client) checkLeases(ctx context.Context) Finding {
 }
 
 // competeForLease requests a lock that is held, with another owner token.
-func (c *Client) competeForLease(ctx context.Context) error {
+func competeForLease(ctx context.Context, c *Client) error {
 	return c.Do(ctx, checkName, func(ctx context.Context, l *Lock) error {
 		rival := dialect.Request{Key: l.claim.Key, LeaseID: l.lease.id, Owner: rand.Text()}
 		grants, err := c.store.Acquire(ctx, []dialect.Request{rival})
 		switch {
 		case err != nil:
-			return c.failed("competing for a lock", err)
+			return c.store.failed("competing for a lock", err)
 		case grants[0].Granted:
 			return errors.New("sqllock: a lock that was held was granted again")
 		}
@@ -79,15 +79,15 @@ func (c *Client) competeForLease(ctx context.Context) error {
 	})
 }
 
-func (c *Client) checkSessions(ctx context.Context) Finding {
+func checkSessions(ctx context.Context, c *Client) Finding {
 	f := Finding{What: "session locks", Found: "of two connections that want a lock, one gets it", Verdict: VerdictGood}
-	if _, err := c.sessionLocker(); err != nil {
+	if _, err := c.sessions.locker(); err != nil {
 		return Finding{
 			What: "session locks", Found: "none: " + c.store.Name() + " has no such locks", Verdict: VerdictNotice,
 			Advice: "use lease locks, which are the default",
 		}
 	}
-	if err := c.competeForSession(ctx); err != nil {
+	if err := c.sessions.compete(ctx); err != nil {
 		f.Found, f.Verdict = err.Error(), VerdictBad
 		f.Advice = "use lease locks, which are the default, instead of Session()"
 	}

@@ -3,11 +3,9 @@ package sqllock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -20,18 +18,21 @@ import (
 
 // Client takes locks in one database. A program makes one with [New] and shares it. Its methods are
 // safe for concurrent use.
-type Client struct {
-	store *store.Store
-	opts  Options
-	log   *slog.Logger
+type Client struct{ *core }
 
-	proven        atomic.Bool // session locks were shown to work here
-	clusterWrites atomic.Bool // other servers of a cluster write too: see dialect.Server
-
-	mu     sync.Mutex // guards the field below; not held during a database call
-	probed bool       // the database was probed, by New or before the first lease
-
-	oneWriter   dialect.OneWriter // nil on engines that have several writers at a time
+// core is what the parts of a Client share. Each part has the methods for one task:
+//
+//   - acquirer acquires locks: it decides whether a request waits, and when it is tried.
+//   - leaseBackend and sessionBackend carry out one try, under a lease or a session.
+//   - flags are what the readers and the writer of an RWLock see of each other.
+//   - lister reads who holds which lock.
+//   - reaper removes what has expired.
+type core struct {
+	store       *database
+	opts        Options
+	log         *slog.Logger
+	prober      prober
+	sessions    sessions
 	leases      *leases
 	queues      *localQueues
 	expiry      *expiry.Watcher
@@ -59,19 +60,17 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{
-		store: store.New(d), opts: full, log: full.Logger,
-		queues: newLocalQueues(),
-	}
-	c.oneWriter, _ = d.(dialect.OneWriter)
-	c.expiry = expiry.NewWatcher(c.store, c.log, request.IsMember)
+	c := &core{store: newDatabase(d), opts: full, log: full.Logger, queues: newLocalQueues()}
+	c.expiry = expiry.NewWatcher(c.store.Store, c.log, request.IsMember)
 	c.leases = newLeases(c)
+	c.prober.store = c.store
+	c.sessions.store, c.sessions.options = c.store, dialect.SessionOptions{Holder: full.Holder, Idle: full.KeepAlive}
 	if !full.PollOnly {
-		c.listener = notify.New(c.store, full.Holder, c.log)
+		c.listener = notify.New(c.store.Store, full.Holder, c.log)
 	}
-	look := c.probe
+	look := c.prober.probe
 	if full.WithoutTables {
-		full.ReapEvery, look = -1, c.competeForSession
+		full.ReapEvery, look = -1, c.sessions.compete
 	}
 	if full.Unprobed {
 		look = func(context.Context) error { return nil }
@@ -80,7 +79,7 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		full.Logger.Warn("sqllock: the database has not answered yet; New waits for it until its ctx ends",
 			"database", d.Name())
 	})
-	if err = c.ownTx(ctx, "probing the database", ""); err == nil {
+	if err = c.store.ownTx(ctx, "probing the database", ""); err == nil {
 		err = look(ctx)
 	}
 	late.Stop()
@@ -93,53 +92,61 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	c.store.Start(ctx)
 	c.queues.open = c.store.Open()
 	if full.ReapEvery > 0 {
-		c.store.Spawn(c.reapForever)
+		c.store.Spawn(reaper{c}.runForever)
 	}
-	return c, nil
+	return &Client{c}, nil
+}
+
+// prober probes the database once.
+type prober struct {
+	store *database
+
+	mu     sync.Mutex // guards the field below; not held during a database call
+	probed bool       // the database was probed, by New or before the first lease
 }
 
 // probeTries bounds how often a probe is repeated whose transaction was aborted.
 const probeTries = 3
 
 // probe returns an error if locks wouldn't work in this database.
-func (c *Client) probe(ctx context.Context) error {
-	server, err := c.store.Probe(ctx)
+func (p *prober) probe(ctx context.Context) error {
+	server, err := p.store.Probe(ctx)
 	// On a cluster, a statement of another member now and then aborts the probe's transaction.
-	for tries := 1; err != nil && tries < probeTries && c.store.Classify(err) == dialect.ClassTransient &&
+	for tries := 1; err != nil && tries < probeTries && p.store.Classify(err) == dialect.ClassTransient &&
 		store.Sleep(ctx, store.Jitter(store.FirstBackoff)); tries++ {
-		server, err = c.store.Probe(ctx)
+		server, err = p.store.Probe(ctx)
 	}
 	if err != nil {
-		return c.failed("probing the "+c.store.Name()+" database", err)
+		return p.store.failed("probing the "+p.store.Name()+" database", err)
 	}
-	want := c.store.SchemaVersion()
+	want := p.store.SchemaVersion()
 	if server.Versioned && (server.Several || server.Dirty || !server.Serves(want)) {
 		return &SchemaError{
 			Have: server.Schema, Want: want, CompatibleFrom: server.CompatibleFrom,
 			Dirty: server.Dirty, Several: server.Several,
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.probed { // afterwards the flags below may be read concurrently
-		c.probed = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.probed { // afterwards the flags below may be read concurrently
+		p.probed = true
 		if server.SingleRowOnly {
-			c.store.SingleRowOnly()
-			c.clusterWrites.Store(true)
+			p.store.SingleRowOnly()
+			p.store.clusterWrites.Store(true)
 		}
 	}
 	return nil
 }
 
-// probeDeferred probes the database if [Options.Unprobed] made [New] skip that.
-func (c *Client) probeDeferred(ctx context.Context) error {
-	c.mu.Lock()
-	probed := c.probed
-	c.mu.Unlock()
+// deferred probes the database if [Options.Unprobed] made [New] skip that.
+func (p *prober) deferred(ctx context.Context) error {
+	p.mu.Lock()
+	probed := p.probed
+	p.mu.Unlock()
 	if probed {
 		return nil
 	}
-	return c.probe(ctx)
+	return p.probe(ctx)
 }
 
 // Close releases everything that the Client holds, in one statement whatever the number of locks,
@@ -162,7 +169,7 @@ func (c *Client) Close(ctx context.Context) error {
 	defer cancel()
 	var refused error
 	if len(open) > 0 {
-		refused = c.ownTx(ctx, "releasing all locks, which stay taken until their leases run out", "")
+		refused = c.store.ownTx(ctx, "releasing all locks, which stay taken until their leases run out", "")
 		if refused != nil {
 			cancel()
 		}
@@ -176,62 +183,4 @@ func (c *Client) Close(ctx context.Context) error {
 		err = errors.Join(err, closer.Close())
 	}
 	return err
-}
-
-// competeForSession repeats the test that precedes the first session lock: a pooler may have been
-// put in between since.
-func (c *Client) competeForSession(ctx context.Context) error {
-	locker, err := c.sessionLocker()
-	if err != nil {
-		return err
-	}
-	c.proven.Store(false)
-	_, err = c.store.Retry(ctx, func(ctx context.Context) error {
-		session, err := c.provenSession(ctx, locker)
-		if err == nil {
-			err = session.Close()
-		}
-		return err
-	})
-	if err != nil {
-		return c.failed("trying out session locks", err)
-	}
-	return nil
-}
-
-// failed returns the error for a call that the database refused or couldn't carry out.
-func (c *Client) failed(what string, err error) error {
-	class := c.store.Classify(err)
-	switch class {
-	case dialect.ClassNoSchema:
-		return &SchemaError{Want: c.store.SchemaVersion(), Err: err}
-	case dialect.ClassReadOnly:
-		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
-			what, ErrUnsupported, err)
-	case dialect.ClassUnknown, dialect.ClassTransient, dialect.ClassPermanent: // the error is clear enough
-	}
-	if c.store.Ended() && errors.Is(err, context.Canceled) { // Close canceled it
-		return fmt.Errorf("sqllock: %s: %w", what, ErrClosed)
-	}
-	if class != dialect.ClassTransient && errors.Is(err, context.DeadlineExceeded) &&
-		!errors.Is(err, dialect.ErrNoConnection) {
-		return fmt.Errorf("sqllock: %s: no answer from the database in time: %w", what, err)
-	}
-	return fmt.Errorf("sqllock: %s: %w", what, err)
-}
-
-// ownTx returns an error if a call would wait for an open transaction of the calling goroutine,
-// where the engine can find that out. doing and name say what was asked, and on which lock.
-func (c *Client) ownTx(ctx context.Context, doing, name string) error {
-	if c.oneWriter == nil {
-		return nil
-	}
-	err := c.oneWriter.OwnTx(ctx)
-	switch {
-	case err == nil:
-		return nil
-	case name == "":
-		return fmt.Errorf("sqllock: %s: %w", doing, err)
-	}
-	return fmt.Errorf("sqllock: %s %q: %w", doing, name, err)
 }

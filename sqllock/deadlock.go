@@ -37,7 +37,7 @@ const (
 
 // detector looks for a deadlock of one acquisition, for as long as it waits.
 type detector struct {
-	c      *Client
+	c      acquirer
 	req    acquisition // of the row that says what is waited for
 	holds  string      // the owner tokens of the locks that are held meanwhile
 	entry  *queueEntry
@@ -47,20 +47,20 @@ type detector struct {
 
 // watched is await for a caller that holds locks. It returns a [*DeadlockError] if the acquisition
 // is in a deadlock and is the one that has to give up.
-func (c *Client) watched(ctx context.Context, req acquisition, held []*Lock) (*Lock, error) {
-	if err := c.holdsItself(req, held); err != nil {
+func (a acquirer) watched(ctx context.Context, req acquisition, held []*Lock) (*Lock, error) {
+	if err := a.holdsItself(req, held); err != nil {
 		return nil, err
 	}
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	d := &detector{c: c, req: req, holds: tokens(held), cancel: cancel, over: make(chan struct{})}
+	d := &detector{c: a, req: req, holds: tokens(held), cancel: cancel, over: make(chan struct{})}
 	d.req.Slot = request.WaitSlots[request.QueueSlot(req.Slot)]
 	timer := time.AfterFunc(suspectAfter, func() {
-		if !c.store.Spawn(func() { d.run(waiting) }) {
+		if !a.store.Spawn(func() { d.run(waiting) }) {
 			close(d.over)
 		}
 	})
-	lock, err := c.await(waiting, req)
+	lock, err := a.await(waiting, req)
 	cancel(nil)
 	if !timer.Stop() {
 		select {
@@ -75,11 +75,11 @@ func (c *Client) watched(ctx context.Context, req acquisition, held []*Lock) (*L
 }
 
 // holdsItself finds the shortest deadlock, without reading the database.
-func (c *Client) holdsItself(req acquisition, held []*Lock) error {
+func (a acquirer) holdsItself(req acquisition, held []*Lock) error {
 	for _, l := range held {
-		if l.c == c && (l.claim.Key == req.Key() || l.Name() == req.Name && l.conflictsWith(req)) {
+		if l.c == a.core && (l.claim.Key == req.Key() || l.Name() == req.Name && l.conflictsWith(req)) {
 			return &DeadlockError{Name: req.Name, Cycle: []DeadlockWait{{
-				Holder: c.opts.Holder, Name: req.Name, HeldBy: c.opts.Holder, Fence: l.fence,
+				Holder: a.opts.Holder, Name: req.Name, HeldBy: a.opts.Holder, Fence: l.fence,
 			}}}
 		}
 	}

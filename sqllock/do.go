@@ -67,13 +67,17 @@ func (l *Lock) while(ctx context.Context, f func(ctx context.Context) error) (er
 func (c *Client) DoTx(
 	ctx context.Context, name string, fn func(ctx context.Context, tx *sql.Tx) error, opts ...Option,
 ) error {
-	db, err := c.checkDoTx(name, fn == nil)
+	if fn == nil {
+		return fail.Invalid("the function to do under lock %q is nil", name)
+	}
+	db, err := c.store.pool(name)
 	if err != nil {
 		return err
 	}
 	committed := false
 	err = c.Do(ctx, name, func(under context.Context, lock *Lock) error {
-		err := c.workTx(ctx, under, db, lock, fn)
+		work := txWork{store: c.store, db: db, lock: lock, fn: fn}
+		err := work.run(ctx, under)
 		committed = err == nil
 		return err
 	}, opts...)
@@ -87,63 +91,66 @@ func (c *Client) DoTx(
 	return err
 }
 
-// checkDoTx returns the pool on which to begin the transaction.
-func (c *Client) checkDoTx(name string, noFunc bool) (*sql.DB, error) {
-	if noFunc {
-		return nil, fail.Invalid("the function to do under lock %q is nil", name)
-	}
-	pool, ok := c.store.Dialect.(dialect.SQLPool)
+// pool returns the pool on which DoTx begins its transaction.
+func (d *database) pool(name string) (*sql.DB, error) {
+	pool, ok := d.Dialect.(dialect.SQLPool)
 	if !ok || pool.DB() == nil {
 		return nil, fmt.Errorf("sqllock: %w: DoTx of lock %q needs an *sql.DB, and this Client's %s dialect runs on "+
 			"none; over pgx use postgres.DoTx, otherwise Do, and Guard in a transaction of your own",
-			ErrUnsupported, name, c.store.Name())
+			ErrUnsupported, name, d.Name())
 	}
 	return pool.DB(), nil
 }
 
-// workTx calls fn in a transaction, guards the lock in it and commits it. caller is DoTx's ctx.
-// under also ends with the lock.
-func (c *Client) workTx(
-	caller, under context.Context, db *sql.DB, lock *Lock, fn func(ctx context.Context, tx *sql.Tx) error,
-) error {
+// txWork is the transaction of one DoTx.
+type txWork struct {
+	store *database
+	db    *sql.DB
+	lock  *Lock
+	fn    func(ctx context.Context, tx *sql.Tx) error
+}
+
+// run calls fn in a transaction, guards the lock in it and commits it. caller is DoTx's ctx. under
+// also ends with the lock.
+func (w *txWork) run(caller, under context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(under)) // of the transaction
 	defer cancel()
 	attached := context.AfterFunc(under, cancel)
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
-		return c.failedWork(under, "beginning a transaction", lock, err)
+		return w.failed(under, "beginning a transaction", err)
 	}
 	defer tx.Rollback()
-	if err := fn(under, tx); err != nil {
+	if err := w.fn(under, tx); err != nil {
 		return err
 	}
 	if !attached() || under.Err() != nil {
 		return fail.Ended(under) // the transaction has ended with it
 	}
 	defer context.AfterFunc(caller, cancel)()
-	if err := lock.Guard(caller, tx); err != nil {
-		return c.failedWork(caller, "", lock, err)
+	if err := w.lock.Guard(caller, tx); err != nil {
+		return w.failed(caller, "", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return c.failedWork(caller, "committing", lock, err)
+		return w.failed(caller, "committing", err)
 	}
 	return nil
 }
 
-// failedWork returns the error for a statement of DoTx itself that failed in its transaction. what
+// failed returns the error for a statement of DoTx itself that failed in its transaction. what
 // is empty if the error says already what was tried.
-func (c *Client) failedWork(ctx context.Context, what string, lock *Lock, err error) error {
-	class := c.store.Classify(err)
+func (w *txWork) failed(ctx context.Context, what string, err error) error {
+	class := w.store.Classify(err)
 	failed := err
 	if what != "" {
-		failed = c.failed(fmt.Sprintf("%s under lock %q", what, lock.Name()), err)
+		failed = w.store.failed(fmt.Sprintf("%s under lock %q", what, w.lock.Name()), err)
 	}
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, ErrLost):
 		return fmt.Errorf("%w: %w", fail.Ended(ctx), failed)
 	case errors.Is(err, sql.ErrTxDone):
 		return fmt.Errorf("sqllock: %w: the function under lock %q has ended the transaction, which DoTx does: %w",
-			ErrInvalid, lock.Name(), err)
+			ErrInvalid, w.lock.Name(), err)
 	case class == dialect.ClassTransient:
 		return fmt.Errorf("%w: %w", ErrRetryTx, failed)
 	case class == dialect.ClassUnknown && what == "committing":

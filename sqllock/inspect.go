@@ -47,24 +47,27 @@ const listPage = 500
 // page during the iteration, so different pages show different moments. An error ends the
 // iteration.
 func (c *Client) Locks(ctx context.Context) iter.Seq2[Info, error] {
-	return c.list(ctx, true)
+	return lister{c.core}.list(ctx, true)
 }
 
 // AllLocks lists the locks that [Client.Locks] lists, and the free locks whose rows the reaper has
 // not purged yet.
 func (c *Client) AllLocks(ctx context.Context) iter.Seq2[Info, error] {
-	return c.list(ctx, false)
+	return lister{c.core}.list(ctx, false)
 }
 
-func (c *Client) list(ctx context.Context, heldOnly bool) iter.Seq2[Info, error] {
+// lister reads who holds which lock.
+type lister struct{ *core }
+
+func (l lister) list(ctx context.Context, heldOnly bool) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		if err := c.checkTables("listing locks"); err != nil {
+		if err := l.checkTables("listing locks"); err != nil {
 			yield(Info{}, err)
 			return
 		}
-		for rows, err := range c.pages(ctx, heldOnly) {
+		for rows, err := range l.pages(ctx, heldOnly) {
 			if err != nil {
-				yield(Info{}, c.failed("listing locks", err))
+				yield(Info{}, l.store.failed("listing locks", err))
 				return
 			}
 			for _, row := range rows {
@@ -80,10 +83,10 @@ func (c *Client) list(ctx context.Context, heldOnly bool) iter.Seq2[Info, error]
 }
 
 // pages reads the lock rows page by page.
-func (c *Client) pages(ctx context.Context, heldOnly bool) iter.Seq2[[]dialect.Row, error] {
+func (l lister) pages(ctx context.Context, heldOnly bool) iter.Seq2[[]dialect.Row, error] {
 	return func(yield func([]dialect.Row, error) bool) {
 		for after := (dialect.Key{}); ; {
-			rows, err := c.store.List(ctx, after, heldOnly, listPage)
+			rows, err := l.store.List(ctx, after, heldOnly, listPage)
 			if !yield(rows, err) || err != nil || len(rows) < listPage {
 				return
 			}
@@ -125,7 +128,7 @@ func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 	}
 	rows, err := c.store.Rows(ctx, dialect.Key{Name: name, Slot: request.SlotExclusive})
 	if err != nil {
-		return Info{}, c.failed(fmt.Sprintf("reading lock %q", name), err)
+		return Info{}, c.store.failed(fmt.Sprintf("reading lock %q", name), err)
 	}
 	return info(rows[0]), nil
 }
@@ -134,15 +137,15 @@ func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
 // have expired and that the reaper has not removed yet. It blocks until the database has answered
 // or ctx ends.
 func (c *Client) Holders(ctx context.Context, name string) ([]Info, error) {
-	return c.infos(ctx, name, request.SlotExclusive, math.MaxInt32)
+	return lister{c.core}.infos(ctx, name, request.SlotExclusive, math.MaxInt32)
 }
 
 // infos lists the held locks of a name whose slot is at least from and less than to.
-func (c *Client) infos(ctx context.Context, name string, from, to int) ([]Info, error) {
-	if err := c.checkInspect(name); err != nil {
+func (l lister) infos(ctx context.Context, name string, from, to int) ([]Info, error) {
+	if err := l.checkInspect(name); err != nil {
 		return nil, err
 	}
-	rows, err := c.rows(ctx, name, from, to)
+	rows, err := l.rows(ctx, name, from, to)
 	infos := make([]Info, len(rows))
 	for i, row := range rows {
 		infos[i] = info(row)
@@ -151,14 +154,14 @@ func (c *Client) infos(ctx context.Context, name string, from, to int) ([]Info, 
 }
 
 // checkInspect returns an error if there can't be a row of that name.
-func (c *Client) checkInspect(name string) error {
+func (c *core) checkInspect(name string) error {
 	if err := c.checkTables(fmt.Sprintf("lock %q", name)); err != nil {
 		return err
 	}
 	return CheckName(name)
 }
 
-func (c *Client) checkTables(what string) error {
+func (c *core) checkTables(what string) error {
 	if c.opts.WithoutTables {
 		return fmt.Errorf("sqllock: %w: %s: this Client was made WithoutTables, and sees no lease locks",
 			ErrUnsupported, what)
@@ -177,13 +180,13 @@ func (c *Client) checkTables(what string) error {
 // holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but
 // [Lock.Context] does not end by itself, since the holder's lease and its other locks live on.
 func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, error) {
-	if err := c.ownTx(ctx, "breaking lock", name); err != nil {
+	if err := c.store.ownTx(ctx, "breaking lock", name); err != nil {
 		return Info{}, err
 	}
 	if err := c.checkInspect(name); err != nil {
 		return Info{}, err
 	}
-	rows, err := c.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
+	rows, err := lister{c.core}.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
 	if err != nil {
 		return Info{}, err
 	}
@@ -204,7 +207,7 @@ func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, err
 	broken, inDoubt, err := c.store.EndAcquisition(ctx, dialect.Claim{Key: row.Key, Owner: row.Owner})
 	switch {
 	case err != nil:
-		return info(row), c.failed(fmt.Sprintf("breaking lock %q", name), err)
+		return info(row), c.store.failed(fmt.Sprintf("breaking lock %q", name), err)
 	case !broken && !inDoubt: // in doubt, a try whose reply was lost may have ended it; it is over in any case
 		return info(row), over
 	}
@@ -215,11 +218,11 @@ func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, err
 }
 
 // rowsOf reads the rows of a name whose slot is at least from and less than to.
-func (c *Client) rowsOf(ctx context.Context, name string, from, to int, heldOnly bool) ([]dialect.Row, error) {
+func (l lister) rowsOf(ctx context.Context, name string, from, to int, heldOnly bool) ([]dialect.Row, error) {
 	var found []dialect.Row
 	after := dialect.Key{Name: name, Slot: from - 1}
 	for page := min(aFew, to-from); ; page = listPage {
-		rows, err := c.store.List(ctx, after, heldOnly, page)
+		rows, err := l.store.List(ctx, after, heldOnly, page)
 		if err != nil {
 			return nil, err
 		}
@@ -227,7 +230,7 @@ func (c *Client) rowsOf(ctx context.Context, name string, from, to int, heldOnly
 			if row.Name != name || row.Slot >= to {
 				return found, nil
 			}
-			c.expiry.Correct(&row)
+			l.expiry.Correct(&row)
 			found = append(found, row)
 			after = row.Key
 		}

@@ -15,7 +15,7 @@ import (
 // lease is this process's side of what keeps its locks: a row in sqllock_leases, or a session of
 // the server.
 type lease struct {
-	c       *Client
+	c       *core
 	entry   *leaseEntry
 	backend backend
 	id      string

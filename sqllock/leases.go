@@ -15,7 +15,7 @@ import (
 // leases are the leases of one Client: one for each leaseKey. A lease is opened when it is first
 // needed, and opened again when the previous one is over.
 type leases struct {
-	c *Client
+	c *core
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool
@@ -30,7 +30,7 @@ type leaseEntry struct {
 	err   error
 }
 
-func newLeases(c *Client) *leases { return &leases{c: c, entries: make(map[leaseKey]*leaseEntry)} }
+func newLeases(c *core) *leases { return &leases{c: c, entries: make(map[leaseKey]*leaseEntry)} }
 
 // readyLease returns the entry's lease if it is open, and otherwise nil.
 func (e *leaseEntry) readyLease() *lease {
@@ -66,7 +66,7 @@ func (ls *leases) get(ctx context.Context, key leaseKey) (*lease, error) {
 		case <-e.ready:
 		case <-ctx.Done():
 			if !first { // otherwise its own error says more
-				return nil, ls.c.failed("waiting for a lease, or a connection, that another call is opening", ctx.Err())
+				return nil, ls.c.store.failed("waiting for a lease, or a connection, that another call is opening", ctx.Err())
 			}
 		}
 		if e.err == nil && e.lease.addUser() {
@@ -98,7 +98,7 @@ func (ls *leases) open(ctx context.Context, key leaseKey, e *leaseEntry) {
 	l := &lease{c: ls.c, entry: e, leaseKey: key, locks: make(map[*Lock]struct{}), stop: make(chan struct{})}
 	open := ls.openRow
 	if key.session {
-		open = ls.c.openSession
+		open = ls.openSession
 	}
 	err := open(ctx, l)
 	if err == nil {
@@ -131,7 +131,7 @@ func (ls *leases) publish(e *leaseEntry, l *lease) bool {
 func (ls *leases) openRow(ctx context.Context, l *lease) error {
 	c := ls.c
 	l.backend = leaseBackend{c}
-	if err := c.probeDeferred(ctx); err != nil {
+	if err := c.prober.deferred(ctx); err != nil {
 		return err
 	}
 	_, err := c.store.Retry(ctx, func(ctx context.Context) error {
@@ -145,7 +145,7 @@ func (ls *leases) openRow(ctx context.Context, l *lease) error {
 		return c.store.CreateLease(ctx, dialect.Lease{ID: l.id, Holder: c.opts.Holder, TTL: l.ttl})
 	})
 	if err != nil {
-		return c.failed(fmt.Sprintf("opening a lease of %s", l.ttl), err)
+		return c.store.failed(fmt.Sprintf("opening a lease of %s", l.ttl), err)
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (ls *leases) end(ctx context.Context, open []*lease) error {
 	}
 	err := ls.releaseDelayed(ctx, delayed)
 	if left := ls.c.store.RemoveLeases(ctx, ids); left != nil {
-		err = errors.Join(err, ls.c.failed("releasing all locks; they stay taken until their leases run out", left))
+		err = errors.Join(err, ls.c.store.failed("releasing all locks; they stay taken until their leases run out", left))
 	}
 	return err
 }
@@ -218,7 +218,7 @@ func (ls *leases) releaseDelayed(ctx context.Context, claims []dialect.Claim) er
 		return err
 	})
 	if err != nil {
-		return ls.c.failed("releasing locks with a LockDelay, which now keeps others from them", err)
+		return ls.c.store.failed("releasing locks with a LockDelay, which now keeps others from them", err)
 	}
 	return nil
 }

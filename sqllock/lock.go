@@ -17,7 +17,7 @@ import (
 // Lock is an acquired lock, held until it is released or lost. Its methods are safe for concurrent
 // use.
 type Lock struct {
-	c       *Client
+	c       *core
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
@@ -114,7 +114,7 @@ func (l *Lock) guardIn(ctx context.Context, tx dialect.Tx) error {
 	ours, err := l.c.store.Guard(ctx, tx, []dialect.Claim{l.claim})
 	switch {
 	case err != nil:
-		return l.c.failed(fmt.Sprintf("guarding lock %q", l.Name()), err)
+		return l.c.store.failed(fmt.Sprintf("guarding lock %q", l.Name()), err)
 	case ours[0]:
 		return nil
 	case l.oursElsewhere(ctx):
@@ -165,7 +165,7 @@ func (l *Lock) check() error {
 //   - An error of the database if the release could not be confirmed yet. It is retried in the
 //     background until it is confirmed or the lease has expired.
 func (l *Lock) Release(ctx context.Context) error {
-	return l.release(ctx, func() error { return l.c.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name()) })
+	return l.release(ctx, func() error { return l.c.store.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name()) })
 }
 
 // release implements Release. refused returns an error if the database can't be called now; the

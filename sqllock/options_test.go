@@ -56,7 +56,7 @@ func FuzzCheckName(f *testing.F) {
 }
 
 func TestRequestLimits(t *testing.T) {
-	c := &Client{opts: Options{TTL: DefaultTTL}}
+	c := acquirer{&core{opts: Options{TTL: DefaultTTL}}}
 	for what, opts := range map[string][]Option{
 		"TTL of zero":          {WithTTL(0)},
 		"negative TTL":         {WithTTL(-time.Second)},

@@ -16,7 +16,7 @@ import (
 // lock that is handed over to this entry. So whatever becomes of the entry, releasing that token
 // releases a lock that nobody took. A nil queueEntry means that there is none.
 type queueEntry struct {
-	c       *Client
+	c       *core
 	lease   *lease // the entry is a user of it
 	request dialect.Request
 	inDoubt bool          // the reply to a request to add the entry was lost: it may be added late
@@ -29,7 +29,7 @@ type queueEntry struct {
 
 // enqueue adds an entry to the database's queue. An entry that says what its waiter holds is not
 // for hand-overs: see deadlock.go.
-func (c *Client) enqueue(ctx context.Context, req acquisition, holds string) (*queueEntry, error) {
+func (c *core) enqueue(ctx context.Context, req acquisition, holds string) (*queueEntry, error) {
 	ctx = c.store.Operation(ctx)
 	l, err := c.leases.get(ctx, req.leaseKey())
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *Client) enqueue(ctx context.Context, req acquisition, holds string) (*q
 	if err != nil {
 		e.inDoubt = true
 		e.remove()
-		return nil, c.failed(fmt.Sprintf("entering the queue for lock %q", req.Name), err)
+		return nil, c.store.failed(fmt.Sprintf("entering the queue for lock %q", req.Name), err)
 	}
 	return e, nil
 }
@@ -238,7 +238,7 @@ func (c *Client) Queue(ctx context.Context, name string) ([]Waiter, error) {
 	for _, slot := range []int{request.SlotExclusive, request.SlotWriter, request.SlotPermits, request.SlotElection} {
 		some, err := c.store.Waiting(ctx, dialect.Key{Name: name, Slot: slot}, maxQueue)
 		if err != nil {
-			return nil, c.failed(fmt.Sprintf("reading the queue for lock %q", name), err)
+			return nil, c.store.failed(fmt.Sprintf("reading the queue for lock %q", name), err)
 		}
 		queue = append(queue, some...)
 	}

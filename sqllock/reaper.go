@@ -28,21 +28,27 @@ const reapChunk = 500
 // waiters, and outcomes whose time to be kept is over. Every process may call it at any time, and
 // the [Client] calls it in the background every [Options].ReapEvery; correctness never depends on
 // it. It goes on until nothing is left or ctx ends, and returns what it did even if it fails.
-func (c *Client) Reap(ctx context.Context) (Reaped, error) {
-	var r Reaped
-	if err := c.ownTx(ctx, "reaping", ""); err != nil {
-		return r, err
+func (c *Client) Reap(ctx context.Context) (Reaped, error) { return reaper{c.core}.run(ctx) }
+
+// reaper removes what has expired.
+type reaper struct{ *core }
+
+// run implements Reap.
+func (r reaper) run(ctx context.Context) (did Reaped, err error) {
+	if err := r.store.ownTx(ctx, "reaping", ""); err != nil {
+		return did, err
 	}
 	begun := clock.Now()
-	if err := c.expiry.ExpireOverlong(ctx, reapChunk); err != nil {
-		return r, c.failed("reaping leases", err)
+	if err := r.expiry.ExpireOverlong(ctx, reapChunk); err != nil {
+		return did, r.store.failed("reaping leases", err)
 	}
-	for rows, err := range c.pages(ctx, true) {
+	l := lister(r)
+	for rows, err := range l.pages(ctx, true) {
 		if err != nil {
-			return r, c.failed("reaping locks", err)
+			return did, r.store.failed("reaping locks", err)
 		}
-		if err := c.reapPage(ctx, rows, &r); err != nil {
-			return r, c.failed("reaping locks", err)
+		if err := r.page(ctx, rows, &did); err != nil {
+			return did, r.store.failed("reaping locks", err)
 		}
 	}
 	for _, chunk := range []struct {
@@ -51,24 +57,23 @@ func (c *Client) Reap(ctx context.Context) (Reaped, error) {
 	}{
 		// Leases that expired after begun may still have locks that are not freed, and LockDelay
 		// counts from their end.
-		{&r.Leases, func() (int, error) { return c.store.DeleteExpired(ctx, clock.Now().Since(begun), reapChunk) }},
-		{&r.Waiters, func() (int, error) { return c.store.PurgeWaiters(ctx, reapChunk) }},
-		{&r.Outcomes, func() (int, error) { return c.store.PurgeOutcomes(ctx, reapChunk) }},
-		{&r.Purged, func() (int, error) { return c.store.Purge(ctx, request.ToMicros(c.opts.PurgeAfter), reapChunk) }},
+		{&did.Leases, func() (int, error) { return r.store.DeleteExpired(ctx, clock.Now().Since(begun), reapChunk) }},
+		{&did.Waiters, func() (int, error) { return r.store.PurgeWaiters(ctx, reapChunk) }},
+		{&did.Outcomes, func() (int, error) { return r.store.PurgeOutcomes(ctx, reapChunk) }},
+		{&did.Purged, func() (int, error) { return r.store.Purge(ctx, request.ToMicros(r.opts.PurgeAfter), reapChunk) }},
 	} {
 		for n := reapChunk; n == reapChunk; *chunk.count += n {
-			var err error
 			if n, err = chunk.delete(); err != nil {
-				return r, c.failed("reaping", err)
+				return did, r.store.failed("reaping", err)
 			}
 		}
 	}
-	return r, nil
+	return did, nil
 }
 
-// reapPage frees the rows whose holders are dead. It does not rely on what List returned:
+// page frees the rows whose holders are dead. It does not rely on what List returned:
 // ExpireLeases decides.
-func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) error {
+func (r reaper) page(ctx context.Context, rows []dialect.Row, did *Reaped) error {
 	seen := make(map[string]bool)
 	var leases []string
 	for _, row := range rows {
@@ -77,7 +82,7 @@ func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) er
 			leases = append(leases, row.LeaseID)
 		}
 	}
-	expiries, err := c.store.ExpireLeases(ctx, leases)
+	expiries, err := r.store.ExpireLeases(ctx, leases)
 	if err != nil {
 		return err
 	}
@@ -95,27 +100,27 @@ func (c *Client) reapPage(ctx context.Context, rows []dialect.Row, r *Reaped) er
 			})
 		}
 	}
-	freed, err := c.store.Free(ctx, holders)
+	freed, err := r.store.Free(ctx, holders)
 	for _, ok := range freed {
 		if ok {
-			r.Locks++
+			did.Locks++
 		}
 	}
 	return err
 }
 
-// reapForever runs the reaper in the background.
-func (c *Client) reapForever() {
-	for store.Sleep(c.store.Open(), c.opts.ReapEvery-c.opts.ReapEvery/10+store.Jitter(c.opts.ReapEvery/10)) {
-		ctx, cancel := context.WithTimeout(c.store.Open(), max(c.opts.ReapEvery, store.OperationTimeout))
-		r, err := c.Reap(ctx)
+// runForever runs the reaper in the background.
+func (r reaper) runForever() {
+	for store.Sleep(r.store.Open(), r.opts.ReapEvery-r.opts.ReapEvery/10+store.Jitter(r.opts.ReapEvery/10)) {
+		ctx, cancel := context.WithTimeout(r.store.Open(), max(r.opts.ReapEvery, store.OperationTimeout))
+		did, err := r.run(ctx)
 		cancel()
 		switch {
-		case err != nil && c.store.Open().Err() == nil:
-			c.log.Warn("sqllock: the reaper failed; it will try again", "err", err)
-		case r != Reaped{}:
-			c.log.Info("sqllock: reaped", "leases", r.Leases, "locks", r.Locks, "purged", r.Purged,
-				"waiters", r.Waiters, "outcomes", r.Outcomes)
+		case err != nil && r.store.Open().Err() == nil:
+			r.log.Warn("sqllock: the reaper failed; it will try again", "err", err)
+		case did != Reaped{}:
+			r.log.Info("sqllock: reaped", "leases", did.Leases, "locks", did.Locks, "purged", did.Purged,
+				"waiters", did.Waiters, "outcomes", did.Outcomes)
 		}
 	}
 }

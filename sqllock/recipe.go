@@ -16,7 +16,7 @@ var _ = recipe.Provide(func(c *Client) recipe.Client[*Lock] { return recipeClien
 // recipeClient is what the packages election, once and quorum use of a Client.
 type recipeClient struct{ c *Client }
 
-func (r recipeClient) Store() *store.Store { return r.c.store }
+func (r recipeClient) Store() *store.Store { return r.c.store.Store }
 func (r recipeClient) Log() *slog.Logger   { return r.c.log }
 func (r recipeClient) Holder() string      { return r.c.opts.Holder }
 func (r recipeClient) TTL() time.Duration  { return r.c.opts.TTL }
@@ -24,26 +24,27 @@ func (r recipeClient) TTL() time.Duration  { return r.c.opts.TTL }
 func (r recipeClient) Check(req *request.Request) error { return r.c.checkLease(req) }
 
 func (r recipeClient) Acquire(ctx context.Context, req request.Request) (*Lock, error) {
-	return r.c.acquire(ctx, acquisition{Request: req})
+	return acquirer{r.c.core}.acquire(ctx, acquisition{Request: req})
 }
 
 func (r recipeClient) Try(ctx context.Context, req request.Request) (*Lock, error) {
-	return r.c.try(ctx, acquisition{Request: req})
+	return acquirer{r.c.core}.try(ctx, acquisition{Request: req})
 }
 
 func (r recipeClient) Attempt(ctx context.Context, req request.Request, readFirst bool) (*Lock, error) {
-	lock, _, err := r.c.attempt(ctx, acquisition{Request: req}, readFirst, func() {})
+	lock, _, err := acquirer{r.c.core}.attempt(ctx, acquisition{Request: req}, readFirst, func() {})
 	return lock, err
 }
 
 func (r recipeClient) OwnTx(ctx context.Context, doing, name string) error {
-	return r.c.ownTx(ctx, doing, name)
+	return r.c.store.ownTx(ctx, doing, name)
 }
 
-func (r recipeClient) Failed(what string, err error) error { return r.c.failed(what, err) }
+func (r recipeClient) Failed(what string, err error) error { return r.c.store.failed(what, err) }
 
 func (r recipeClient) GaveUp(ctx context.Context, name string) error { return gaveUp(ctx, name, nil) }
-func (r recipeClient) Passing(err error) bool                        { return r.c.passing(err) }
+
+func (r recipeClient) Passing(err error) bool { return r.c.store.passing(err) }
 
 func (r recipeClient) LockErr(lock *Lock) error { return lock.check() }
 

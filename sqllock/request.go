@@ -17,7 +17,7 @@ type acquisition struct {
 }
 
 // leaseRequest returns a request for a lock under a lease.
-func (c *Client) leaseRequest(slot int, name string) acquisition {
+func (c *core) leaseRequest(slot int, name string) acquisition {
 	return acquisition{Request: request.Request{Name: name, Slot: slot, TTL: c.opts.TTL}}
 }
 
@@ -28,7 +28,7 @@ func apply[O comparable](req acquisition, opts []O, set func(O, *request.Request
 }
 
 // checkLease returns an error if a request for a lease lock breaks a rule.
-func (c *Client) checkLease(req *request.Request) error {
+func (c *core) checkLease(req *request.Request) error {
 	if c.opts.WithoutTables {
 		return fmt.Errorf("sqllock: %w: lock %q: this Client was made WithoutTables and can take only Session locks; "+
 			"for lease locks run `sqllock-migrate own up`, and make the Client without that option",

@@ -43,7 +43,7 @@ func (l *RWLock) Acquire(ctx context.Context, opts ...Option) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.c.acquire(ctx, req)
+	return acquirer{l.c.core}.acquire(ctx, req)
 }
 
 // TryAcquire takes the lock as a writer if nobody holds it. Its errors are those of
@@ -53,7 +53,7 @@ func (l *RWLock) TryAcquire(ctx context.Context, opts ...Option) (*Lock, error) 
 	if err != nil {
 		return nil, err
 	}
-	return l.c.try(req.addHeld(ctx), req)
+	return acquirer{l.c.core}.try(req.addHeld(ctx), req)
 }
 
 // AcquireShared takes the lock as a reader. It waits until no writer holds the lock or waits for
@@ -63,7 +63,7 @@ func (l *RWLock) AcquireShared(ctx context.Context, opts ...SharedOption) (*Lock
 	if err != nil {
 		return nil, err
 	}
-	return l.c.acquire(ctx, req)
+	return acquirer{l.c.core}.acquire(ctx, req)
 }
 
 // TryAcquireShared takes the lock as a reader if no writer holds it or waits for it. Its errors are
@@ -73,7 +73,7 @@ func (l *RWLock) TryAcquireShared(ctx context.Context, opts ...SharedOption) (*L
 	if err != nil {
 		return nil, err
 	}
-	return l.c.try(req.addHeld(ctx), req)
+	return acquirer{l.c.core}.try(req.addHeld(ctx), req)
 }
 
 // Do runs fn under the lock as a writer, as [Client.Do] does.
@@ -92,11 +92,11 @@ func (l *RWLock) DoShared(
 // expired and that the reaper has not removed yet. It blocks until the database has answered or ctx
 // ends.
 func (l *RWLock) Holders(ctx context.Context) ([]Info, error) {
-	infos, err := l.c.infos(ctx, l.name, request.SlotWriter, request.SlotWriter+1)
+	infos, err := lister{l.c.core}.infos(ctx, l.name, request.SlotWriter, request.SlotWriter+1)
 	if err != nil {
 		return nil, err
 	}
-	readers, err := l.c.infos(ctx, l.name, request.SlotReaders, math.MaxInt32)
+	readers, err := lister{l.c.core}.infos(ctx, l.name, request.SlotReaders, math.MaxInt32)
 	return append(infos, readers...), err
 }
 
@@ -132,13 +132,14 @@ func (l *RWLock) readerRequest(opts []SharedOption) (acquisition, error) {
 
 // takeShare takes the lock as a reader.
 func (a leaseBackend) takeShare(ctx, caller context.Context, l *lease, req acquisition, readFirst bool) (*Lock, error) {
-	if a.c.clusterWrites.Load() {
+	if a.c.store.clusterWrites.Load() {
 		l.removeUser()
 		return nil, fmt.Errorf("sqllock: %w: a reader of RWLock %q: another server of the cluster may not have seen "+
 			"yet who reads and who writes; use an exclusive lock, or a Semaphore", ErrUnsupported, req.Name)
 	}
+	flags := flags{a.c}
 	if readFirst {
-		if err := a.c.noWriter(ctx, l, req.Name); err != nil {
+		if err := flags.noWriter(ctx, l, req.Name); err != nil {
 			l.removeUser()
 			return nil, err
 		}
@@ -148,7 +149,7 @@ func (a leaseBackend) takeShare(ctx, caller context.Context, l *lease, req acqui
 	if err != nil {
 		return nil, err
 	}
-	if err = a.c.noWriter(ctx, l, req.Name); err == nil && lock.check() != nil {
+	if err = flags.noWriter(ctx, l, req.Name); err == nil && lock.check() != nil {
 		err = l.tooLate(req.Name)
 	}
 	if err != nil {
@@ -158,21 +159,24 @@ func (a leaseBackend) takeShare(ctx, caller context.Context, l *lease, req acqui
 	return lock, nil
 }
 
+// flags are what the readers and the writer of an [RWLock] see of each other.
+type flags struct{ *core }
+
 // noWriter returns nil if no writer's flag is up. Otherwise the error says whose flag is up.
-func (c *Client) noWriter(ctx context.Context, l *lease, name string) error {
+func (f flags) noWriter(ctx context.Context, l *lease, name string) error {
 	var row dialect.Row
 	for range rounds {
 		found := rowFree
-		_, err := c.store.Retry(ctx, func(ctx context.Context) error {
-			rows, err := c.store.Get(ctx, []dialect.Key{{Name: name, Slot: request.SlotWriter}})
+		_, err := f.store.Retry(ctx, func(ctx context.Context) error {
+			rows, err := f.store.Get(ctx, []dialect.Key{{Name: name, Slot: request.SlotWriter}})
 			if err != nil {
 				return err
 			}
 			row = rows[0]
-			c.expiry.Correct(&row)
+			f.expiry.Correct(&row)
 			switch {
 			case row.Held && row.Lease != dialect.LeaseLive:
-				found, err = c.clear(ctx, &row) // it may be barred now: read it again
+				found, err = f.clear(ctx, &row) // it may be barred now: read it again
 			case row.Held || row.FreeIn > 0:
 				found = rowHeld
 			default:
@@ -182,7 +186,7 @@ func (c *Client) noWriter(ctx context.Context, l *lease, name string) error {
 		})
 		switch {
 		case err != nil:
-			return c.failed(fmt.Sprintf("checking for writers of %q", name), err)
+			return f.store.failed(fmt.Sprintf("checking for writers of %q", name), err)
 		case row.Name == "":
 			return nil
 		case found != rowFree:
@@ -194,9 +198,9 @@ func (c *Client) noWriter(ctx context.Context, l *lease, name string) error {
 
 // noReader returns nil if no reader's flag is up and the writer's own flag still is. Otherwise the
 // error names one of the readers.
-func (c *Client) noReader(ctx context.Context, lock *Lock) error {
+func (f flags) noReader(ctx context.Context, lock *Lock) error {
 	name := lock.Name()
-	rows, err := c.rows(ctx, name, request.SlotWriter, math.MaxInt32)
+	rows, err := lister(f).rows(ctx, name, request.SlotWriter, math.MaxInt32)
 	if err != nil {
 		return err
 	}
@@ -212,8 +216,8 @@ func (c *Client) noReader(ctx context.Context, lock *Lock) error {
 		}
 		found := rowHeld
 		if row.Lease != dialect.LeaseLive {
-			if found, err = c.clearRetried(ctx, &row); err != nil {
-				return c.failed(fmt.Sprintf("freeing %q of a dead reader", name), err)
+			if found, err = f.clearRetried(ctx, &row); err != nil {
+				return f.store.failed(fmt.Sprintf("freeing %q of a dead reader", name), err)
 			}
 		}
 		if found == rowFree {
@@ -231,12 +235,12 @@ func (c *Client) noReader(ctx context.Context, lock *Lock) error {
 }
 
 // rows returns the held rows of a name whose slot is at least from and less than to.
-func (c *Client) rows(ctx context.Context, name string, from, to int) (rows []dialect.Row, err error) {
-	rows, _, err = store.Retried(ctx, c.store, func(ctx context.Context) ([]dialect.Row, error) {
-		return c.rowsOf(ctx, name, from, to, true)
+func (l lister) rows(ctx context.Context, name string, from, to int) (rows []dialect.Row, err error) {
+	rows, _, err = store.Retried(ctx, l.store.Store, func(ctx context.Context) ([]dialect.Row, error) {
+		return l.rowsOf(ctx, name, from, to, true)
 	})
 	if err != nil {
-		return nil, c.failed(fmt.Sprintf("reading the holders of %q", name), err)
+		return nil, l.store.failed(fmt.Sprintf("reading the holders of %q", name), err)
 	}
 	return rows, nil
 }
@@ -254,14 +258,14 @@ func (w *waiter) awaitReaders(ctx context.Context, lock *Lock) (*Lock, error) {
 	w.req.entry.remove()
 	w.req.entry = nil
 	for poll := firstLeaving; ; poll = min(poll*3/2, maxLeaving) {
-		err := w.c.findReaders(ctx, lock)
+		err := flags{w.c.core}.findReaders(ctx, lock)
 		switch {
 		case err == nil && lock.check() == nil:
 			return lock, nil
 		case lock.check() != nil && ctx.Err() == nil:
 			lock.discardLater()
 			return nil, nil
-		case ctx.Err() != nil || !w.observe(err) && !w.c.unanswered(err) || !w.rest(ctx, poll):
+		case ctx.Err() != nil || !w.observe(err) && !w.c.store.unanswered(err) || !w.rest(ctx, poll):
 			lock.discardLater()
 			return nil, w.waitError(ctx, err)
 		}
@@ -296,10 +300,10 @@ func (w *waiter) waitError(ctx context.Context, err error) error {
 }
 
 // checkNoReaders returns a writer's lock if there are no readers. Otherwise it releases the lock.
-func (c *Client) checkNoReaders(ctx context.Context, lock *Lock) (*Lock, error) {
-	_, abandoned, err := store.RunDetached(ctx, c.store, func() (none struct{}, err error) {
-		opCtx := c.store.Operation(ctx)
-		if err = c.noReader(opCtx, lock); err == nil && lock.check() != nil {
+func (f flags) checkNoReaders(ctx context.Context, lock *Lock) (*Lock, error) {
+	_, abandoned, err := store.RunDetached(ctx, f.store.Store, func() (none struct{}, err error) {
+		opCtx := f.store.Operation(ctx)
+		if err = f.noReader(opCtx, lock); err == nil && lock.check() != nil {
 			err = lock.lease.tooLate(lock.Name())
 		}
 		if err != nil {
@@ -326,9 +330,9 @@ func (l *Lock) discard(ctx context.Context) {
 
 // findReaders returns an error if there are readers, for a writer whose flag is up. It returns as
 // soon as ctx ends.
-func (c *Client) findReaders(ctx context.Context, lock *Lock) error {
-	check := func() (none struct{}, err error) { return none, c.noReader(c.store.Operation(ctx), lock) }
-	_, _, err := store.RunDetached(ctx, c.store, check, func(struct{}) {})
+func (f flags) findReaders(ctx context.Context, lock *Lock) error {
+	check := func() (none struct{}, err error) { return none, f.noReader(f.store.Operation(ctx), lock) }
+	_, _, err := store.RunDetached(ctx, f.store.Store, check, func(struct{}) {})
 	return err
 }
 

@@ -40,7 +40,7 @@ func (s *Semaphore) Acquire(ctx context.Context, opts ...Option) (*Lock, error) 
 	if err != nil {
 		return nil, err
 	}
-	return s.c.acquire(ctx, req)
+	return acquirer{s.c.core}.acquire(ctx, req)
 }
 
 // TryAcquire takes one of the permits if one is free or its holder is dead. Its errors are those of
@@ -50,7 +50,7 @@ func (s *Semaphore) TryAcquire(ctx context.Context, opts ...Option) (*Lock, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.c.try(req.addHeld(ctx), req)
+	return acquirer{s.c.core}.try(req.addHeld(ctx), req)
 }
 
 // Do runs fn with one of the permits, as [Client.Do] does under a lock.
@@ -61,7 +61,7 @@ func (s *Semaphore) Do(ctx context.Context, fn func(ctx context.Context, permit 
 // Holders returns the holders of the permits, including those whose leases have expired and that
 // the reaper has not removed yet. It blocks until the database has answered or ctx ends.
 func (s *Semaphore) Holders(ctx context.Context) ([]Info, error) {
-	return s.c.infos(ctx, s.name, request.SlotPermits, request.SlotPermits+MaxPermits)
+	return lister{s.c.core}.infos(ctx, s.name, request.SlotPermits, request.SlotPermits+MaxPermits)
 }
 
 func (s *Semaphore) request(opts []Option) (acquisition, error) {
@@ -87,7 +87,7 @@ func (a leaseBackend) takePermit(
 	}
 	req.sent = nil
 	for range rounds {
-		open, held, failed := a.c.openPermits(ctx, l, req)
+		open, held, failed := a.openPermits(ctx, l, req)
 		if failed != nil || len(open) == 0 {
 			l.removeUser()
 			return nil, errOr(failed, held)
@@ -112,12 +112,12 @@ func errOr(err error, held *HeldError) error {
 // openPermits returns the permits that can be taken. Only if all are taken does it look for one
 // whose holder is dead. If it finds none, held describes the permit that will be free first, as far
 // as is known.
-func (c *Client) openPermits(ctx context.Context, l *lease, req acquisition) (open []int, held *HeldError, err error) {
-	rows, _, err := store.Retried(ctx, c.store, func(ctx context.Context) ([]dialect.Row, error) {
-		return c.rowsOf(ctx, req.Name, request.SlotPermits, request.SlotPermits+req.Permits, false)
+func (a leaseBackend) openPermits(ctx context.Context, l *lease, req acquisition) (open []int, held *HeldError, err error) {
+	rows, _, err := store.Retried(ctx, a.c.store.Store, func(ctx context.Context) ([]dialect.Row, error) {
+		return lister{a.c}.rowsOf(ctx, req.Name, request.SlotPermits, request.SlotPermits+req.Permits, false)
 	})
 	if err != nil {
-		return nil, nil, c.failed(fmt.Sprintf("reading the permits of %q", req.Name), err)
+		return nil, nil, a.c.store.failed(fmt.Sprintf("reading the permits of %q", req.Name), err)
 	}
 	taken := make([]bool, req.Permits)
 	for _, row := range rows {
@@ -131,20 +131,20 @@ func (c *Client) openPermits(ctx context.Context, l *lease, req acquisition) (op
 	if len(open) > 0 {
 		return open, nil, nil
 	}
-	return c.freeDeadPermit(ctx, l, rows)
+	return a.freeDeadPermit(ctx, l, rows)
 }
 
 // freeDeadPermit frees a permit whose holder is dead, or returns which permit will be free
 // first.
-func (c *Client) freeDeadPermit(ctx context.Context, l *lease, rows []dialect.Row) ([]int, *HeldError, error) {
+func (a leaseBackend) freeDeadPermit(ctx context.Context, l *lease, rows []dialect.Row) ([]int, *HeldError, error) {
 	first := rows[0]
 	for i, row := range rows {
 		if row.Held && row.Lease != dialect.LeaseLive {
-			found, err := c.clearRetried(ctx, &row)
+			found, err := a.c.clearRetried(ctx, &row)
 			if err != nil {
 				permit := row.Slot - request.SlotPermits
 				what := fmt.Sprintf("freeing permit %d of %q, whose holder is dead", permit, row.Name)
-				return nil, nil, c.failed(what, err)
+				return nil, nil, a.c.store.failed(what, err)
 			}
 			if found == rowFree {
 				return []int{row.Slot}, nil, nil

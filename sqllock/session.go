@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -15,7 +16,7 @@ import (
 // for a lock, so one connection serves them all, and a waiter does not delay the release of another
 // lock.
 type sessionBackend struct {
-	c      *Client
+	c      *core
 	conn   dialect.Session
 	busy   chan struct{}           // one statement at a time
 	held   map[string]*count       // by name; used only while busy is taken
@@ -42,8 +43,9 @@ type count struct {
 }
 
 // openSession opens a connection for session locks, if they work here.
-func (c *Client) openSession(ctx context.Context, l *lease) error {
-	locker, err := c.sessionLocker()
+func (ls *leases) openSession(ctx context.Context, l *lease) error {
+	c := ls.c
+	locker, err := c.sessions.locker()
 	if err != nil {
 		return err
 	}
@@ -52,11 +54,11 @@ func (c *Client) openSession(ctx context.Context, l *lease) error {
 	}
 	_, err = c.store.Retry(ctx, func(ctx context.Context) (err error) {
 		l.id, l.validity = rand.Text(), clock.Validity{Sent: clock.Now(), TTL: l.ttl}
-		a.conn, err = c.provenSession(ctx, locker)
+		a.conn, err = c.sessions.open(ctx, locker)
 		return err
 	})
 	if err != nil {
-		return c.failed("opening a connection for session locks", err)
+		return c.store.failed("opening a connection for session locks", err)
 	}
 	l.backend = a
 	return nil
@@ -82,7 +84,7 @@ func (a *sessionBackend) take(ctx, caller context.Context, l *lease, req acquisi
 	}
 	l.removeUser()
 	if err != nil {
-		return nil, a.c.failed(fmt.Sprintf("acquiring session lock %q", req.Name), err)
+		return nil, a.c.store.failed(fmt.Sprintf("acquiring session lock %q", req.Name), err)
 	}
 	return nil, held
 }
@@ -158,7 +160,7 @@ func (a *sessionBackend) release(ctx context.Context, l *Lock) (bool, error) {
 	switch {
 	case err != nil:
 		l.lease.lose(fmt.Sprintf("a release couldn't be confirmed, so the connection was given up: %v", err))
-		return false, a.c.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the server "+
+		return false, a.c.store.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the server "+
 			"releases the lock when it notices", l.Name()), err)
 	case !ours:
 		l.lease.lose("the server's session isn't the one that took the lock")
@@ -220,25 +222,31 @@ func (a *sessionBackend) abandon() {
 	}
 }
 
-// sessionLocker returns the engine as a [dialect.SessionLocker], if it has session locks.
-func (c *Client) sessionLocker() (dialect.SessionLocker, error) {
-	locker, ok := c.store.Dialect.(dialect.SessionLocker)
+// sessions opens the sessions that hold locks.
+type sessions struct {
+	store   *database
+	options dialect.SessionOptions
+	proven  atomic.Bool // session locks were shown to work here
+}
+
+// locker returns the engine as a [dialect.SessionLocker], if it has session locks.
+func (s *sessions) locker() (dialect.SessionLocker, error) {
+	locker, ok := s.store.Dialect.(dialect.SessionLocker)
 	if !ok {
 		return nil, fmt.Errorf("sqllock: %w: %s has no session locks; use a lease lock, which is the default",
-			ErrUnsupported, c.store.Name())
+			ErrUnsupported, s.store.Name())
 	}
 	return locker, nil
 }
 
-// provenSession opens a session. The first session has to show that session locks work here, by
+// open opens a session. The first session has to show that session locks work here, by
 // competing with another one. As long as they don't work, the proof is repeated for each session.
-func (c *Client) provenSession(ctx context.Context, locker dialect.SessionLocker) (dialect.Session, error) {
-	options := dialect.SessionOptions{Holder: c.opts.Holder, Idle: c.opts.KeepAlive}
-	session, err := locker.OpenSession(ctx, options)
-	if err != nil || c.proven.Load() {
+func (s *sessions) open(ctx context.Context, locker dialect.SessionLocker) (dialect.Session, error) {
+	session, err := locker.OpenSession(ctx, s.options)
+	if err != nil || s.proven.Load() {
 		return session, err
 	}
-	rival, err := locker.OpenSession(ctx, options)
+	rival, err := locker.OpenSession(ctx, s.options)
 	if err != nil {
 		return nil, errors.Join(err, session.Close())
 	}
@@ -246,7 +254,7 @@ func (c *Client) provenSession(ctx context.Context, locker dialect.SessionLocker
 	if err := prove(ctx, session, rival); err != nil {
 		return nil, errors.Join(err, session.Close())
 	}
-	c.proven.Store(true)
+	s.proven.Store(true)
 	return session, nil
 }
 
@@ -280,6 +288,27 @@ func prove(ctx context.Context, session, rival dialect.Session) error {
 			return fmt.Errorf("%w: session locks can't be trusted here: %s; use a lease lock, which can",
 				ErrUnsupported, step.what)
 		}
+	}
+	return nil
+}
+
+// compete repeats the test that precedes the first session lock: a pooler may have been
+// put in between since.
+func (s *sessions) compete(ctx context.Context) error {
+	locker, err := s.locker()
+	if err != nil {
+		return err
+	}
+	s.proven.Store(false)
+	_, err = s.store.Retry(ctx, func(ctx context.Context) error {
+		session, err := s.open(ctx, locker)
+		if err == nil {
+			err = session.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return s.store.failed("trying out session locks", err)
 	}
 	return nil
 }

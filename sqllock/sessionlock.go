@@ -67,7 +67,7 @@ func (s *SessionLocker) Do(
 			if err != nil {
 				return nil, err
 			}
-			return s.c.acquire(ctx, req)
+			return acquirer{s.c.core}.acquire(ctx, req)
 		})
 }
 
@@ -76,7 +76,7 @@ func (s *SessionLocker) acquire(ctx context.Context, shared bool, opts []Session
 	if err != nil {
 		return nil, err
 	}
-	return sessionLock(s.c.acquire(ctx, req))
+	return sessionLock(acquirer{s.c.core}.acquire(ctx, req))
 }
 
 func (s *SessionLocker) try(ctx context.Context, shared bool, opts []SessionOption) (*SessionLock, error) {
@@ -84,7 +84,7 @@ func (s *SessionLocker) try(ctx context.Context, shared bool, opts []SessionOpti
 	if err != nil {
 		return nil, err
 	}
-	return sessionLock(s.c.try(ctx, req))
+	return sessionLock(acquirer{s.c.core}.try(ctx, req))
 }
 
 func (s *SessionLocker) request(shared bool, opts []SessionOption) (acquisition, error) {

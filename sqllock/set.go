@@ -23,19 +23,19 @@ import (
 // On an error nothing stays taken. The error is that of [Client.Acquire] for the name that could
 // not be taken. It is an [ErrInvalid] if there are no names or a name occurs twice.
 func (c *Client) AcquireAll(ctx context.Context, names []string, opts ...SetOption) (*Set, error) {
-	return c.acquireAll(ctx, names, opts, true)
+	return acquirer{c.core}.acquireAll(ctx, names, opts, true)
 }
 
 // TryAcquireAll takes the locks of several names, all or none, without waiting. The error is that
 // of [Client.TryAcquire] for the first name that another holds. Otherwise it is like
 // [Client.AcquireAll].
 func (c *Client) TryAcquireAll(ctx context.Context, names []string, opts ...SetOption) (*Set, error) {
-	return c.acquireAll(ctx, names, opts, false)
+	return acquirer{c.core}.acquireAll(ctx, names, opts, false)
 }
 
 // acquireAll implements AcquireAll if waits is true, and TryAcquireAll otherwise.
-func (c *Client) acquireAll(ctx context.Context, names []string, opts []SetOption, waits bool) (*Set, error) {
-	reqs, err := c.reqs(names, opts)
+func (a acquirer) acquireAll(ctx context.Context, names []string, opts []SetOption, waits bool) (*Set, error) {
+	reqs, err := a.reqs(names, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (c *Client) acquireAll(ctx context.Context, names []string, opts []SetOptio
 	for i := range reqs {
 		reqs[i].Held = nil // from here on ctx says what is held, and each lock is added to it
 	}
-	if err := c.ownTxOfAcquire(ctx, reqs[0].Name); err != nil {
+	if err := a.store.ownTxOfAcquire(ctx, reqs[0].Name); err != nil {
 		return nil, err
 	}
 	for {
-		locks, err := c.acquireOrdered(ctx, reqs, waits)
+		locks, err := a.acquireOrdered(ctx, reqs, waits)
 		if err != nil {
 			discardNow(ctx, locks)
 			return nil, err
@@ -60,15 +60,15 @@ func (c *Client) acquireAll(ctx context.Context, names []string, opts []SetOptio
 }
 
 // reqs returns a request for each name, in the order in which they are waited for.
-func (c *Client) reqs(names []string, opts []SetOption) ([]acquisition, error) {
+func (a acquirer) reqs(names []string, opts []SetOption) ([]acquisition, error) {
 	if len(names) == 0 {
 		return nil, fail.Invalid("there are no names to acquire locks of")
 	}
 	var reqs []acquisition
 	for i, name := range slices.Sorted(slices.Values(names)) {
-		req, err := apply(c.leaseRequest(request.SlotExclusive, name), opts, SetOption.ApplySet)
+		req, err := apply(a.leaseRequest(request.SlotExclusive, name), opts, SetOption.ApplySet)
 		if err == nil {
-			err = c.checkLease(&req.Request)
+			err = a.checkLease(&req.Request)
 		}
 		switch {
 		case err != nil:
@@ -84,16 +84,16 @@ func (c *Client) reqs(names []string, opts []SetOption) ([]acquisition, error) {
 // acquireOrdered takes the locks in the order of their names: as many together as are free, then
 // the one that another holds alone, and so on. On an error it also returns the locks that it has
 // taken. It stops early if one of them was lost.
-func (c *Client) acquireOrdered(ctx context.Context, reqs []acquisition, waits bool) ([]*Lock, error) {
-	single := c.try
+func (a acquirer) acquireOrdered(ctx context.Context, reqs []acquisition, waits bool) ([]*Lock, error) {
+	single := a.try
 	if waits {
-		single = c.acquire
+		single = a.acquire
 	}
 	var locks []*Lock
 	for len(locks) < len(reqs) && allHeld(locks) {
-		got, err := c.acquireMany(ctx, reqs[len(locks):])
+		got, err := a.acquireMany(ctx, reqs[len(locks):])
 		locks = append(locks, got...)
-		if waits && c.unanswered(err) && ctx.Err() == nil {
+		if waits && a.store.unanswered(err) && ctx.Err() == nil {
 			err = nil // wait for the next one alone
 		}
 		if err != nil || len(locks) == len(reqs) {
@@ -110,17 +110,17 @@ func (c *Client) acquireOrdered(ctx context.Context, reqs []acquisition, waits b
 
 // acquireMany tries to take all locks in one statement. It keeps those before the first refused one
 // and releases the rest.
-func (c *Client) acquireMany(ctx context.Context, reqs []acquisition) ([]*Lock, error) {
+func (a acquirer) acquireMany(ctx context.Context, reqs []acquisition) ([]*Lock, error) {
 	if ctx.Err() != nil {
 		return nil, gaveUp(ctx, reqs[0].Name, nil)
 	}
 	if len(reqs) == 1 || reqs[0].Fair { // the queue decides the order
 		return nil, nil
 	}
-	takeAll := func() ([]*Lock, error) { return c.takeMany(ctx, reqs) }
-	locks, abandoned, err := store.RunDetached(ctx, c.store, takeAll, discardAll)
+	takeAll := func() ([]*Lock, error) { return a.takeMany(ctx, reqs) }
+	locks, abandoned, err := store.RunDetached(ctx, a.store.Store, takeAll, discardAll)
 	if abandoned {
-		err = c.gaveUpUnanswered(ctx, reqs[0].Name)
+		err = a.store.gaveUpUnanswered(ctx, reqs[0].Name)
 	}
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func releaseAll(ctx context.Context, locks []*Lock) error {
 	}
 	errs := make([]error, len(locks))
 	first := locks[0]
-	refused := first.c.ownTx(context.WithoutCancel(ctx), "releasing several locks, the first of them", first.Name())
+	refused := first.c.store.ownTx(context.WithoutCancel(ctx), "releasing several locks, the first of them", first.Name())
 	var group sync.WaitGroup
 	for i, l := range locks {
 		group.Go(func() { errs[i] = l.release(ctx, func() error { return refused }) })
@@ -246,9 +246,9 @@ func releaseAll(ctx context.Context, locks []*Lock) error {
 
 // takeMany asks for several locks in one statement. A lock in the result is nil if its request was
 // refused, or if its grant came when the lease could no longer be relied on.
-func (c *Client) takeMany(caller context.Context, reqs []acquisition) ([]*Lock, error) {
-	ctx := c.store.Operation(caller)
-	l, err := c.leases.get(ctx, reqs[0].leaseKey())
+func (a acquirer) takeMany(caller context.Context, reqs []acquisition) ([]*Lock, error) {
+	ctx := a.store.Operation(caller)
+	l, err := a.leases.get(ctx, reqs[0].leaseKey())
 	if err != nil {
 		return nil, err
 	}
@@ -257,11 +257,11 @@ func (c *Client) takeMany(caller context.Context, reqs []acquisition) ([]*Lock, 
 	for i, req := range reqs {
 		requests[i] = req.dialectRequest(l.id)
 	}
-	t := &attempt{c: c, caller: caller, lease: l, request: requests[0]}
+	t := &attempt{c: a.core, caller: caller, lease: l, request: requests[0]}
 	var grants []dialect.Grant
 	late := false // an earlier try may still be carried out; with several requests it is unknown for which of them
 	_, err = t.retry(ctx, func(ctx context.Context) (err error) {
-		grants, err = c.store.Acquires.DoAll(ctx, requests)
+		grants, err = a.store.Acquires.DoAll(ctx, requests)
 		late = late || err != nil
 		return err
 	})

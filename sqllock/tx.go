@@ -35,28 +35,28 @@ import (
 // exclude only each other, not the lease locks and session locks of the same name. On SQLite each
 // of them is the database's write lock, whatever its name.
 func (c *Client) AcquireTx(ctx context.Context, tx Tx, name string) error {
-	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name}, true)
+	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name}, true)
 }
 
 // AcquireTxShared is [Client.AcquireTx] for a lock that several transactions share, as long as all
 // of them take it shared. It is an [ErrUnsupported] on SQLite.
 func (c *Client) AcquireTxShared(ctx context.Context, tx Tx, name string) error {
-	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, true)
+	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, true)
 }
 
 // TryAcquireTx is [Client.AcquireTx] without waiting. If another transaction holds the lock, the
 // error is an [ErrNotAcquired], and tx can still be used.
 func (c *Client) TryAcquireTx(ctx context.Context, tx Tx, name string) error {
-	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name}, false)
+	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name}, false)
 }
 
 // TryAcquireTxShared is [Client.AcquireTxShared] without waiting. Its errors are those of
 // [Client.TryAcquireTx].
 func (c *Client) TryAcquireTxShared(ctx context.Context, tx Tx, name string) error {
-	return c.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, false)
+	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, false)
 }
 
-func (c *Client) lockTx(ctx context.Context, tx Tx, lock dialect.ServerLock, wait bool) error {
+func (d *database) lockTx(ctx context.Context, tx Tx, lock dialect.ServerLock, wait bool) error {
 	name := lock.Name
 	if err := CheckName(name); err != nil {
 		return err
@@ -65,15 +65,15 @@ func (c *Client) lockTx(ctx context.Context, tx Tx, lock dialect.ServerLock, wai
 	if err != nil {
 		return err
 	}
-	locker, ok := c.store.Dialect.(dialect.TxLocker)
+	locker, ok := d.Dialect.(dialect.TxLocker)
 	switch {
 	case in == nil:
 		return fail.Invalid("the transaction for lock %q is nil", name)
-	case c.store.Open().Err() != nil:
+	case d.Open().Err() != nil:
 		return errClosed
 	case !ok:
 		return fmt.Errorf("sqllock: %w: %s has no transaction locks; use a lease lock and its Guard",
-			ErrUnsupported, c.store.Name())
+			ErrUnsupported, d.Name())
 	case ctx.Err() != nil:
 		return gaveUp(ctx, name, nil)
 	}
@@ -84,7 +84,7 @@ func (c *Client) lockTx(ctx context.Context, tx Tx, lock dialect.ServerLock, wai
 	case errors.Is(err, ErrDeadlock):
 		return fmt.Errorf("sqllock: lock %q: roll the transaction back and begin it again: %w", name, err)
 	case err != nil:
-		return c.failed(fmt.Sprintf("taking lock %q in a transaction", name), err)
+		return d.failed(fmt.Sprintf("taking lock %q in a transaction", name), err)
 	case !granted:
 		return fmt.Errorf("sqllock: %w: %q is held by another transaction", ErrNotAcquired, name)
 	}

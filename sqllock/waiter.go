@@ -33,7 +33,7 @@ const (
 // waiter is one call of Acquire, from when it becomes the head of its local queue until it has the
 // lock or gives up.
 type waiter struct {
-	c         *Client
+	c         acquirer
 	req       acquisition
 	queue     *localQueue
 	abandoned bool // an attempt that goes on without the caller keeps the place in the local queue
@@ -49,7 +49,7 @@ type waiter struct {
 	handOff     *handOff
 }
 
-func newWaiter(c *Client, req acquisition, q *localQueue) *waiter {
+func newWaiter(c acquirer, req acquisition, q *localQueue) *waiter {
 	busy := c.queues.contended(req.queueKey())
 	return &waiter{c: c, req: req, queue: q, began: time.Now(), readFirst: busy, firstWaiter: !busy}
 }
@@ -98,7 +98,7 @@ func (w *waiter) step(ctx context.Context) (*Lock, error) {
 // waitOutOutage waits for a moment if err means that the database is busy, restarting or cut off,
 // so that a later attempt may be answered. Otherwise it returns false at once.
 func (w *waiter) waitOutOutage(ctx context.Context, err error) bool {
-	if !w.c.unanswered(err) {
+	if !w.c.store.unanswered(err) {
 		return false
 	}
 	w.outage = err
@@ -115,7 +115,7 @@ func (w *waiter) gaveUp(ctx context.Context) error {
 	case w.outage != nil:
 		return fmt.Errorf("%w; the database didn't answer: %w", gaveUp(ctx, w.req.Name, w.held), w.outage)
 	case w.held == nil:
-		return w.c.gaveUpUnanswered(ctx, w.req.Name)
+		return w.c.store.gaveUpUnanswered(ctx, w.req.Name)
 	}
 	return gaveUp(ctx, w.req.Name, w.held)
 }
@@ -207,7 +207,7 @@ func (w *waiter) register(ctx context.Context) error {
 // entry was written, so the waiter polls again at once.
 func (w *waiter) enqueue(ctx context.Context) error {
 	add := func() (*queueEntry, error) { return w.c.enqueue(ctx, w.req, "") }
-	e, abandoned, err := store.RunDetached(ctx, w.c.store, add, func(e *queueEntry) {
+	e, abandoned, err := store.RunDetached(ctx, w.c.store.Store, add, func(e *queueEntry) {
 		e.remove()
 		w.leaveQueue()
 	})
