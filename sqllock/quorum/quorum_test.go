@@ -144,6 +144,7 @@ func TestQuorum(t *testing.T) {
 	quorums(t, 3, func(t *testing.T, c *cluster) {
 		a, b := c.grown()
 		first := c.take(a, sqllock.WithNote("build 7"))
+		synctest.Wait() // for the third vote, which nobody waits for
 		held, ok := errors.AsType[*sqllock.HeldError](c.refused(b))
 		if !ok || held.Holder != "a" || held.Note != "build 7" {
 			t.Errorf("TryAcquire of a lock that another holds: %+v", held)
