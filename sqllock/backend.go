@@ -114,10 +114,18 @@ func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
 // what was requested under it.
 func (l *lease) retryUntilCertain(late time.Duration, f func(ctx context.Context) error) {
 	started := clock.Now()
-	for backoff := store.FirstBackoff; ; backoff = min(2*backoff, store.MaxBackoff) {
+	for backoff := store.FirstBackoff; ; backoff *= 2 {
 		err := f(l.c.store.Operation(context.Background()))
-		certain := err == nil && clock.Now().Since(started) >= late
-		if certain || l.remaining() <= 0 || !store.Sleep(l.c.store.Open(), store.Jitter(backoff)) {
+		left := late - clock.Now().Since(started)
+		switch {
+		case err != nil:
+			backoff = min(backoff, store.MaxBackoff)
+		case left <= 0:
+			return
+		default: // most requests arrive soon, or never
+			backoff = max(min(backoff, left), store.FirstBackoff)
+		}
+		if l.remaining() <= 0 || !store.Sleep(l.c.store.Open(), store.Jitter(backoff)) {
 			return
 		}
 	}

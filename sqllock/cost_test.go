@@ -47,7 +47,7 @@ func TestAllocations(t *testing.T) {
 	cycle(t, c, "held")
 	held := mustTry(t, c, "held")
 	defer held.Release(t.Context()) //nolint:errcheck // the Client ends with the test
-	const limitHeld = 30
+	const limitHeld = 34
 	if n := testing.AllocsPerRun(1000, func() { mustHeld(t, c, "held") }); n > limitHeld {
 		t.Errorf("a try that finds the lock held allocates %.0f times; the limit is %d", n, limitHeld)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -15,6 +16,8 @@ const (
 	maxBatch    = 256                   // calls in one statement
 	maxInFlight = 4                     // statements of one lane in flight, if they are slow
 	stallAfter  = 20 * time.Millisecond // a statement in flight for longer may be stuck; calls don't wait for it
+
+	longStatement = Grace / 5 // statements that take this long are not run in their caller's goroutine
 )
 
 // Batcher is group commit. While one statement is in flight, calls that arrive wait and are then
@@ -24,9 +27,10 @@ const (
 type Batcher[Q, A any] struct {
 	*lane
 	store     *Store
-	execute   func(context.Context, []Q) ([]A, error)
+	call      func(context.Context, []Q) ([]A, error) // the dialect's
 	key       func(Q) dialect.Key
-	unbatched bool // each call is sent alone, whatever is in flight
+	unbatched bool         // each call is sent alone, whatever is in flight
+	usual     atomic.Int64 // how long a statement takes lately, in nanoseconds
 
 	// guarded by the lane's mu
 	waiting  []*Call[Q, A]
@@ -67,9 +71,9 @@ type Result[A any] struct {
 }
 
 func newBatcher[Q, A any](
-	s *Store, l *lane, execute func(context.Context, []Q) ([]A, error), key func(Q) dialect.Key,
+	s *Store, l *lane, call func(context.Context, []Q) ([]A, error), key func(Q) dialect.Key,
 ) *Batcher[Q, A] {
-	b := &Batcher[Q, A]{lane: l, store: s, execute: execute, key: key}
+	b := &Batcher[Q, A]{lane: l, store: s, call: call, key: key}
 	l.flushes = append(l.flushes, b.flush)
 	return b
 }
@@ -147,28 +151,33 @@ func (b *Batcher[Q, A]) doSome(ctx context.Context, qs []Q) (answers []A, err er
 	return answers, err
 }
 
-// Send sends the call, alone if nothing is in flight and otherwise in the next statement. It does
-// not wait for the answer, except in this case: if nothing is in flight and ctx never ends, it runs
-// the statement itself, because waking another goroutine costs more than the rest.
+// Send sends the call, alone if nothing is in flight and otherwise in the next statement. A call that
+// is alone is run in the caller's goroutine, because waking another one costs more than the rest:
+// Send then returns when it has been answered, but no later than Grace after the end of ctx.
+// Otherwise Send returns at once. That is also so if statements take long: one that outlasted its
+// caller would have to be broken off, with its connection.
 func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) *Call[Q, A] {
 	call := newCall[Q, A](ctx, q)
-	alone := b.unbatched
-	if !alone {
+	if !b.unbatched {
 		b.mu.Lock()
-		if alone = b.tryStart(); !alone {
+		alone := b.tryStart()
+		if !alone {
 			b.enqueue(call)
 		}
 		b.mu.Unlock()
-	}
-	if !alone {
-		return call
+		if !alone {
+			return call
+		}
 	}
 	var begun bool
-	if ctx.Done() != nil {
-		begun = b.store.Spawn(func() { b.sendAlone(call) })
-	} else if begun = b.store.begin(); begun {
-		defer b.store.work.Done()
-		b.sendAlone(call)
+	if ctx.Done() == nil || b.usual.Load() < int64(longStatement) {
+		begun = b.store.RunInline(func() {
+			op, end := b.store.outlast(ctx)
+			defer end()
+			b.sendAlone(op, call)
+		})
+	} else {
+		begun = b.store.Spawn(func() { b.sendAlone(b.store.Operation(ctx), call) })
 	}
 	if !begun {
 		call.Answer <- Result[A]{Err: errClosed}
@@ -179,12 +188,21 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) *Call[Q, A] {
 	return call
 }
 
-func (b *Batcher[Q, A]) sendAlone(call *Call[Q, A]) {
-	a, err := One(b.execute(b.store.Operation(call.ctx), []Q{call.q}))
+func (b *Batcher[Q, A]) sendAlone(ctx context.Context, call *Call[Q, A]) {
+	a, err := One(b.execute(ctx, []Q{call.q}))
 	if !b.unbatched {
 		b.finish()
 	}
 	call.Answer <- Result[A]{a, err}
+}
+
+// execute runs a statement, and notes how long it took.
+func (b *Batcher[Q, A]) execute(ctx context.Context, qs []Q) ([]A, error) {
+	from := time.Now()
+	answers, err := b.call(ctx, qs)
+	usual := b.usual.Load()
+	b.usual.Store(usual + (int64(time.Since(from))-usual)/4) // of two at once, one may be forgotten
+	return answers, err
 }
 
 // Withdraw takes a call back. It returns false if the call is in flight or answered.

@@ -14,6 +14,10 @@ const OperationTimeout = 5 * time.Second
 // much longer than OperationTimeout.
 const SharedDeadlineAge = OperationTimeout / 50
 
+// Grace is for how long a statement runs on that its caller runs itself, after the caller's ctx has
+// ended. Most statements end sooner, and ending one earlier costs its connection.
+const Grace = 50 * time.Millisecond
+
 // sharedDeadline is a context that many operations share. A timer for each would cost more than
 // reading the database's reply, because the runtime wakes a thread for every new timer.
 type sharedDeadline struct {
@@ -25,6 +29,18 @@ type sharedDeadline struct {
 // ctx, and ends after OperationTimeout or a little later, or with the Store if that ends first.
 func (s *Store) Operation(ctx context.Context) context.Context {
 	return valueContext{values: context.WithoutCancel(ctx), Context: s.sharedDeadline()}
+}
+
+// outlast is Operation for a call that the caller makes itself. It ends Grace after ctx, so that the
+// caller can leave. Call end when the call has returned.
+func (s *Store) outlast(ctx context.Context) (op context.Context, end func()) {
+	op = s.Operation(ctx)
+	if ctx.Done() == nil {
+		return op, func() {}
+	}
+	op, cancel := context.WithCancel(op)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(Grace, cancel) })
+	return op, func() { stop(); cancel() }
 }
 
 func (s *Store) sharedDeadline() context.Context {
