@@ -185,36 +185,38 @@ func (a acquirer) attemptOnce(
 	}
 	r := req.dialectRequest(l.id)
 	claim := dialect.Claim{Key: r.Key, Owner: r.Owner}
-	pending := a.store.Acquires.Send(ctx, r)
-	select {
-	case o := <-pending.Answer:
-		if o.Err == nil && o.Value.Granted {
-			lock, err = l.grant(ctx, &Lock{
-				claim: claim, fence: o.Value.Fence, permits: req.Permits, delayed: r.LockDelay > 0,
-			})
-			return lock, false, false, err
+	o, pending := a.store.Acquires.Send(ctx, r)
+	if pending != nil {
+		select {
+		case o = <-pending.Answer:
+		case <-ctx.Done():
+			if a.store.Acquires.Withdraw(pending) {
+				l.removeUser()
+				return nil, false, false, gaveUp(ctx, req.Name, nil)
+			}
+			// If the Client is closed, nothing is spawned, and its leases are gone.
+			abandoned = a.store.Spawn(func() { a.discardResult(l, claim, <-pending.Answer); after() })
+			return nil, abandoned, false, a.store.gaveUpUnanswered(ctx, req.Name)
 		}
-		l.removeUser()
-		if o.Err == nil {
-			return nil, false, true, nil
-		}
-		switch a.store.Classify(o.Err) {
-		case dialect.ClassTransient: // try again
-		case dialect.ClassUnknown:
-			req.sent = &r
-		default:
-			return nil, false, false, a.store.failed(fmt.Sprintf("acquiring lock %q", req.Name), o.Err)
-		}
-		return nil, false, false, nil
-	case <-ctx.Done():
 	}
-	if a.store.Acquires.Withdraw(pending) {
-		l.removeUser()
-		return nil, false, false, gaveUp(ctx, req.Name, nil)
+	if o.Err == nil && o.Value.Granted {
+		lock, err = l.grant(ctx, &Lock{
+			claim: claim, fence: o.Value.Fence, permits: req.Permits, delayed: r.LockDelay > 0,
+		})
+		return lock, false, false, err
 	}
-	// If the Client is closed, nothing is spawned, and its leases are gone.
-	abandoned = a.store.Spawn(func() { a.discardResult(l, claim, <-pending.Answer); after() })
-	return nil, abandoned, false, a.store.gaveUpUnanswered(ctx, req.Name)
+	l.removeUser()
+	if o.Err == nil {
+		return nil, false, true, nil
+	}
+	switch a.store.Classify(o.Err) {
+	case dialect.ClassTransient: // try again
+	case dialect.ClassUnknown:
+		req.sent = &r
+	default:
+		return nil, false, false, a.store.failed(fmt.Sprintf("acquiring lock %q", req.Name), o.Err)
+	}
+	return nil, false, false, nil
 }
 
 // discardResult releases what was granted, or may have been granted, to an abandoned request.

@@ -24,11 +24,6 @@ func (h *heldContext) Value(key any) any {
 	return h.Context.Value(key)
 }
 
-// withHeld returns ctx with the lock added to the held locks.
-func withHeld(ctx context.Context, lock *Lock) context.Context {
-	return &heldContext{ctx, append(heldIn(ctx), lock)}
-}
-
 // heldIn returns the lease locks that ctx says are held and that still are.
 func heldIn(ctx context.Context) []*Lock {
 	if h, ok := ctx.Value(heldContextKey{}).(*heldContext); ok {

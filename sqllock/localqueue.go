@@ -25,6 +25,7 @@ type localQueues struct {
 	mu     sync.Mutex // guards the fields below
 	queues map[queueKey]*localQueue
 	busy   map[queueKey]time.Time // when another process was last found to hold the lock
+	spare  []*localQueue          // that are used again: most are of one waiter, and short-lived
 }
 
 func newLocalQueues() *localQueues {
@@ -36,7 +37,7 @@ func (qs *localQueues) enter(ctx context.Context, key queueKey) (*localQueue, er
 	qs.mu.Lock()
 	q := qs.queues[key]
 	if q == nil {
-		q = &localQueue{head: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+		q = qs.unused()
 		qs.queues[key] = q
 	}
 	q.waiters++
@@ -63,16 +64,39 @@ func (qs *localQueues) leave(key queueKey, q *localQueue) {
 func (qs *localQueues) quit(key queueKey, q *localQueue) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
-	if q.waiters--; q.waiters == 0 {
-		delete(qs.queues, key)
+	if q.waiters--; q.waiters > 0 {
+		return
 	}
+	delete(qs.queues, key)
+	if len(qs.spare) < maxSpare {
+		select {
+		case <-q.freed:
+		default:
+		}
+		q.handOff = nil
+		qs.spare = append(qs.spare, q)
+	}
+}
+
+// maxSpare is the number of queues that are kept for use.
+const maxSpare = 64
+
+// unused returns a queue without waiters. The caller holds mu.
+func (qs *localQueues) unused() *localQueue {
+	n := len(qs.spare)
+	if n == 0 {
+		return &localQueue{head: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	}
+	q := qs.spare[n-1]
+	qs.spare = qs.spare[:n-1]
+	return q
 }
 
 // freed wakes the head of the queue, so that a hand-off within the process needs no poll.
 func (qs *localQueues) freed(key queueKey) {
 	qs.mu.Lock()
+	defer qs.mu.Unlock()
 	q := qs.queues[key]
-	qs.mu.Unlock()
 	if q == nil {
 		return
 	}

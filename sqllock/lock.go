@@ -26,6 +26,7 @@ type Lock struct {
 	inDoubt bool        // was requested twice: the first request may still be carried out late
 	entry   *queueEntry // the entry in the database's queue that is being removed
 
+	held     heldContext // says that this lock is held, and the locks that were held when it was acquired
 	ctx      clock.Context
 	cancel   context.CancelCauseFunc
 	released atomic.Bool
@@ -149,10 +150,19 @@ func (l *Lock) oursElsewhere(ctx context.Context) bool {
 // check returns an error if the lock was released or lost.
 func (l *Lock) check() error {
 	if l.released.Load() {
-		return fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name())
+		return &releasedError{l.Name()}
 	}
 	return context.Cause(l.Context())
 }
+
+// releasedError is the cause with which the context of a released lock ends. Its text is made only
+// if somebody reads it.
+type releasedError struct{ name string }
+
+func (e *releasedError) Error() string {
+	return fmt.Sprintf("sqllock: %v: %q was released", ErrNotHeld, e.name)
+}
+func (e *releasedError) Unwrap() error { return ErrNotHeld }
 
 // Release frees the lock. It also works if ctx has ended, and blocks for a few seconds at most.
 // While a transaction that [Lock.Guard] guarded is open, Release waits for it. Its errors are:
@@ -178,7 +188,7 @@ func (l *Lock) release(ctx context.Context, refused func() error) error {
 	if err := context.Cause(l.Context()); err != nil {
 		return err
 	}
-	l.cancel(fmt.Errorf("sqllock: %w: %q was released", ErrNotHeld, l.Name()))
+	l.cancel(&releasedError{l.Name()})
 
 	if err := refused(); err != nil {
 		l.lease.backend.releaseLater(l.lease, l.claim, l.doubtWindow())

@@ -151,22 +151,24 @@ func (b *Batcher[Q, A]) doSome(ctx context.Context, qs []Q) (answers []A, err er
 	return answers, err
 }
 
-// Send sends the call, alone if nothing is in flight and otherwise in the next statement. A call that
-// is alone is run in the caller's goroutine, because waking another one costs more than the rest:
-// Send then returns when it has been answered, but no later than Grace after the end of ctx.
-// Otherwise Send returns at once. That is also so if statements take long: one that outlasted its
-// caller would have to be broken off, with its connection.
-func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) *Call[Q, A] {
-	call := newCall[Q, A](ctx, q)
+// Send sends the call, alone if nothing is in flight and otherwise in the next statement. It returns
+// the answer, or a pending call if there is none yet.
+//
+// A call that is alone is run in the caller's goroutine, because waking another one costs more than
+// the rest: Send then returns when it has been answered, but no later than Grace after the end of
+// ctx. Otherwise Send returns at once. That is also so if statements take long: one that outlasts
+// its caller has to be broken off, with its connection.
+func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pending *Call[Q, A]) {
 	if !b.unbatched {
 		b.mu.Lock()
 		alone := b.tryStart()
 		if !alone {
-			b.enqueue(call)
+			pending = newCall[Q, A](ctx, q)
+			b.enqueue(pending)
 		}
 		b.mu.Unlock()
 		if !alone {
-			return call
+			return answer, pending
 		}
 	}
 	var begun bool
@@ -174,26 +176,28 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) *Call[Q, A] {
 		begun = b.store.RunInline(func() {
 			op, end := b.store.outlast(ctx)
 			defer end()
-			b.sendAlone(op, call)
+			answer = b.sendAlone(op, q)
 		})
 	} else {
-		begun = b.store.Spawn(func() { b.sendAlone(b.store.Operation(ctx), call) })
+		pending = newCall[Q, A](ctx, q)
+		begun = b.store.Spawn(func() { pending.Answer <- b.sendAlone(b.store.Operation(ctx), q) })
 	}
 	if !begun {
-		call.Answer <- Result[A]{Err: errClosed}
 		if !b.unbatched {
 			b.finish()
 		}
+		return Result[A]{Err: errClosed}, nil
 	}
-	return call
+	return answer, pending
 }
 
-func (b *Batcher[Q, A]) sendAlone(ctx context.Context, call *Call[Q, A]) {
-	a, err := One(b.execute(ctx, []Q{call.q}))
+// sendAlone sends a call as a statement of its own, which has begun.
+func (b *Batcher[Q, A]) sendAlone(ctx context.Context, q Q) Result[A] {
+	a, err := One(b.execute(ctx, []Q{q}))
 	if !b.unbatched {
 		b.finish()
 	}
-	call.Answer <- Result[A]{a, err}
+	return Result[A]{a, err}
 }
 
 // execute runs a statement, and notes how long it took.

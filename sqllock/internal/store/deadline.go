@@ -28,7 +28,15 @@ type sharedDeadline struct {
 // Operation returns a context for a call that must go on even if ctx ends. It has the values of
 // ctx, and ends after OperationTimeout or a little later, or with the Store if that ends first.
 func (s *Store) Operation(ctx context.Context) context.Context {
-	return valueContext{values: context.WithoutCancel(ctx), Context: s.sharedDeadline()}
+	return valueContext{values: WithoutCancel(ctx), Context: s.sharedDeadline()}
+}
+
+// WithoutCancel is [context.WithoutCancel], which costs nothing if ctx never ends.
+func WithoutCancel(ctx context.Context) context.Context {
+	if ctx.Done() == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // outlast is Operation for a call that the caller makes itself. It ends Grace after ctx, so that the
