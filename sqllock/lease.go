@@ -57,13 +57,15 @@ func (l *lease) removeUser() {
 
 // remaining returns for how long the lease can be relied on: not any longer if that is zero or
 // less.
-func (l *lease) remaining() time.Duration {
+func (l *lease) remaining() time.Duration { return l.remainingAt(clock.Now()) }
+
+func (l *lease) remainingAt(now clock.Instant) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
 		return 0
 	}
-	return l.validity.Remaining(clock.Now())
+	return l.validity.Remaining(now)
 }
 
 // hold puts a lock that was just granted under the lease. The lock takes over the caller's place
@@ -127,7 +129,7 @@ func (l *lease) renewed(sent clock.Instant) {
 // err returns nil as long as the lease can be relied on. Otherwise it returns why the lock of that
 // name is over.
 func (l *lease) err(name string) error {
-	if l.remaining() > 0 {
+	if l.remainingAt(clock.Exactly()) > 0 {
 		return nil
 	}
 	if err := l.endedWith(name); err != nil {

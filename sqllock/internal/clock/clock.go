@@ -1,24 +1,53 @@
 // Package clock measures for how long a process may rely on a lease.
 package clock
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// Instant is a reading of the two clocks that measure elapsed time: Go's monotonic clock, which
-// stops while the machine is suspended, and one that doesn't stop, where there is one.
+// Instant is a moment on two clocks that measure elapsed time: Go's monotonic clock, which stops
+// while the machine is suspended, and one that doesn't stop, where there is one.
 type Instant struct {
-	mono time.Time
-	boot time.Duration // since the machine was started, including suspend; zero if there is no such clock
+	mono      time.Time
+	suspended time.Duration // by how much the second clock is ahead of the first
 }
 
-// Now reads the clocks.
-func Now() Instant { return Instant{mono: time.Now(), boot: bootTime()} }
+// Now returns the present moment. It looks at the second clock at most once in lookEvery, because
+// that takes a system call.
+func Now() Instant {
+	now := time.Now()
+	last := lastLook.Load()
+	if last != nil {
+		if since := now.Sub(last.mono); since >= 0 && since < lookEvery {
+			return Instant{now, last.suspended}
+		}
+	}
+	return look(now)
+}
+
+// Exactly is Now with a look at the second clock, for a caller that acts on a lease's end.
+func Exactly() Instant { return look(time.Now()) }
+
+// lookEvery is for how long a process that has just been resumed may not know that it was
+// suspended. It is much shorter than the margin before a lease's end (see [Margin]).
+const lookEvery = 5 * time.Millisecond
+
+// lastLook is the moment of the last look at the second clock; nil before the first one.
+var lastLook atomic.Pointer[Instant]
+
+func look(now time.Time) Instant {
+	n := Instant{now, suspendedFor()}
+	lastLook.Store(&n)
+	return n
+}
 
 // Since returns the time that passed from m to n. If the clocks disagree it returns the longer
 // time: relying on a lease for too short a time costs a renewal, relying on it for too long breaks
 // the lock's promise.
 func (n Instant) Since(m Instant) time.Duration {
-	return max(n.mono.Sub(m.mono), n.boot-m.boot)
+	return n.mono.Sub(m.mono) + max(n.suspended-m.suspended, 0)
 }
 
 // Add returns the instant d after n. d may be negative.
-func (n Instant) Add(d time.Duration) Instant { return Instant{n.mono.Add(d), n.boot + d} }
+func (n Instant) Add(d time.Duration) Instant { return Instant{n.mono.Add(d), n.suspended} }

@@ -4,5 +4,6 @@ package clock
 
 import "time"
 
-// bootTime returns zero: no clock here runs during suspend, so the monotonic clock decides alone.
-func bootTime() time.Duration { return 0 }
+// suspendedFor returns zero: no clock here runs during suspend, so the monotonic clock decides
+// alone.
+func suspendedFor() time.Duration { return 0 }

@@ -1,0 +1,36 @@
+package clock
+
+import (
+	"testing"
+	"time"
+)
+
+// A machine that is suspended is seen within lookEvery of running time, and at once by Exactly.
+func TestNowLooksFromTimeToTime(t *testing.T) {
+	before := Exactly()
+	forgot := before.Add(0)
+	forgot.suspended -= time.Hour
+	if slept := Exactly().Since(forgot); slept < time.Hour {
+		t.Errorf("Exactly sees a suspend of an hour as %s", slept)
+	}
+	lastLook.Load().suspended -= time.Hour
+	lastLook.Load().mono = time.Now().Add(-lookEvery)
+	if slept := Now().Since(forgot); slept < time.Hour {
+		t.Errorf("Now sees a suspend of an hour as %s after %s", slept, lookEvery)
+	}
+	if again := Now(); again.Since(before) < 0 || again.Since(before) > time.Minute {
+		t.Errorf("%s passed since the test began", again.Since(before))
+	}
+}
+
+func BenchmarkNow(b *testing.B) {
+	for b.Loop() {
+		Now()
+	}
+}
+
+func BenchmarkExactly(b *testing.B) {
+	for b.Loop() {
+		Exactly()
+	}
+}
