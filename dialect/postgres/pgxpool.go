@@ -84,6 +84,16 @@ func (p *pgxPool) Query(ctx context.Context, query string, args ...any) (dialect
 	return pgxQuery(ctx, conn, conn.Release, query, args)
 }
 
+// ReadRows runs a query and calls read with its rows.
+func (p *pgxPool) ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error {
+	conn, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return engine.ReadRows(ctx, pgxSession{conn.Conn()}, read, query, args...)
+}
+
 // Begin begins a transaction on a free connection.
 func (p *pgxPool) Begin(ctx context.Context) (engine.Tx, error) {
 	conn, err := p.acquire(ctx)

@@ -19,6 +19,7 @@ import (
 // the two differ. It doesn't know the dialect's statements or interpret their results.
 type source interface {
 	engine.Session // runs each statement on a free connection
+	engine.RowReader
 	engine.Conns
 
 	// check returns an error if the pool can't serve locks because it is nil or too small.
@@ -97,6 +98,17 @@ func (p *pool) Query(ctx context.Context, query string, args ...any) (dialect.Ro
 		return nil, err
 	}
 	return p.noteRows(p.source.Query(ctx, query, b.args(args)...))
+}
+
+// ReadRows runs a query and calls read with its rows.
+func (p *pool) ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error {
+	b, err := p.learned(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.source.ReadRows(ctx, read, query, b.args(args)...)
+	p.note(err)
+	return err
 }
 
 // noteRows calls note for the error of a query, including an error that comes after its rows.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -23,6 +24,7 @@ type sqlPool struct {
 	db    *sql.DB // may be nil
 	churn engine.Churn
 	isPgx atomic.Bool // an inspected connection was pgx's
+	bare  atomic.Bool // and nothing wraps it, for tracing for example
 
 	given driver.Connector // set by WithConnector; may be nil
 
@@ -38,9 +40,13 @@ func (p *sqlPool) check() error  { return dialect.CheckDB(p.db) }
 func (p *sqlPool) missing() bool { return p.db == nil }
 
 // Exec runs a statement and returns how many rows it has changed.
-func (p *sqlPool) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (p *sqlPool) Exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	alive := ctx.Err() == nil
-	n, err := dialect.SQL(p.db).Exec(ctx, query, args...)
+	if p.bare.Load() {
+		err = p.onPgx(ctx, func(s pgxSession) error { n, err = s.Exec(ctx, query, args...); return err })
+	} else {
+		n, err = dialect.SQL(p.db).Exec(ctx, query, args...)
+	}
 	return n, p.exhausted(alive, err)
 }
 
@@ -49,6 +55,45 @@ func (p *sqlPool) Query(ctx context.Context, query string, args ...any) (dialect
 	alive := ctx.Err() == nil
 	rows, err := dialect.SQL(p.db).Query(ctx, query, args...)
 	return rows, p.exhausted(alive, err)
+}
+
+// ReadRows runs a query and calls read with its rows.
+func (p *sqlPool) ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error {
+	alive := ctx.Err() == nil
+	if !p.bare.Load() {
+		return p.exhausted(alive, engine.ReadRows(ctx, dialect.SQL(p.db), read, query, args...))
+	}
+	return p.exhausted(alive, p.onPgx(ctx, func(s pgxSession) error {
+		return engine.ReadRows(ctx, s, read, query, args...)
+	}))
+}
+
+// onPgx runs f with a connection of the pool, whose driver is pgx. database/sql would convert
+// arguments and results, and start a goroutine for each query. Like database/sql, onPgx tries
+// another connection if it turns out that one was closed before anything was sent.
+func (p *sqlPool) onPgx(ctx context.Context, f func(pgxSession) error) error {
+	for tries := 3; ; tries-- {
+		conn, err := p.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		err = conn.Raw(func(raw any) error {
+			inner, ok := raw.(*stdlib.Conn)
+			if !ok {
+				return fmt.Errorf("%w: a connection of the *sql.DB is a %T, and the one before was pgx's",
+					dialect.ErrUnsupported, raw)
+			}
+			err := f(pgxSession{inner.Conn()})
+			if err != nil && inner.Conn().IsClosed() && pgconn.SafeToRetry(err) {
+				return fmt.Errorf("%w: %w", driver.ErrBadConn, err) // database/sql drops the connection
+			}
+			return err
+		})
+		_ = conn.Close() // it only returns the connection to the pool
+		if tries == 1 || !errors.Is(err, driver.ErrBadConn) {
+			return err
+		}
+	}
 }
 
 // exhausted adds ErrNoConnection to the error of a ctx that ended while no connection was free,
@@ -78,10 +123,15 @@ func (p *sqlPool) lend(ctx context.Context, f func(s engine.Session, conn *pgx.C
 	}
 	defer conn.Close() //nolint:errcheck // it only returns the connection to the pool
 	var inner *pgx.Conn
-	if err = conn.Raw(func(raw any) error { inner = pgxOf(raw); return nil }); err != nil {
+	if err = conn.Raw(func(raw any) error {
+		inner = pgxOf(raw)
+		_, bare := raw.(*stdlib.Conn)
+		p.isPgx.Store(inner != nil)
+		p.bare.Store(bare)
+		return nil
+	}); err != nil {
 		return err
 	}
-	p.isPgx.Store(inner != nil)
 	return f(dialect.SQL(conn), inner)
 }
 

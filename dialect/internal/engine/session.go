@@ -51,25 +51,49 @@ func Affected(result sql.Result, err error) (int, error) {
 	return int(n), err
 }
 
+// RowReader is a Session that can hand out a query's rows while it has a connection to itself.
+type RowReader interface {
+	// ReadRows runs a query and calls read with its rows. It returns an error of either.
+	ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error
+}
+
 // Query runs a statement and reads its rows to the end. With some drivers it commits only after the
 // last of them, and only then is known to have worked.
 func Query[T any](
 	ctx context.Context, s Session, scan func(dialect.Rows, *T) error, text string, args ...any,
-) ([]T, error) {
-	rows, err := s.Query(ctx, text, args...)
+) (all []T, err error) {
+	read := func(rows dialect.Rows) error {
+		all = nil // of a try before
+		for rows.Next() {
+			var one T
+			if err := scan(rows, &one); err != nil {
+				return err
+			}
+			all = append(all, one)
+		}
+		return rows.Err()
+	}
+	if reader, ok := s.(RowReader); ok {
+		err = reader.ReadRows(ctx, read, text, args...)
+	} else {
+		err = ReadRows(ctx, s, read, text, args...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err returns it
-	var all []T
-	for rows.Next() {
-		var one T
-		if err := scan(rows, &one); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
+	return all, nil
+}
+
+// ReadRows runs a query on any Session and calls read with its rows.
+func ReadRows(
+	ctx context.Context, s Session, read func(dialect.Rows) error, query string, args ...any,
+) error {
+	rows, err := s.Query(ctx, query, args...)
+	if err != nil {
+		return err
 	}
-	return all, rows.Err()
+	defer rows.Close() //nolint:errcheck // Err returns it
+	return read(rows)
 }
 
 // One scans rows of one column.
