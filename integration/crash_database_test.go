@@ -52,9 +52,11 @@ func TestDatabaseFrozen(t *testing.T) {
 		holder := client(t, connect(t, server.URL), sqllock.Options{TTL: crashTTL})
 		nextHolder := client(t, connect(t, server.URL), sqllock.Options{TTL: crashTTL})
 		lock := mustTry(t, holder, "crash")
+		mustRelease(t, mustTry(t, nextHolder, "warm")) // opens its lease
 		stall := watchOutage(t)
 		server.Stop()
 		stopped := time.Now()
+		leavesFrozen(t, nextHolder, stall)
 		select {
 		case <-lock.Context().Done():
 		case <-time.After(stepTimeout):
@@ -83,6 +85,23 @@ func TestDatabaseFrozen(t *testing.T) {
 			t.Errorf("the next holder's fence is %d, not greater than %d", next.Fence(), lock.Fence())
 		}
 	})
+}
+
+// leavesFrozen checks that a caller leaves soon after its ctx has ended, although the statement that
+// it runs itself gets no reply.
+func leavesFrozen(t *testing.T, c *sqllock.Client, stall func() time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := c.TryAcquire(ctx, "leaves")
+	ended, _ := ctx.Deadline()
+	const grace = 50*time.Millisecond + 200*time.Millisecond // as promised, and for the driver to break off
+	if late := time.Since(ended); late > grace+2*stall() {
+		t.Errorf("TryAcquire returned %s after its ctx had ended; want %s at most, with timers up to %s late",
+			late, grace, stall())
+	}
+	if !errors.Is(err, sqllock.ErrNotAcquired) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("TryAcquire of a frozen database: %v; want ErrNotAcquired and DeadlineExceeded", err)
+	}
 }
 
 // watchOutage measures how late timers are. The function that it returns reports the greatest delay

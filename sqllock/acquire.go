@@ -13,8 +13,9 @@ import (
 // TryAcquire takes the lock if it is free or its holder is dead. Otherwise it does not wait for the
 // holder: it returns a [*HeldError], which is an [ErrNotAcquired] and says who holds the lock. Any
 // other error means that the database failed, after a few seconds of retries at most; nothing stays
-// taken. If ctx ends first, TryAcquire returns at once, with an error that is both ErrNotAcquired
-// and ctx.Err(). ctx does not bound the lock: canceling it later does not release the lock.
+// taken. If ctx ends first, TryAcquire returns within 50 ms, with an error that is both
+// ErrNotAcquired and ctx.Err(). ctx does not bound the lock: canceling it later does not release
+// the lock.
 func (c *Client) TryAcquire(ctx context.Context, name string, opts ...Option) (*Lock, error) {
 	a := acquirer{c.core}
 	req, err := a.exclusiveRequest(name, opts)

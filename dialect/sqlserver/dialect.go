@@ -22,6 +22,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unicode/utf16"
 
 	mssql "github.com/microsoft/go-mssqldb"
@@ -62,7 +63,7 @@ func WithConnector(connector driver.Connector) Option {
 // database and never fails. Probe reports a db that is nil or can't serve locks. Until then every
 // call on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: engine.Pool(db), churn: engine.NewChurn(db)}
+	d := &Dialect{db: db, pool: leaving{engine.Pool(db)}, churn: engine.NewChurn(db)}
 	if db == nil {
 		d.pool = engine.NoDB{}
 	}
@@ -80,6 +81,34 @@ func (d *Dialect) Name() string { return "sqlserver" }
 
 // SchemaVersion returns the version of migrations/sqlserver that the statements were written for.
 func (d *Dialect) SchemaVersion() uint { return 6 }
+
+// leaving lets a caller leave when its ctx ends. The driver itself then waits until the server has
+// confirmed the cancellation, which a server that is frozen or cut off never does.
+type leaving struct{ engine.Session }
+
+// ReadRows runs a query and calls read with its rows.
+func (l leaving) ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error {
+	if ctx.Done() == nil {
+		return engine.ReadRows(ctx, l.Session, read, query, args...)
+	}
+	done := make(chan error, 1)
+	go func() { done <- engine.ReadRows(ctx, l.Session, read, query, args...) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // it has just ended
+		return err
+	case <-time.After(confirmWithin):
+		return ctx.Err()
+	}
+}
+
+// confirmWithin is for how long a caller waits for the server to confirm that a statement was
+// canceled.
+const confirmWithin = 20 * time.Millisecond
 
 // text is a string parameter that always has the same type for the server. A plain string would be
 // an nvarchar of its own length, and the server would compile the statement for each length and

@@ -1,9 +1,14 @@
 package sqlserver
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"testing"
+	"time"
 
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 	"github.com/sqllock/sqllock/dialect/internal/enginetest"
 )
 
@@ -15,6 +20,20 @@ func TestProbeRefusesOneConnection(t *testing.T) {
 
 // A server with ANSI_WARNINGS off would silently truncate these.
 func TestTexts(t *testing.T) { enginetest.Texts(t, texts, "😀") } // the server counts it as two
+
+// frozen is a server that never confirms that a statement was canceled.
+type frozen struct{ engine.NoDB }
+
+func (frozen) Query(context.Context, string, ...any) (dialect.Rows, error) { select {} }
+
+func TestCallersLeaveAFrozenServer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := query(ctx, leaving{frozen{}}, engine.One[int64], "SELECT 1")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("query of a frozen server: %v; want DeadlineExceeded", err)
+	}
+}
 
 func TestProduct(t *testing.T) {
 	for banner, want := range map[string]string{

@@ -53,7 +53,8 @@ func Affected(result sql.Result, err error) (int, error) {
 
 // RowReader is a Session that can hand out a query's rows while it has a connection to itself.
 type RowReader interface {
-	// ReadRows runs a query and calls read with its rows. It returns an error of either.
+	// ReadRows runs a query and calls read with its rows. It returns an error of either. If ctx
+	// ends, it may return while read still runs.
 	ReadRows(ctx context.Context, read func(dialect.Rows) error, query string, args ...any) error
 }
 
@@ -61,7 +62,8 @@ type RowReader interface {
 // last of them, and only then is known to have worked.
 func Query[T any](
 	ctx context.Context, s Session, scan func(dialect.Rows, *T) error, text string, args ...any,
-) (all []T, err error) {
+) ([]T, error) {
+	var all []T
 	read := func(rows dialect.Rows) error {
 		all = nil // of a try before
 		for rows.Next() {
@@ -73,6 +75,7 @@ func Query[T any](
 		}
 		return rows.Err()
 	}
+	var err error
 	if reader, ok := s.(RowReader); ok {
 		err = reader.ReadRows(ctx, read, text, args...)
 	} else {
