@@ -4,6 +4,5 @@ package clock
 
 import "time"
 
-// suspendedFor returns zero: no clock here runs during suspend, so the monotonic clock decides
-// alone.
-func suspendedFor() time.Duration { return 0 }
+// bootTime returns zero: no clock here runs during suspend, so the monotonic clock decides alone.
+func bootTime() time.Duration { return 0 }

@@ -9,11 +9,11 @@ import (
 func TestNowLooksFromTimeToTime(t *testing.T) {
 	before := Exactly()
 	forgot := before.Add(0)
-	forgot.suspended -= time.Hour
+	forgot.ahead -= time.Hour
 	if slept := Exactly().Since(forgot); slept < time.Hour {
 		t.Errorf("Exactly sees a suspend of an hour as %s", slept)
 	}
-	lastLook.Load().suspended -= time.Hour
+	lastLook.Load().ahead -= time.Hour
 	lastLook.Load().mono = time.Now().Add(-lookEvery)
 	if slept := Now().Since(forgot); slept < time.Hour {
 		t.Errorf("Now sees a suspend of an hour as %s after %s", slept, lookEvery)

@@ -12,7 +12,7 @@ const (
 )
 
 func at(mono, boot time.Duration) Instant {
-	return Instant{mono: time.Unix(1000, 0).Add(mono), suspended: boot - mono}
+	return Instant{mono: time.Unix(1000, 0).Add(mono), ahead: boot - mono}
 }
 
 func TestValidityEndsBeforeTheLease(t *testing.T) {
