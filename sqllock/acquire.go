@@ -213,7 +213,8 @@ func (a acquirer) attemptOnce(
 	switch a.store.Classify(o.Err) {
 	case dialect.ClassTransient: // try again
 	case dialect.ClassUnknown:
-		req.sent = &r
+		sent := r // a variable of its own, so that r needn't be on the heap
+		req.sent = &sent
 	default:
 		return nil, false, false, a.store.failed(fmt.Sprintf("acquiring lock %q", req.Name), o.Err)
 	}
