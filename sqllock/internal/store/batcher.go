@@ -13,17 +13,17 @@ import (
 
 // Limits of group commit.
 const (
-	maxBatch    = 256                   // calls in one statement
-	maxInFlight = 4                     // statements of one lane in flight, if they are slow
-	stallAfter  = 20 * time.Millisecond // a statement in flight for longer may be stuck; calls don't wait for it
+	maxBatch   = 256                   // calls in one statement
+	stallAfter = 20 * time.Millisecond // a statement in flight for longer may be stuck; calls don't wait for it
+	maxStalled = 3                     // statements of one lane that others don't wait for
 
 	longStatement = Grace / 5 // statements that take this long are not run in their caller's goroutine
 )
 
-// Batcher is group commit. While one statement is in flight, calls that arrive wait and are then
-// sent together in the next one, with one commit. A call that finds nothing in flight is sent at
-// once, alone, as its caller's own statement; it doesn't wait for others. A statement has at most
-// one call for each key.
+// Batcher is group commit. While as many statements are in flight as its lane has at a time, usually
+// one, calls that arrive wait and are then sent together in the next one, with one commit. Any other
+// call is sent at once, alone, as its caller's own statement; it doesn't wait for others. A statement
+// has at most one call for each key.
 type Batcher[Q, A any] struct {
 	*lane
 	store     *Store
@@ -40,10 +40,11 @@ type Batcher[Q, A any] struct {
 	batchLimit int
 }
 
-// lane is what several batchers share. One statement of all their calls is in flight at a time, as
-// long as it is quick. So two lanes need two connections, which is what a pool of database/sql
-// keeps open by default: however many goroutines call, no connection is opened and closed again for
-// one statement.
+// lane is what several batchers share. Usually one statement of all their calls is in flight at a
+// time, as long as it is quick. So two lanes need two connections, which is what a pool of
+// database/sql keeps open by default: however many goroutines call, no connection is opened and
+// closed again for one statement. More are in flight where that has proved to be faster: see
+// [concurrency].
 type lane struct {
 	mu         sync.Mutex    // guards what follows
 	flushes    []func() bool // one of each batcher
@@ -51,6 +52,7 @@ type lane struct {
 	queued     int           // calls that wait, in all batchers
 	allFlights int           // statements in flight, of all batchers
 	stallTimer *time.Timer
+	concurrency
 }
 
 // Call is one caller's call that waits for the next statement or is in flight.
@@ -87,7 +89,7 @@ func (b *Batcher[Q, A]) Do(ctx context.Context, q Q) (A, error) {
 	b.mu.Lock()
 	if b.tryStart() {
 		b.mu.Unlock()
-		defer b.finish()
+		defer b.finish(1)
 		return One(b.execute(ctx, []Q{q}))
 	}
 	call := newCall[Q, A](ctx, q)
@@ -130,7 +132,7 @@ func (b *Batcher[Q, A]) doSome(ctx context.Context, qs []Q) (answers []A, err er
 	b.mu.Lock()
 	if b.tryStart() {
 		b.mu.Unlock()
-		defer b.finish()
+		defer b.finish(len(qs))
 		return b.execute(ctx, qs)
 	}
 	var calls []*Call[Q, A]
@@ -184,7 +186,7 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 	}
 	if !begun {
 		if !b.unbatched {
-			b.finish()
+			b.finish(0)
 		}
 		return Result[A]{Err: errClosed}, nil
 	}
@@ -195,7 +197,7 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 func (b *Batcher[Q, A]) sendAlone(ctx context.Context, q Q) Result[A] {
 	a, err := One(b.execute(ctx, []Q{q}))
 	if !b.unbatched {
-		b.finish()
+		b.finish(1)
 	}
 	return Result[A]{a, err}
 }
@@ -228,9 +230,10 @@ func (b *Batcher[Q, A]) Idle() bool {
 	return b.inFlight == 0
 }
 
-// tryStart begins a statement if nothing is in flight or waiting. The caller holds mu.
+// tryStart begins a statement if it may be in flight beside the others, and no call waits. The
+// caller holds mu.
 func (b *Batcher[Q, A]) tryStart() bool {
-	if b.allFlights > 0 || b.queued > 0 {
+	if b.allFlights >= b.limit() || b.queued > 0 {
 		return false
 	}
 	b.allFlights++
@@ -247,34 +250,36 @@ func (b *Batcher[Q, A]) enqueue(call *Call[Q, A]) {
 
 // armStallTimer bounds how long calls wait behind a slow statement. The caller holds mu.
 func (l *lane) armStallTimer() {
-	if l.allFlights < maxInFlight && l.stallTimer == nil {
+	if l.allFlights < l.limit()+maxStalled && l.stallTimer == nil {
 		l.stallTimer = time.AfterFunc(stallAfter, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.stallTimer = nil
-			if l.allFlights < maxInFlight {
+			if l.allFlights < l.limit()+maxStalled {
 				l.flushNext()
 			}
 		})
 	}
 }
 
-// flushNext flushes the next batcher that has waiting calls, in turn. The caller holds mu.
-func (l *lane) flushNext() {
+// flushNext flushes the next batcher that has waiting calls, in turn. It returns false if there is
+// none. The caller holds mu.
+func (l *lane) flushNext() (flushed bool) {
 	for range l.flushes {
 		flush := l.flushes[l.next]
 		l.next = (l.next + 1) % len(l.flushes)
-		if flush() {
+		if flushed = flush(); flushed {
 			break
 		}
 	}
 	if l.queued > 0 {
 		l.armStallTimer()
 	}
+	return flushed
 }
 
-// finish ends a statement, and flushes the calls that have waited for it.
-func (b *Batcher[Q, A]) finish() {
+// finish ends a statement of n calls, and flushes the calls that have waited for it.
+func (b *Batcher[Q, A]) finish(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.allFlights--
@@ -283,7 +288,9 @@ func (b *Batcher[Q, A]) finish() {
 		b.stallTimer.Stop()
 		b.stallTimer = nil
 	}
-	b.flushNext()
+	b.answered(time.Now(), n, b.allFlights == 0 && b.queued == 0)
+	for b.allFlights < b.limit() && b.flushNext() {
+	}
 }
 
 // flush sends the waiting calls of this batcher, first come, first served, as many as fit into one
@@ -326,7 +333,7 @@ func (b *Batcher[Q, A]) send(batch []*Call[Q, A]) {
 		ctx = batch[0].ctx
 	}
 	ctx = b.store.Operation(ctx)
-	defer b.finish()
+	defer b.finish(len(batch))
 	qs := make([]Q, len(batch))
 	for i, call := range batch {
 		qs[i] = call.q
