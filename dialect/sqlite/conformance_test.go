@@ -41,8 +41,8 @@ func open(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// tables is what `sqllock-migrate schema sqlite` prints. The migrations themselves belong to another
-// module. After a new one:
+// tables is what `sqllock-migrate schema sqlite` prints. The migrations themselves belong to
+// another module. After a new one:
 //
 //	go run ./cmd/sqllock-migrate schema sqlite > dialect/sqlite/testdata/tables.sql
 //

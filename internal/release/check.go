@@ -40,8 +40,8 @@ func main() {
 }
 `
 
-// check builds what users build, from the published tree. It returns the go.sum that the main module
-// has with this version.
+// check builds what users build, from the published tree. It returns the go.sum that the main
+// module has with this version.
 func (r *repository) check() (sums []byte, err error) {
 	err = r.published(func(p published) error {
 		user, staged, main := p.user, p.staged, r.modules[0].path
