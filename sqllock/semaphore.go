@@ -112,7 +112,9 @@ func errOr(err error, held *HeldError) error {
 // openPermits returns the permits that can be taken. Only if all are taken does it look for one
 // whose holder is dead. If it finds none, held describes the permit that will be free first, as far
 // as is known.
-func (a leaseBackend) openPermits(ctx context.Context, l *lease, req acquisition) (open []int, held *HeldError, err error) {
+func (a leaseBackend) openPermits(
+	ctx context.Context, l *lease, req acquisition,
+) (open []int, held *HeldError, err error) {
 	rows, _, err := store.Retried(ctx, a.c.store.Store, func(ctx context.Context) ([]dialect.Row, error) {
 		return lister{a.c}.rowsOf(ctx, req.Name, request.SlotPermits, request.SlotPermits+req.Permits, false)
 	})
