@@ -66,7 +66,8 @@ func (ls *leases) get(ctx context.Context, key leaseKey) (*lease, error) {
 		case <-e.ready:
 		case <-ctx.Done():
 			if !first { // otherwise its own error says more
-				return nil, ls.c.store.failed("waiting for a lease, or a connection, that another call is opening", ctx.Err())
+				return nil, ls.c.store.failed("waiting for a lease, or a connection, that another call is opening",
+					ctx.Err())
 			}
 		}
 		if e.err == nil && e.lease.addUser() {
@@ -198,7 +199,8 @@ func (ls *leases) end(ctx context.Context, open []*lease) error {
 	}
 	err := ls.releaseDelayed(ctx, delayed)
 	if left := ls.c.store.RemoveLeases(ctx, ids); left != nil {
-		err = errors.Join(err, ls.c.store.failed("releasing all locks; they stay taken until their leases run out", left))
+		err = errors.Join(err,
+			ls.c.store.failed("releasing all locks; they stay taken until their leases run out", left))
 	}
 	return err
 }

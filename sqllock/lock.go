@@ -165,7 +165,9 @@ func (l *Lock) check() error {
 //   - An error of the database if the release could not be confirmed yet. It is retried in the
 //     background until it is confirmed or the lease has expired.
 func (l *Lock) Release(ctx context.Context) error {
-	return l.release(ctx, func() error { return l.c.store.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name()) })
+	return l.release(ctx, func() error {
+		return l.c.store.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name())
+	})
 }
 
 // release implements Release. refused returns an error if the database can't be called now; the

@@ -41,8 +41,8 @@ type Options struct {
 	WithoutTables bool
 
 	// Unprobed makes [New] skip its checks and not call the database, so that a [Client] can be
-	// made for a database that can't be reached just now. A minority of the databases of a [Quorum]
-	// may be in that state. The first lock runs the checks instead.
+	// made for a database that can't be reached just now. A minority of the databases of a
+	// quorum.Quorum may be in that state. The first lock runs the checks instead.
 	Unprobed bool
 
 	// KeepAlive is how long a session lock is trusted without a reply from its connection, from

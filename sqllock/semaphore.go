@@ -74,8 +74,8 @@ func (s *Semaphore) request(opts []Option) (acquisition, error) {
 	return req, s.c.checkLease(&req.Request)
 }
 
-// takePermit takes the permit that pickPermit chose or, if that one is taken, one that it finds
-// free. Each permit is a lock of its own, whose row decides.
+// takePermit takes the permit that Request.PickPermit chose or, if that one is taken, one that it
+// finds free. Each permit is a lock of its own, whose row decides.
 func (a leaseBackend) takePermit(
 	ctx, caller context.Context, l *lease, req acquisition, readFirst bool,
 ) (lock *Lock, err error) {
@@ -112,7 +112,9 @@ func errOr(err error, held *HeldError) error {
 // openPermits returns the permits that can be taken. Only if all are taken does it look for one
 // whose holder is dead. If it finds none, held describes the permit that will be free first, as far
 // as is known.
-func (a leaseBackend) openPermits(ctx context.Context, l *lease, req acquisition) (open []int, held *HeldError, err error) {
+func (a leaseBackend) openPermits(
+	ctx context.Context, l *lease, req acquisition,
+) (open []int, held *HeldError, err error) {
 	rows, _, err := store.Retried(ctx, a.c.store.Store, func(ctx context.Context) ([]dialect.Row, error) {
 		return lister{a.c}.rowsOf(ctx, req.Name, request.SlotPermits, request.SlotPermits+req.Permits, false)
 	})

@@ -160,8 +160,8 @@ func (a *sessionBackend) release(ctx context.Context, l *Lock) (bool, error) {
 	switch {
 	case err != nil:
 		l.lease.lose(fmt.Sprintf("a release couldn't be confirmed, so the connection was given up: %v", err))
-		return false, a.c.store.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the server "+
-			"releases the lock when it notices", l.Name()), err)
+		return false, a.c.store.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the "+
+			"server releases the lock when it notices", l.Name()), err)
 	case !ours:
 		l.lease.lose("the server's session isn't the one that took the lock")
 	default:

@@ -235,7 +235,8 @@ func releaseAll(ctx context.Context, locks []*Lock) error {
 	}
 	errs := make([]error, len(locks))
 	first := locks[0]
-	refused := first.c.store.ownTx(context.WithoutCancel(ctx), "releasing several locks, the first of them", first.Name())
+	refused := first.c.store.ownTx(context.WithoutCancel(ctx),
+		"releasing several locks, the first of them", first.Name())
 	var group sync.WaitGroup
 	for i, l := range locks {
 		group.Go(func() { errs[i] = l.release(ctx, func() error { return refused }) })
