@@ -74,7 +74,7 @@ func (a acquirer) watched(ctx context.Context, req acquisition, held []*Lock) (*
 	return lock, err
 }
 
-// holdsItself finds the shortest deadlock, without reading the database.
+// holdsItself returns a deadlock of the caller with itself. It does not read the database.
 func (a acquirer) holdsItself(req acquisition, held []*Lock) error {
 	for _, l := range held {
 		if l.c == a.core && (l.claim.Key == req.Key() || l.Name() == req.Name && l.conflictsWith(req)) {

@@ -203,8 +203,9 @@ func (ls *leases) end(ctx context.Context, open []*lease) error {
 	return err
 }
 
-// releaseDelayed uses at most half of the time. A transaction may still guard one of these locks,
-// and the other locks must not wait for it.
+// releaseDelayed releases locks that have a LockDelay. It uses at most half of the time that Close
+// has, because a transaction may still guard one of these locks, and the other locks must not wait
+// for it.
 func (ls *leases) releaseDelayed(ctx context.Context, claims []dialect.Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, store.OperationTimeout/2)
 	defer cancel()
