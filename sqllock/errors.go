@@ -31,8 +31,8 @@ var (
 	// ErrClosed means that the [Client] is closed.
 	ErrClosed = store.ErrClosed
 
-	// ErrSchema means that sqllock's tables are missing, or are of another version than this
-	// program needs. It comes as a [*SchemaError].
+	// ErrSchema means that sqllock's tables are missing, or are of a version that this program
+	// can't use. It comes as a [*SchemaError].
 	ErrSchema = errors.New("schema mismatch")
 
 	// ErrInvalid means that a value that the caller passed breaks a rule. The error names both.

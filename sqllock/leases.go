@@ -113,8 +113,9 @@ func (ls *leases) open(ctx context.Context, key leaseKey, e *leaseEntry) {
 	close(e.ready)
 }
 
-// publish makes the lease available and starts its heartbeat, in one step: Close ends the leases
-// that are available, and waits for every heartbeat. It returns false if the Client is closed.
+// publish makes the lease available and starts its heartbeat, in one step, because Close ends the
+// leases that are available and waits for every heartbeat. It returns false if the Client is
+// closed.
 func (ls *leases) publish(e *leaseEntry, l *lease) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

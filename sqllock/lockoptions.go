@@ -79,9 +79,9 @@ func HoldAtLeast(d time.Duration) Option {
 	return request.Option(func(req *request.Request) { req.HoldAtLeast = d })
 }
 
-// LockDelay keeps others from the lock for d after its lease has expired. It has no effect after a
-// release. It is for resources that can't check a fence: during the delay, requests of the failed
-// holder that are still on their way come to an end (Burrows, The Chubby lock service, 2006,
+// LockDelay keeps others from the lock for d after the holder's lease has expired. It has no effect
+// after a release. It is for resources that can't check a fence: during the delay, requests of the
+// failed holder that are still on their way come to an end (Burrows, The Chubby lock service, 2006,
 // section 2.4).
 func LockDelay(d time.Duration) DelayOption {
 	return request.Option(func(req *request.Request) { req.LockDelay = d })

@@ -14,8 +14,8 @@ import (
 // A session lock needs no table, and the server releases it as soon as the connection ends, for
 // instance because the process dies. Session locks have no fencing token and no Guard. They do not
 // work through a transaction pooler. They do not move to another server in a failover, nor from one
-// Galera node to the others. Where they can't be trusted, as on SQLite, they are refused with
-// [ErrUnsupported].
+// Galera node to the others. Where they can't be trusted, or don't exist (SQLite), they are refused
+// with [ErrUnsupported].
 //
 // All session locks of a [Client] share one connection of its own, outside the application's pool.
 // [Options].KeepAlive bounds how long the end of that connection may go unnoticed. Session locks

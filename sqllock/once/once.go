@@ -19,17 +19,18 @@ import (
 // or the remembered outcome of another call, in this or another process. A caller that comes while
 // the work is in progress waits for it until ctx ends; the error is then that of
 // [sqllock.Client.Acquire]. The caller waits for a lock that belongs to the key, and that is
-// independent of other locks of that name. If the fn of a key calls Do for the same key with its
-// own ctx, that call returns [sqllock.ErrDeadlock], and so does a call that closes a longer circle
-// (see [sqllock.Client.Acquire]). With any other ctx the call waits until that ctx ends.
+// independent of other locks of that name. If fn calls Do for the same key, with the ctx that fn
+// got, that call returns [sqllock.ErrDeadlock], and so does a call that closes a longer circle (see
+// [sqllock.Client.Acquire]). With any other ctx the call waits until that ctx ends.
 //
 // If fn fails, Do returns its error and remembers nothing, and the next caller does the work (but
 // see [RememberFailure]). The ctx that fn gets ends with ctx, and with cause [sqllock.ErrLost] when
 // the lock can't be trusted any longer. As soon as the lease has expired another caller does the
 // work, so fn should return when its ctx ends. If fn goes on, or had just finished, the effects of
 // the work may happen twice. The first outcome that is written wins, and every caller gets that
-// one. To prevent that, call [sqllock.Lock.Guard] in fn's transaction or use [DoTx], if fn writes
-// to this database. Another resource can refuse a smaller [sqllock.Lock.Fence].
+// one. To keep effects from happening twice, call [sqllock.Lock.Guard] in fn's transaction or use
+// [DoTx], if fn writes to this database. Another resource can refuse a smaller
+// [sqllock.Lock.Fence].
 //
 // The result is remembered for [DefaultKeep], or as [Keep] says. If the work was done but its
 // outcome could not be written, the error is an [ErrNotRemembered], and the [Outcome] has the

@@ -69,8 +69,8 @@ func (l *Lock) Fence() int64 { return l.fence }
 //
 // A vote is trusted as [sqllock.Lock.Context] describes: until some time before its lease can
 // expire, counted from before the last successful heartbeat was sent. So the time that the
-// acquisition took counts. A vote that was lost is not asked for again: of five votes, two may be
-// lost while the lock is held.
+// acquisition took shortens the time for which the vote is trusted. A vote that was lost is not
+// asked for again: of five votes, two may be lost while the lock is held.
 func (l *Lock) Context() context.Context { return &l.ctx }
 
 // lockEnder ends the lock's context.

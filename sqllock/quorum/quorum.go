@@ -21,7 +21,7 @@ import (
 // of the databases says so, so a minority may be down, slow or cut off, or be restarted without its
 // data.
 //
-// It is the Redlock algorithm (Antirez,
+// A Quorum is the Redlock algorithm (Antirez,
 // https://redis.io/docs/latest/develop/use/patterns/distributed-locks/) with two additions. There
 // is one fencing token ([Lock.Fence]), which grows from each acquisition to the next, whichever
 // majorities answer. And a database that has lost its data gives no vote until every lock that it
@@ -119,12 +119,12 @@ type Option interface{ request.Quorum }
 //   - A database takes part in a quorum of that Name with another number of databases or another
 //     MaxTTL.
 //
-// All of that is checked before any database is registered, so a New that fails in this way
-// has changed nothing. A minority of the databases may be unreachable; such a database is checked
-// when it answers, before its first vote counts. If a majority is unreachable, the error describes
-// each of them.
+// All of that is checked before any database is registered, so a New that fails in this way has
+// registered none. A minority of the databases may be unreachable; such a database is checked when
+// it answers, before its first vote counts. If a majority is unreachable, the error describes each
+// of them.
 //
-// New blocks until all databases have answered or ctx ends. It waits for at most 5 seconds for a
+// New blocks until all databases have answered or ctx ends, but waits at most 5 seconds for a
 // database that does not answer. The caller still has to close the Clients.
 //
 // The very first start registers the databases. Locks can be acquired when MaxTTL has passed since
