@@ -142,7 +142,7 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 
 // attempt tries once to take the lock. It returns as soon as ctx ends. If a statement is in flight
 // then, abandoned is true: the statement runs on, and what it is granted is released in the
-// background. When the statement has ended, after is called.
+// background. In this case, after is called when the statement has ended.
 func (a acquirer) attempt(
 	ctx context.Context, req acquisition, readFirst bool, after func(),
 ) (lock *Lock, abandoned bool, err error) {

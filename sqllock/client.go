@@ -24,7 +24,7 @@ type Client struct{ *core }
 //
 //   - acquirer acquires locks: it decides whether a request waits, and when it is tried.
 //   - leaseBackend and sessionBackend carry out one try, under a lease or a session.
-//   - flags are what the readers and the writer of an RWLock see of each other.
+//   - flags reads the flags by which the readers and the writer of an RWLock see each other.
 //   - lister reads who holds which lock.
 //   - reaper removes what has expired.
 type core struct {

@@ -116,7 +116,7 @@ func (qs *localQueues) offer(h *handOff) {
 	}
 }
 
-// take removes the hand-off for a lock that is being released from its queue, so that one release
+// take removes from its queue the hand-off for a lock that is being released, so that one release
 // at a time uses it. It returns nil if there is none.
 func (qs *localQueues) take(l *Lock) *handOff {
 	qs.mu.Lock()

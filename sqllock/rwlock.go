@@ -159,7 +159,7 @@ func (a leaseBackend) takeShare(ctx, caller context.Context, l *lease, req acqui
 	return lock, nil
 }
 
-// flags are what the readers and the writer of an [RWLock] see of each other.
+// flags reads the flags by which the readers and the writer of an [RWLock] see each other.
 type flags struct{ *core }
 
 // noWriter returns nil if no writer's flag is up. Otherwise the error says whose flag is up.

@@ -75,7 +75,7 @@ func (s *Semaphore) request(opts []Option) (acquisition, error) {
 	return req, s.c.checkLease(&req.Request)
 }
 
-// takePermit takes the permit that pickPermit chose or, if that one is taken, one that it finds
+// takePermit takes the permit that PickPermit chose or, if that one is taken, one that it finds
 // free. Each permit is a lock of its own, whose row decides.
 func (a leaseBackend) takePermit(
 	ctx, caller context.Context, l *lease, req acquisition, readFirst bool,

@@ -193,7 +193,7 @@ func (w *waiter) register(ctx context.Context) error {
 		w.handOff = newHandOff(ctx, w.req)
 	}
 	w.c.queues.offer(w.handOff)
-	if !w.req.entry.alive() { // its lease has ended, and with it the entry; or the queue is elsewhere now
+	if !w.req.entry.alive() { // its lease has ended, and with it the entry; or its token is being released
 		w.req.entry.remove()
 		w.req.entry = nil
 	}
