@@ -8,7 +8,7 @@ import (
 // Dialect is one SQL engine, bound to one database. Its methods are safe for concurrent use. They
 // block until the database replies or ctx ends. They never retry: the caller does, because only the
 // caller knows until when a result is still useful. While another connection has locked the
-// database as a whole, as a writer of an SQLite file does, a method waits.
+// database as a whole, as a writer of an SQLite file does, a method waits for that connection.
 //
 // Every method that takes a slice returns one result for each element, in the same order. It may
 // process the elements in any order and treats each one separately: refusing one doesn't affect the
@@ -140,8 +140,8 @@ type Locks interface {
 	EndBars(ctx context.Context, bars []Bar) ([]bool, error)
 
 	// List returns up to limit lock rows beyond the key after, in key order: held ones only, or
-	// all. It reads them as Get does, and they are as up to date. The zero Key is before all
-	// others.
+	// all. It reads them as Get does, and sees every change that Get would see. The zero Key is
+	// before all others.
 	List(ctx context.Context, after Key, heldOnly bool, limit int) ([]Row, error)
 
 	// Purge deletes up to limit lock rows that have been free, and not barred, for longer than
