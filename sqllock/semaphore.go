@@ -20,12 +20,13 @@ type Semaphore struct {
 }
 
 // Semaphore returns the semaphore of that name with that many permits, from 1 to [MaxPermits]. Its
-// methods return [ErrInvalid] for any other number. It does not call the database.
+// methods return [ErrInvalid] for any other number. Client.Semaphore does not call the database.
 //
 // Each permit is a lock with fences of its own ([Lock.Permit] says which one). Callers may pass
-// different numbers of permits. Each takes one of the first that many; permits that are already
-// held are not revoked, and while callers use different numbers, the greatest of them counts. If
-// all permits are held, waiters poll, on every engine.
+// different numbers of permits. A caller that passes n takes one of the first n permits. Permits
+// that are already held are not revoked. While callers pass different numbers, the greatest number
+// decides how many permits can be held at a time. If all permits are held, waiters poll, on every
+// engine.
 func (c *Client) Semaphore(name string, permits int) *Semaphore {
 	return &Semaphore{c: c, name: name, permits: permits}
 }
@@ -74,8 +75,8 @@ func (s *Semaphore) request(opts []Option) (acquisition, error) {
 	return req, s.c.checkLease(&req.Request)
 }
 
-// takePermit takes the permit that Request.PickPermit chose or, if that one is taken, one that it
-// finds free. Each permit is a lock of its own, whose row decides.
+// takePermit takes the permit that PickPermit chose or, if that one is taken, one that it finds
+// free. Each permit is a lock of its own, whose row decides.
 func (a leaseBackend) takePermit(
 	ctx, caller context.Context, l *lease, req acquisition, readFirst bool,
 ) (lock *Lock, err error) {
