@@ -103,16 +103,17 @@ tidy: ## bring every go.mod and go.sum up to date
 	@mv build/tidy.mod go.mod && mv build/tidy.sum go.sum
 	@for module in $(APART); do (cd $$module && GOWORK=off $(GO) mod tidy); done
 
-.PHONY: vet-modules
-vet-modules: ## build and vet each released module by itself, with its tests, without the workspace
-	@for module in $(filter-out .,$(MODULES)); do (cd $$module && GOWORK=off $(GO) build ./... && GOWORK=off $(GO) vet ./...); done
+.PHONY: test-modules
+test-modules: ## vet each released module by itself, without the workspace, and run the tests of each as if it were released
+	@for module in $(filter-out .,$(MODULES)); do (cd $$module && GOWORK=off $(GO) vet ./...); done
+	$(GO) run ./internal/release test
 
 .PHONY: release-check
-release-check: vet-modules ## build each module alone, and what users build, as if this tree were released
+release-check: test-modules ## test each module alone, and build what users build, as if this tree were released
 	$(GO) run ./internal/release check
 
 .PHONY: release
-release: vet-modules ## check, commit and tag all modules as VERSION
+release: test-modules ## check, commit and tag all modules as VERSION
 	$(GO) run ./internal/release $(or $(VERSION),$(error which one? make release VERSION=v1.2.3))
 
 .PHONY: shape

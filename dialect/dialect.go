@@ -7,8 +7,8 @@ import (
 
 // Dialect is one SQL engine, bound to one database. Its methods are safe for concurrent use. They
 // block until the database replies or ctx ends. They never retry: the caller does, because only the
-// caller knows until when a result is still useful. While others have locked the database as a
-// whole, as SQLite's file is while another connection writes, a method waits for it.
+// caller knows until when a result is still useful. While another connection has locked the
+// database as a whole, as a writer of an SQLite file does, a method waits for that connection.
 //
 // Every method that takes a slice returns one result for each element, in the same order. It may
 // process the elements in any order and treats each one separately: refusing one doesn't affect the
@@ -66,8 +66,9 @@ type Leases interface {
 	ExpireLeases(ctx context.Context, ids []string) ([]Expiry, error)
 
 	// ExpireUnrenewed does what ExpireLeases does. It also ends a lease, whatever the clock says,
-	// if the given renewal is its last one: for a caller that has watched it for longer than its
-	// TTL. Such a lease counts as having run out now, or at its recorded end if that is earlier.
+	// if the given renewal is its last one. It is for a caller that has watched the lease for
+	// longer than its TTL. Such a lease counts as having run out now, or at its recorded end if
+	// that is earlier.
 	ExpireUnrenewed(ctx context.Context, renewals []Renewal) ([]Expiry, error)
 
 	// OverlongLeases returns up to limit leases that have more time left than their TTL. The clock
@@ -101,9 +102,9 @@ type Locks interface {
 	// ends. Without a HoldAtLeast nothing bars the lock, whatever the clock does later. A result of
 	// false means that the lock doesn't name the owner, and nothing was changed.
 	//
-	// A single claim waits behind a Guard of the same lock. Among several, a claim needn't, so that
-	// it doesn't have to wait for an unrelated Guard; false may then mean that, and the caller asks
-	// again for this one alone.
+	// A single claim waits behind a Guard of the same lock. A claim among several needn't wait, so
+	// that the Guard of one lock doesn't delay the others. Its result may then be false because of
+	// the Guard; the caller releases that claim again alone.
 	//
 	// One claim costs one round trip and one commit, unless a waiter can be notified (see
 	// [Notifier]). Several cost one commit and few round trips.
@@ -115,10 +116,10 @@ type Locks interface {
 	Guard(ctx context.Context, tx Tx, claims []Claim) ([]bool, error)
 
 	// AdvanceFence raises the fence of each lock that still names its claim's owner to the given
-	// one. It never lowers a fence: advancing to less changes nothing. A result of false means that
-	// the lock names another owner, and nothing was changed. For a fence over [MaxFence] the error
-	// wraps [ErrInvalid]. Each element costs one statement and one commit. It waits behind a Guard
-	// of the same lock.
+	// fence. It never lowers a fence: advancing to a smaller one changes nothing. A result of false
+	// means that the lock names another owner, and nothing was changed. For a fence over [MaxFence]
+	// the error wraps [ErrInvalid]. Each element costs one statement and one commit. It waits
+	// behind a Guard of the same lock.
 	AdvanceFence(ctx context.Context, advances []FenceAdvance) ([]bool, error)
 
 	// Get reads lock rows with the leases that they name. It reads the leases in a later statement,
@@ -133,13 +134,14 @@ type Locks interface {
 	// that the lock changed hands or that a Guard is on it. Free doesn't wait for a Guard.
 	Free(ctx context.Context, dead []DeadHolder) ([]bool, error)
 
-	// EndBars makes each lock available that is free, has the given fence and is still barred: for
-	// a caller that has watched the bar for longer than it was to last. A result of false means
-	// that the lock changed hands or isn't barred.
+	// EndBars ends the bar of each lock that is free, has the given fence and is still barred. It
+	// is for a caller that has watched the bar for longer than it was to last. A result of false
+	// means that the lock changed hands or isn't barred.
 	EndBars(ctx context.Context, bars []Bar) ([]bool, error)
 
 	// List returns up to limit lock rows beyond the key after, in key order: held ones only, or
-	// all. It reads them as Get does, and as fresh. The zero Key is before all others.
+	// all. It reads them as Get does, and sees every change that Get would see. The zero Key is
+	// before all others.
 	List(ctx context.Context, after Key, heldOnly bool, limit int) ([]Row, error)
 
 	// Purge deletes up to limit lock rows that have been free, and not barred, for longer than

@@ -15,8 +15,8 @@ type Outcomes interface {
 	Recall(ctx context.Context, names []string) ([]Outcome, error)
 
 	// Remember writes each outcome unless one of that name is kept: the first one wins. It returns
-	// the outcome that holds. When repeated, it finds its own. It waits for a transaction that has
-	// claimed the name.
+	// the outcome that is kept then. A repeated Remember finds the outcome that the first try
+	// wrote. Remember waits for a transaction that has claimed the name.
 	Remember(ctx context.Context, done []Done) ([]Outcome, error)
 
 	// ClaimTx returns, for each name, the outcome that is kept, or that there is none. It claims

@@ -17,8 +17,8 @@ type SessionLocker interface {
 	//   - Its locks apply to the whole database.
 	//   - Its locks are not a replica's own.
 	//
-	// If any of this can't be had, the error wraps [ErrUnsupported], gives the reason and names an
-	// alternative. OpenSession blocks until the server replies or ctx ends.
+	// If any of this isn't the case, the error wraps [ErrUnsupported], gives the reason and names
+	// an alternative. OpenSession blocks until the server replies or ctx ends.
 	OpenSession(ctx context.Context, options SessionOptions) (Session, error)
 }
 
@@ -28,9 +28,9 @@ type SessionOptions struct {
 	// PostgreSQL.
 	Holder string
 
-	// Idle is how long the server should keep the session when it receives nothing from it: its
-	// holder may be frozen or cut off. An engine rounds it up to what the server supports, and
-	// ignores it where the server has no such setting.
+	// Idle is how long the server should keep a session from which it receives nothing, because the
+	// session's holder may be frozen or cut off. An engine rounds it up to what the server
+	// supports, and ignores it where the server has no such setting.
 	Idle time.Duration
 }
 

@@ -91,16 +91,17 @@ type Locator interface {
 	Locate(ctx context.Context, tx Tx) (of, own string, err error)
 }
 
-// TxLocker is implemented by an engine that takes locks in a transaction of the caller's, which end
-// with the transaction. Their names are independent of those of lease locks and of those of
-// [SessionLocker]. No setting of the session remains changed.
+// TxLocker is implemented by an engine that takes locks in the caller's transaction. These locks
+// end with the transaction. Their names are independent of those of lease locks and of those of
+// [SessionLocker]. LockTx leaves no setting of the session changed.
 type TxLocker interface {
 	// LockTx takes the lock in tx. It returns false if another holds the lock and wait is false; tx
 	// remains usable.
 	//
-	// If wait is true it waits in the server's own queue, or as the server does, until ctx ends or
-	// tx can't wait any longer. After that tx can only be rolled back. The error wraps
-	// [ErrDeadlock] if the server reports a deadlock, and includes what it says about the parties.
+	// If wait is true, LockTx waits, in the server's own queue or in whatever way the server waits,
+	// until ctx ends or tx can't wait any longer. After that tx can only be rolled back. The error
+	// wraps [ErrDeadlock] if the server reports a deadlock, and includes what it says about the
+	// parties.
 	//
 	// Taking a lock that tx already holds changes nothing, or makes a shared lock exclusive. If tx
 	// is nil the error wraps [ErrInvalid]. For a shared lock on an engine without shared locks it

@@ -16,7 +16,7 @@ type Server struct {
 	Versioned bool
 	Schema    uint // the version in the table
 	Dirty     bool // the table's flag: a migration failed half-way, or is under way
-	Several   bool // the table has several rows, so neither is known
+	Several   bool // the table has several rows, so neither Schema nor Dirty is known
 
 	// CompatibleFrom is the oldest schema version whose programs may use the tables, as
 	// sqllock_schema says where the tables are newer than the dialect. It is zero if the tables
@@ -129,8 +129,8 @@ type DeadHolder struct {
 	ExpiredFor time.Duration // how long the lease has been dead, as in Expiry
 }
 
-// Row is a lock row as Get and List read it. It describes a moment that has passed. It serves to
-// inform people and to choose what to try, never to decide.
+// Row is a lock row as Get and List read it. It may be out of date. It serves to inform people and
+// to choose what to try, never to decide.
 type Row struct {
 	Key
 	// false if the lock was never taken or the row was purged; the other fields are zero

@@ -6,8 +6,8 @@ import (
 )
 
 // Waiters are the rows of sqllock_waiters. They record which request waits for which lock, in order
-// of arrival. They serve ordering, wake-ups and people. That a lock has one holder never depends on
-// them.
+// of arrival. They are for the order of waiters, for wake-ups and for people. That a lock has one
+// holder never depends on them.
 type Waiters interface {
 	// Enqueue puts each waiter at the end of the queue for its key, with a ticket greater than all
 	// those in the queue. A waiter whose owner is already in the queue keeps its ticket, so Enqueue
@@ -35,8 +35,8 @@ type Waiters interface {
 	//   - The lock names another owner.
 	//   - It can't be free yet (HoldAtLeast).
 	//   - A waiter is in its queue under a live lease other than Next's.
-	//   - The Transfer was sent before and its reply was lost. The row names Next's owner then, and
-	//     Acquire says so.
+	//   - The Transfer was sent before and its reply was lost. The row then names Next's owner, and
+	//     Acquire grants it the lock.
 	Transfer(ctx context.Context, transfers []Transfer) ([]Grant, error)
 
 	// PurgeWaiters deletes up to limit waiters whose lease is gone or has expired. It skips rows
@@ -52,7 +52,7 @@ type Waiter struct {
 	// waiter with an empty Channel polls, and is never handed the lock.
 	Channel string
 
-	// Holds describes what the waiter holds meanwhile, in the client's own words and of any length.
+	// Holds is a text of any length in which the client describes what the waiter holds meanwhile.
 	// It is kept for WaitingHolders. It is empty if the waiter holds nothing.
 	Holds string
 }

@@ -182,7 +182,7 @@ func TestOnceBadInput(t *testing.T) {
 		}
 		_, err := once.DoTx(t.Context(), c, nil, "key", func(context.Context) ([]byte, error) { return nil, nil })
 		if !errors.Is(err, sqllock.ErrInvalid) {
-			t.Errorf("OnceTx without a transaction: %v; want ErrInvalid", err)
+			t.Errorf("DoTx without a transaction: %v; want ErrInvalid", err)
 		}
 		long := string(slices.Repeat([]byte("ä"), 127)) + "x"
 		for _, replayed := range []bool{false, true} {

@@ -12,7 +12,8 @@
 //     transaction.
 //   - session_test.go, session_contention_test.go: session locks, and what ends them.
 //   - election_test.go: one leader at a time, through kills, restarts and deploys.
-//   - once_test.go, consumer_test.go: work is done once, and commits together with its outcome.
+//   - once_test.go, once_dotx_test.go, consumer_test.go: work is done once, and commits together
+//     with its outcome.
 //   - quorum_test.go: a majority of databases of several engines.
 //   - fences_test.go: fences grow through release, restart and failover.
 //   - promises_test.go: the README's table of which promise holds for which kind of lock.

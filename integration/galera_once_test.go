@@ -48,7 +48,7 @@ func galeraOutcome(t *testing.T, targets []*open.Database) {
 		none := func(context.Context, *sqllock.Lock) ([]byte, error) { return nil, nil }
 		out, err = once.Do(t.Context(), clients[1], key, none)
 		if err != nil || string(out.Result) != "0" {
-			t.Errorf("Once returned the outcome %q, %v", out.Result, err)
+			t.Errorf("once.Do returned the outcome %q, %v", out.Result, err)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func galeraOneHolder(t *testing.T, targets []*open.Database) {
 func galeraShared(t *testing.T, targets []*open.Database) {
 	c := client(t, targets[0], sqllock.Options{})
 	if lock, err := c.RWLock("shared").TryAcquireShared(t.Context()); !errors.Is(err, sqllock.ErrUnsupported) {
-		t.Errorf("Shared: %v, %v; want ErrUnsupported", lock, err)
+		t.Errorf("TryAcquireShared: %v, %v; want ErrUnsupported", lock, err)
 	}
 	mustRelease(t, mustTry(t, c, "shared", locktest.Permits(2)))
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -27,6 +28,19 @@ func TestMigrateSchema(t *testing.T) {
 		locks := client(t, target, sqllock.Options{})
 		mustRelease(t, mustTry(t, locks, "job"))
 	})
+}
+
+// The tests of dialect/sqlite make their tables from a copy of that SQL: they are in another module
+// than the migrations, and may not read them.
+func TestMigrateSchemaCopy(t *testing.T) {
+	script, code := buildMigrate(t).run(t, "", "schema", "sqlite")
+	text, err := os.ReadFile("../dialect/sqlite/testdata/tables.sql")
+	if err != nil || code != 0 {
+		t.Fatalf("exit code %d: %s; %v", code, script, err)
+	}
+	if string(text) != script {
+		t.Errorf("dialect/sqlite/testdata/tables.sql is not what `sqllock-migrate schema sqlite` prints:\n%s", script)
+	}
 }
 
 // withoutComments splits a script that has no semicolon within a line into its statements.

@@ -179,7 +179,7 @@ func useLock(ctx context.Context, c *sqllock.Client, db *sql.DB, name, key strin
 	}
 	out, err := once.Do(ctx, c, key, func(context.Context, *sqllock.Lock) ([]byte, error) { return nil, nil })
 	if err == nil && string(out.Result) != name {
-		err = fmt.Errorf("Once of %s returned another outcome than OnceTx: %+v", key, out)
+		err = fmt.Errorf("once.Do of %s returned another outcome than once.DoTx: %+v", key, out)
 	}
 	return err
 }

@@ -42,15 +42,15 @@ func TestPermitsChange(t *testing.T) {
 			lock := mustTry(t, a, "pool", locktest.Permits(before))
 			held[lock.Permit()] = lock
 		}
-		for slot := before; slot > 0; slot-- { // the last ones first
+		for left := before; left > 0; left-- { // the last ones first
 			lock, err := b.Semaphore("pool", fewer).TryAcquire(t.Context())
 			if !errors.Is(err, sqllock.ErrNotAcquired) {
-				t.Fatalf("with %d of %d permits held: %v, %v", slot, before, lock, err)
+				t.Fatalf("with %d of %d permits held: %v, %v", left, before, lock, err)
 			}
-			if slot <= fewer {
+			if left <= fewer {
 				break
 			}
-			mustRelease(t, held[slot-1])
+			mustRelease(t, held[left-1])
 		}
 		for range more - fewer {
 			if lock := mustTry(t, b, "pool", locktest.Permits(more)); lock.Permit() < fewer {

@@ -62,7 +62,7 @@ func TestOwnTransaction(t *testing.T) {
 					_, err := sqllock.New(ctx, connect(t, url).Dialect, nil)
 					return err
 				},
-				"Once": func(ctx context.Context) error {
+				"once.Do": func(ctx context.Context) error {
 					work := func(context.Context, *sqllock.Lock) ([]byte, error) { return nil, nil }
 					_, err := once.Do(ctx, c, "key", work)
 					return err

@@ -121,7 +121,7 @@ func TestNoTransaction(t *testing.T) {
 			"Guard":        lock.Guard(t.Context(), test.tx),
 			"AcquireTx":    c.AcquireTx(t.Context(), test.tx, "lock"),
 			"TryAcquireTx": c.TryAcquireTx(t.Context(), test.tx, "lock"),
-			"OnceTx": func() error {
+			"once.DoTx": func() error {
 				nothing := func(context.Context) ([]byte, error) { return nil, nil }
 				_, err := once.DoTx(t.Context(), c, test.tx, "key", nothing)
 				return err

@@ -22,7 +22,7 @@ import (
 // the lock is lost while migrations run, Run stops before the next migration and returns a
 // [LockLostError]. While Run holds the lock, it also holds golang-migrate's own lock, so that the
 // command `migrate` waits too. It does not take that lock where session locks can't be trusted,
-// because it is a session lock.
+// because golang-migrate's lock is a session lock.
 //
 // ctx bounds the wait, as Options.LockTimeout does, and stops a run: see [Migrator]. Run needs two
 // connections from db. With a third it can cancel a statement on MySQL, and see what a migration

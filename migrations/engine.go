@@ -13,7 +13,7 @@ import (
 	"github.com/sqllock/sqllock/internal/sqltext"
 )
 
-// Table holds the version of sqllock's own tables.
+// Table is the name of the table that holds the version of sqllock's own tables.
 const Table = "sqllock_schema_migrations"
 
 // Engine describes the migrations of one SQL engine and how to apply them. Programs use the

@@ -49,7 +49,7 @@ func Version(ctx context.Context, db *sql.DB, engine *Engine) (version uint, dir
 	return uint(max(at, 0)), dirty, err
 }
 
-// Options are the options of a [Migrator]. The zero value of each is a good choice.
+// Options are the options of a [Migrator]. The zero value of each field is a good choice.
 type Options struct {
 	// LockTimeout bounds the wait for another process that migrates. Zero means 15 s. It must not
 	// be negative.
@@ -236,7 +236,7 @@ func (m *Migrator) File(version int) (f File, known bool) {
 	return m.files[i], true
 }
 
-// Up applies the next n migrations, or [All], and returns the applied steps.
+// Up applies the next n migrations, or all if n is [All], and returns the applied steps.
 //
 // If there are fewer than n, Up applies those and returns a [ShortError]. With All it is no error
 // if there is nothing to do, or if a newer release has already migrated sqllock's own tables to a
@@ -258,8 +258,8 @@ func (m *Migrator) Up(ctx context.Context, n int) ([]Step, error) {
 	return steps, err
 }
 
-// Down undoes the last n migrations, or [All], and returns the applied steps. It returns a
-// [ShortError] if there are fewer than n.
+// Down undoes the last n migrations, or all if n is [All], and returns the applied steps. It
+// returns a [ShortError] if there are fewer than n.
 func (m *Migrator) Down(ctx context.Context, n int) ([]Step, error) {
 	return m.steps(ctx, n, down(n))
 }
@@ -279,7 +279,8 @@ func (m *Migrator) steps(ctx context.Context, n int, p plan) ([]Step, error) {
 }
 
 // Redo undoes the last n migrations, applies them again from the current files, and returns the
-// steps of both. It returns an error and changes nothing if one of them has no down file.
+// steps in both directions. It returns an error and changes nothing if one of them has no down
+// file.
 func (m *Migrator) Redo(ctx context.Context, n int) ([]Step, error) {
 	return m.steps(ctx, n, redo(n))
 }

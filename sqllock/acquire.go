@@ -10,7 +10,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// TryAcquire takes the lock if it is free or its holder is dead. Otherwise it does not wait for the
+// TryAcquire takes the lock if it is free or its holder is dead. It does not wait for a live
 // holder: it returns a [*HeldError], which is an [ErrNotAcquired] and says who holds the lock. Any
 // other error means that the database failed, after a few seconds of retries at most; nothing stays
 // taken. If ctx ends first, TryAcquire returns within 50 ms, with an error that is both
@@ -70,18 +70,18 @@ func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
 //   - There is a deadlock ([ErrDeadlock]): see below. On SQLite, this also means that the calling
 //     goroutine has a transaction open that Acquire would wait for.
 //
-// Goroutines of one Client get a lock in the order in which they asked for it. Between processes
-// that is so on PostgreSQL, where a release hands the lock to the first waiter. If that waiter was
-// killed just then, the others wait until its lease has expired. On other engines there is no order
-// between processes, except with [Fair].
+// Goroutines of one Client get a lock in the order in which they asked for it. So do processes on
+// PostgreSQL, where a release hands the lock to the first waiter. If that waiter was killed just
+// then, the others wait until its lease has expired. On other engines there is no order between
+// processes, except with [Fair].
 //
 // Acquire detects deadlocks if ctx comes from a lock that is held: from [Lock.Context], or from the
 // function given to [Client.Do], once.Do or an Election's Run. One of the callers that wait in a
 // circle, usually the last one to come, then gets a [*DeadlockError] after a second or two. A
-// circle is found across processes if every wait in it has such a ctx or uses [Holding], and is for
-// an exclusive lease lock, for an [RWLock] that a writer holds, for the lead of an election or for
-// the work of a key, in one database. Waiting for readers to leave, behind a writer that waits for
-// readers, or for a permit is not examined.
+// circle is found across processes if all its waits are in one database, and each of them has such
+// a ctx or uses [Holding]. These waits are examined: for an exclusive lease lock, for an [RWLock]
+// that a writer holds, for the lead of an election, and for a key of once.Do. These are not: for
+// readers to leave, behind a writer that waits for readers, and for a permit.
 func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Lock, error) {
 	a := acquirer{c.core}
 	req, err := a.exclusiveRequest(name, opts)
@@ -141,9 +141,9 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 	}
 }
 
-// attempt tries once to take the lock. It returns as soon as ctx ends. The statement that is in
-// flight by then runs on, and a lock that it is granted is released in the background; only after
-// that is after called. abandoned reports that this is the case.
+// attempt tries once to take the lock. It returns as soon as ctx ends. If a statement is in flight
+// then, abandoned is true: the statement runs on, and what it is granted is released in the
+// background. In this case, after is called when the statement has ended.
 func (a acquirer) attempt(
 	ctx context.Context, req acquisition, readFirst bool, after func(),
 ) (lock *Lock, abandoned bool, err error) {

@@ -21,7 +21,7 @@ type backend interface {
 	// released in the background, or the lease has ended.
 	release(ctx context.Context, lock *Lock) (ours bool, err error)
 
-	// releaseLater releases a claim in the background that nobody waits for any more. An earlier
+	// releaseLater releases in the background a claim that nobody waits for any more. An earlier
 	// request for the claim may still be carried out for the duration of late.
 	releaseLater(l *lease, claim dialect.Claim, late time.Duration)
 
@@ -29,19 +29,19 @@ type backend interface {
 	// other error the heartbeat is tried again.
 	heartbeat(ctx context.Context, l *lease) error
 
-	// heartbeatTimeout returns how long one heartbeat may take, of the time that is left of the
-	// lease.
+	// heartbeatTimeout returns how long one heartbeat may take. left is the time that is left of
+	// the lease.
 	heartbeatTimeout(l *lease, left time.Duration) time.Duration
 
-	// end removes the lease from the database. Nothing is held under it any more, or everything may
-	// be released.
+	// end removes the lease from the database. It is called when nothing is held under the lease
+	// any more, or when everything may be released.
 	end(ctx context.Context, l *lease) error
 
 	// abandon is end for a lease that was lost. The database may be unreachable.
 	abandon()
 }
 
-// errOver ends a lease.
+// errOver means that the lease is certainly over.
 var errOver = errors.New("the lease is over")
 
 // leaseBackend is the backend of a lease that is a row of sqllock_leases.

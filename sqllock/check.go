@@ -27,10 +27,10 @@ const (
 const checkName = "sqllock check"
 
 // Check examines more closely than [New] whether locks can be trusted in this database, and what
-// may surprise. It lets two connections compete for locks of each kind, and asks the engine about
-// the server's settings. It is for people, for instance in a diagnostic command or in the log at
-// start. It blocks until the database has answered. It returns an error only if ctx ends or the
-// [Client] is closed; everything else is a [Finding].
+// may surprise. It lets two callers compete for a lease lock and two connections for a session
+// lock, and asks the engine about the server's settings. Its result is for people, for instance in
+// a diagnostic command or in the log at start. It blocks until the database has answered. It
+// returns an error only if ctx ends or the [Client] is closed; everything else is a [Finding].
 func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 	if c.store.Open().Err() != nil {
 		return nil, errClosed

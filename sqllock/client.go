@@ -24,7 +24,7 @@ type Client struct{ *core }
 //
 //   - acquirer acquires locks: it decides whether a request waits, and when it is tried.
 //   - leaseBackend and sessionBackend carry out one try, under a lease or a session.
-//   - flags are what the readers and the writer of an RWLock see of each other.
+//   - flags reads the flags by which the readers and the writer of an RWLock see each other.
 //   - lister reads who holds which lock.
 //   - reaper removes what has expired.
 type core struct {
@@ -40,18 +40,20 @@ type core struct {
 	readerSlots readerSlots
 }
 
-// New makes a [Client] for the database behind d. It tries out whether locks work there and refuses
-// what can't work:
+// New makes a [Client] for the database behind d. It tries whether locks work there, and returns an
+// error if they don't:
 //
-//   - [ErrSchema] if the tables are missing or of another version (run `sqllock-migrate own up`).
+//   - [ErrSchema] if the tables are missing or of a version that this program can't use (run
+//     `sqllock-migrate own up`).
 //   - [ErrUnsupported] if the server can't be used, for instance a read-only replica or a server
 //     that is too old.
 //   - [ErrInvalid] if an option is out of range, or if the connection pool is nil or too small.
 //
-// If others have locked the database, as another connection does that writes to SQLite's file, New
-// waits until ctx ends. ctx bounds New alone, not the Client. Nil opts mean the defaults.
+// If another connection has locked the whole database, as a writer of an SQLite file does, New
+// waits until ctx ends. ctx bounds New alone, not the Client. opts may be nil, which means the
+// defaults.
 //
-// The Client never closes the *sql.DB. Call [Client.Close] before you close it.
+// The Client never closes the *sql.DB. Call [Client.Close] before you close the *sql.DB.
 func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error) {
 	if d == nil {
 		return nil, fail.Invalid("the dialect is nil")
@@ -105,7 +107,7 @@ type prober struct {
 	probed bool       // the database was probed, by New or before the first lease
 }
 
-// probeTries bounds how often a probe is repeated whose transaction was aborted.
+// probeTries bounds how often a probe is tried if its transaction is aborted.
 const probeTries = 3
 
 // probe returns an error if locks wouldn't work in this database.
@@ -149,17 +151,17 @@ func (p *prober) deferred(ctx context.Context) error {
 	return p.probe(ctx)
 }
 
-// Close releases everything that the Client holds, in one statement whatever the number of locks,
-// and waits for the Client's work in the background. The contexts of its locks end with cause
-// [ErrClosed].
+// Close releases everything that the Client holds, and waits for the Client's work in the
+// background. It deletes the Client's leases, so the number of locks does not matter. The contexts
+// of its locks end with cause [ErrClosed].
 //
 // Close does not wait for functions that run under a lock ([Client.Do], once.Do, an
 // Election's Run). End their ctx and wait for them first; otherwise other processes may start the
 // same work while they still run.
 //
-// Close also works if ctx has ended. It blocks for a few seconds at most. An error means that the
-// database could not be reached; the locks then stay taken until their leases expire. A second
-// Close does nothing and returns nil. Close does not close the *sql.DB.
+// Close also works if ctx has ended. It blocks for a few seconds at most. An error usually means
+// that the database could not be reached; the locks then stay taken until their leases expire. A
+// second Close does nothing and returns nil. Close does not close the *sql.DB.
 func (c *Client) Close(ctx context.Context) error {
 	open, first := c.leases.shut()
 	if !first {

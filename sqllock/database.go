@@ -10,7 +10,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
-// database is the way to the database, with what a call that failed means for the caller.
+// database is the [store.Store] with what a failed call means for the caller.
 type database struct {
 	*store.Store
 
@@ -44,8 +44,9 @@ func (d *database) failed(what string, err error) error {
 	return fmt.Errorf("sqllock: %s: %w", what, err)
 }
 
-// passing reports whether a database call that failed with err may succeed, or fail otherwise, a
-// while later. Work that runs as long as the process must not end with an outage or a failover.
+// passing reports whether a database call that failed with err may succeed, or fail with another
+// error, a while later. Work that runs as long as the process must not end because of an outage or
+// a failover.
 func (d *database) passing(err error) bool {
 	for _, final := range []error{ErrInvalid, ErrClosed, ErrSchema, ErrDeadlock} {
 		if errors.Is(err, final) {

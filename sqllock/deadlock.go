@@ -18,10 +18,10 @@ import (
 // counts is an acquisition that waits while a lock is held that will be released only after it: its
 // ctx comes from that lock (heldcontext.go).
 //
-// Once such an acquisition has waited for a while, it adds a row to a queue of its own kind.
-// Nothing is handed over there, so the row costs nothing to the lock's queue and to those that hold
-// nothing, and an acquisition that waits in its process's local queue has a row too. Then it looks
-// for a cycle.
+// Once such an acquisition has waited for a while, it adds a row to a queue of its own kind, and
+// then looks for a cycle. No lock is handed over in that queue, so the row costs nothing to the
+// lock's own queue and to callers that hold nothing. An acquisition that waits in its process's
+// local queue has a row too.
 const (
 	// Most waits are over by then and cost nothing. PostgreSQL's deadlock_timeout is the same.
 	suspectAfter = time.Second
@@ -74,7 +74,7 @@ func (a acquirer) watched(ctx context.Context, req acquisition, held []*Lock) (*
 	return lock, err
 }
 
-// holdsItself finds the shortest deadlock, without reading the database.
+// holdsItself returns a deadlock of the caller with itself. It does not read the database.
 func (a acquirer) holdsItself(req acquisition, held []*Lock) error {
 	for _, l := range held {
 		if l.c == a.core && (l.claim.Key == req.Key() || l.Name() == req.Name && l.conflictsWith(req)) {
@@ -253,8 +253,8 @@ func (d *detector) rows(ctx context.Context, waiters []dialect.Waiting) ([]diale
 }
 
 // cycle finds a path from the detector's own row back to it, over waiters with smaller tickets
-// only. It returns nil if there is none. So in every cycle exactly one waiter finds it, the last
-// one that came, and that one gives up.
+// only. It returns nil if there is none. So exactly one waiter finds each cycle: the last one to
+// come, which gives up.
 //
 // A waiter is blocked by every waiter that holds the lock it waits for: a lock is released when
 // everything that is done under it has ended. So any cycle is a deadlock.

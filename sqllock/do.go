@@ -10,7 +10,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/internal/fail"
 )
 
-// Do acquires the lock as [Client.Acquire] does, runs fn, and releases the lock, also if fn panics.
+// Do acquires the lock as [Client.Acquire] does, runs fn, and releases the lock, even if fn panics.
 // The ctx that fn gets ends with ctx, and with cause [ErrLost] when the lock is lost. Do returns
 // the errors of fn and of [Lock.Release], joined: if the lock was lost while fn ran, the error is
 // an ErrLost even if fn returned nil.
@@ -49,7 +49,7 @@ func (l *Lock) while(ctx context.Context, f func(ctx context.Context) error) (er
 // release that fails after the commit is only logged, and is retried in the background. If DoTx
 // returns an error, nothing is committed, except as described in the last case:
 //
-//   - fn's error, unchanged. The transaction is rolled back, also if fn panics.
+//   - fn's error, unchanged. The transaction is rolled back, even if fn panics.
 //   - [ErrLost] if the lock was lost before the guard, even if fn returned nil.
 //   - [ErrRetryTx] if the database refused the guard or the commit because of another transaction,
 //     for instance under SERIALIZABLE: call DoTx again.
@@ -59,9 +59,9 @@ func (l *Lock) while(ctx context.Context, f func(ctx context.Context) error) (er
 //     was committed, and the error says so.
 //
 // The ctx that fn gets ends with ctx, and with cause ErrLost when the lock is lost; the transaction
-// is rolled back then. From the guard on it ends only with ctx, because the guard holds the lock.
-// The transaction begins after the lock was acquired, at the database's default isolation level, so
-// it sees what the lock's last holder committed.
+// is rolled back then. From the guard on, the ctx ends only with DoTx's ctx, because the guard
+// holds the lock. The transaction begins after the lock was acquired, at the database's default
+// isolation level, so it sees what the lock's last holder committed.
 //
 // A dialect on pgx has no *sql.DB: use DoTx of package dialect/postgres there.
 func (c *Client) DoTx(
@@ -137,8 +137,8 @@ func (w *txWork) run(caller, under context.Context) error {
 	return nil
 }
 
-// failed returns the error for a statement of DoTx itself that failed in its transaction. what
-// is empty if the error says already what was tried.
+// failed returns the error for a statement of DoTx itself that failed in its transaction. what is
+// empty if the error already says what was tried.
 func (w *txWork) failed(ctx context.Context, what string, err error) error {
 	class := w.store.Classify(err)
 	failed := err

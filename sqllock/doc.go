@@ -40,7 +40,8 @@
 // [Client.DoTx] does all of that in one call.
 //
 // The engines are in github.com/sqllock/sqllock/dialect/...; this package imports no driver. Tests
-// of programs that use sqllock need no database: see package sqllocktest.
+// of programs that use sqllock need no database: see package
+// [github.com/sqllock/sqllock/sqllock/sqllocktest].
 //
 // # Kinds of locks
 //

@@ -14,8 +14,9 @@ import (
 
 // The errors that a program may want to distinguish with [errors.Is].
 var (
-	// ErrNotAcquired means that the lock was not acquired because another holds it or was faster,
-	// or because ctx ended. It usually comes as a [*HeldError], which says who holds the lock.
+	// ErrNotAcquired means that the lock was not acquired because another caller holds it or was
+	// faster, or because ctx ended. It usually comes as a [*HeldError], which says who holds the
+	// lock.
 	ErrNotAcquired = errors.New("lock not acquired")
 
 	// ErrLost means that the lock was held and can't be trusted any longer, because its lease could
@@ -30,8 +31,8 @@ var (
 	// ErrClosed means that the [Client] is closed.
 	ErrClosed = store.ErrClosed
 
-	// ErrSchema means that sqllock's tables are missing, or are of another version than this
-	// program needs. It comes as a [*SchemaError].
+	// ErrSchema means that sqllock's tables are missing, or are of a version that this program
+	// can't use. It comes as a [*SchemaError].
 	ErrSchema = errors.New("schema mismatch")
 
 	// ErrInvalid means that a value that the caller passed breaks a rule. The error names both.
@@ -69,7 +70,7 @@ type HeldError struct {
 	queued bool // the lock may be free, but others are ahead of this caller in the queue
 }
 
-// Error describes what was tried, who holds the lock since when, and when it may be free.
+// Error describes what was tried, who holds the lock and since when, and when it may be free.
 func (e *HeldError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sqllock: lock %q not acquired: %s", e.Name, e.reason)

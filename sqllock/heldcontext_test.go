@@ -59,7 +59,7 @@ func TestContextsAskTheClock(t *testing.T) {
 				return nil
 			})
 		},
-		"Once": func(c *sqllock.Client, _ []*sqllock.Client, ask func(context.Context)) error {
+		"once.Do": func(c *sqllock.Client, _ []*sqllock.Client, ask func(context.Context)) error {
 			lose := func(ctx context.Context, _ *sqllock.Lock) ([]byte, error) {
 				ask(ctx)
 				return nil, sqllock.ErrLost

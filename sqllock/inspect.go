@@ -25,7 +25,7 @@ const (
 	StateFree    State = "free"    // nobody holds it
 )
 
-// Info describes a lock at a moment that has passed.
+// Info describes a lock as it was when the database was read.
 type Info struct {
 	Name      string        // the lock's name
 	Kind      Kind          // the kind of lock
@@ -118,8 +118,8 @@ func info(row dialect.Row) Info {
 }
 
 // Inspect reads the exclusive lock of that name ([Client.Acquire]), no matter which process holds
-// it. What it returns is a picture of a moment that has passed. A lock that was never taken is
-// [StateFree] and has fence 0. For the other kinds see [Client.Holders], [RWLock.Holders] and
+// it. The lock may have changed when Inspect returns. A lock that was never taken is [StateFree]
+// and has fence 0. For the other kinds see [Client.Holders], [RWLock.Holders] and
 // [Semaphore.Holders], and for an election its Leader. Inspect blocks until the database has
 // answered or ctx ends.
 func (c *Client) Inspect(ctx context.Context, name string) (Info, error) {
@@ -172,9 +172,9 @@ func (c *core) checkTables(what string) error {
 // Break takes a lease lock away from its holder, alive or dead. It is for a person who has looked
 // at the holder ([Client.Inspect], [Client.Locks]) and knows that it must not go on. fence is the
 // fencing token that was seen, so that Break ends that acquisition and no other. If that
-// acquisition is over, the error is [ErrNotHeld] and nothing was changed. Break returns what the
-// lock was, for the record, and logs it. It waits for a transaction that the holder guards, until
-// ctx ends.
+// acquisition is over, the error is [ErrNotHeld] and nothing was changed. Break returns how it
+// found the lock, for the record, and logs that. It waits until ctx ends for a transaction that the
+// holder guards.
 //
 // The lock is free at once, unless [HoldAtLeast] still applies; [LockDelay] doesn't apply. The
 // holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but

@@ -48,7 +48,7 @@ func TestKindsAreApart(t *testing.T) {
 			return nil, err
 		})
 		if err != nil || !worked {
-			t.Errorf("Once beside all the others: %v, worked: %t", err, worked)
+			t.Errorf("once.Do beside all the others: %v, worked: %t", err, worked)
 		}
 		all := [][]any{nil, {locktest.Writer}, {locktest.Shared}, {locktest.Permits(1)}, {locktest.Session}}
 		for _, opts := range all {

@@ -55,8 +55,8 @@ func (l *lease) removeUser() {
 	}
 }
 
-// remaining returns for how long the lease can be relied on: not any longer if that is zero or
-// less.
+// remaining returns for how long the lease can still be relied on. Zero or less means that it
+// can't.
 func (l *lease) remaining() time.Duration { return l.remainingAt(clock.Now()) }
 
 func (l *lease) remainingAt(now clock.Instant) time.Duration {
@@ -292,8 +292,8 @@ func (l *lease) heartbeat(sent clock.Instant, timeout time.Duration) chan renewa
 	return answer
 }
 
-// handleReply handles a heartbeat's reply. It returns when the wait for the next heartbeat starts,
-// and how long it is.
+// handleReply handles a heartbeat's reply. from is when the wait for the next heartbeat starts, and
+// interval is how long that wait is.
 func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Duration) {
 	switch {
 	case errors.Is(r.err, errOver):

@@ -66,7 +66,8 @@ func (ls *leases) get(ctx context.Context, key leaseKey) (*lease, error) {
 		case <-e.ready:
 		case <-ctx.Done():
 			if !first { // otherwise its own error says more
-				return nil, ls.c.store.failed("waiting for a lease, or a connection, that another call is opening", ctx.Err())
+				return nil, ls.c.store.failed("waiting for a lease, or a connection, that another call is opening",
+					ctx.Err())
 			}
 		}
 		if e.err == nil && e.lease.addUser() {
@@ -113,8 +114,9 @@ func (ls *leases) open(ctx context.Context, key leaseKey, e *leaseEntry) {
 	close(e.ready)
 }
 
-// publish makes the lease available and starts its heartbeat, in one step: Close ends the leases
-// that are available, and waits for every heartbeat. It returns false if the Client is closed.
+// publish makes the lease available and starts its heartbeat, in one step, because Close ends the
+// leases that are available and waits for every heartbeat. It returns false if the Client is
+// closed.
 func (ls *leases) publish(e *leaseEntry, l *lease) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -198,13 +200,15 @@ func (ls *leases) end(ctx context.Context, open []*lease) error {
 	}
 	err := ls.releaseDelayed(ctx, delayed)
 	if left := ls.c.store.RemoveLeases(ctx, ids); left != nil {
-		err = errors.Join(err, ls.c.store.failed("releasing all locks; they stay taken until their leases run out", left))
+		err = errors.Join(err,
+			ls.c.store.failed("releasing all locks; they stay taken until their leases run out", left))
 	}
 	return err
 }
 
-// releaseDelayed uses at most half of the time. A transaction may still guard one of these locks,
-// and the other locks must not wait for it.
+// releaseDelayed releases locks that have a LockDelay. It uses at most half of the time that Close
+// has, because a transaction may still guard one of these locks, and the other locks must not wait
+// for it.
 func (ls *leases) releaseDelayed(ctx context.Context, claims []dialect.Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, store.OperationTimeout/2)
 	defer cancel()

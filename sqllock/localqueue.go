@@ -140,7 +140,7 @@ func (qs *localQueues) offer(h *handOff) {
 	}
 }
 
-// take removes the hand-off for a lock that is being released from its queue, so that one release
+// take removes from its queue the hand-off for a lock that is being released, so that one release
 // at a time uses it. It returns nil if there is none.
 func (qs *localQueues) take(l *Lock) *handOff {
 	qs.mu.Lock()
@@ -213,8 +213,8 @@ func (h *handOff) lock() <-chan *Lock {
 }
 
 // queuedElsewhere reports whether a waiter under another lease is in a queue other than that of the
-// lock's row, which is the only one that Transfer checks. Waiters for any permit of a semaphore
-// are.
+// lock's row, which is the only one that Transfer checks. Waiters for a permit of a semaphore are
+// in such a queue.
 func (a leaseBackend) queuedElsewhere(ctx context.Context, l *Lock, queue dialect.Key) (bool, error) {
 	if queue == l.claim.Key {
 		return false, nil
@@ -224,8 +224,8 @@ func (a leaseBackend) queuedElsewhere(ctx context.Context, l *Lock, queue dialec
 }
 
 // transfer hands the lock off to the local waiter, if nobody else waits for it. If passed is false,
-// the lock is as it was and has to be released. If inDoubt is also true, it may belong to the
-// waiter, and that is released in the background.
+// the lock is as it was and has to be released. If inDoubt is also true, the lock may belong to the
+// waiter, and the waiter's claim is released in the background.
 func (a leaseBackend) transfer(ctx context.Context, l *Lock, h *handOff) (passed, inDoubt bool, err error) {
 	if !l.lease.addUser() {
 		return false, false, nil

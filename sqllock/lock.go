@@ -48,23 +48,27 @@ func (l *Lock) Permit() int {
 }
 
 // Fence returns the fencing token of this acquisition. It is greater than the token of every
-// earlier acquisition of this name, through release, expiry, the reaper, a crash, and a failover
-// that lost the last commits (as long as the servers' clocks differ by less than the failover
-// took).
+// earlier acquisition of this name. That remains true after a release, an expiry, a purge by the
+// reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks differ
+// by less than the time that the failover took).
 //
 // A resource that keeps the greatest token it has seen can refuse smaller ones (Kleppmann, How to
-// do distributed locking, 2016). [Lock.Guard] needs no such column.
+// do distributed locking, 2016). With [Lock.Guard] the resource need not keep a token.
 func (l *Lock) Fence() int64 { return l.fence }
 
-// Context returns a context that ends when the lock can't be trusted any longer, with cause
-// [ErrLost]; when it is released, with cause [ErrNotHeld]; and when the [Client] is closed, with
-// cause [ErrClosed]. It has the values of the ctx that the lock was acquired with, but not its
-// deadline or cancellation.
+// Context returns a context that ends in these cases:
 //
-// It ends before the lease expires, whether or not the database can be reached. Its Err and Done
-// read the clock themselves: a process that was paused past the end of its lease and calls Err
-// before each step never sees a lock that it no longer holds. A context derived from it ends a
-// moment later, when the process's timers have run.
+//   - With cause [ErrLost] when the lock can't be trusted any longer.
+//   - With cause [ErrNotHeld] when the lock is released.
+//   - With cause [ErrClosed] when the [Client] is closed.
+//
+// It has the values of the ctx that the lock was acquired with, but not that ctx's deadline or
+// cancellation.
+//
+// The context of a lost lock ends before the lease expires, whether or not the database can be
+// reached. Its Err and Done read the clock themselves: a process that was paused past the end of
+// its lease, and calls Err before each step, never takes a lost lock for held. A context derived
+// from it ends a moment later, when the process's timers have run.
 //
 // An acquisition with this context, or with one derived from it, is known to happen while the lock
 // is held. That is how deadlocks are found: see [Client.Acquire] and [Holding].
@@ -85,10 +89,10 @@ func (e *lockEnder) EndIfLost() {
 }
 
 // Guard makes sure that the lock is still held and stays held until tx has ended. Nobody can take
-// it over before that, however long this process is paused and whatever becomes of its lease.
+// the lock over before that, however long this process is paused and whatever becomes of its lease.
 //
 // Call Guard last, right before the commit. Do not call [Lock.Release] before tx has ended, because
-// it would wait for tx. Begin tx after the lock was acquired. [Client.DoTx] does all of this.
+// Release would wait for tx. Begin tx after the lock was acquired. [Client.DoTx] does all of this.
 //
 // Guard blocks until the database has answered or ctx ends; it does not wait for other holders. Its
 // errors are:
@@ -96,9 +100,9 @@ func (e *lockEnder) EndIfLost() {
 //   - [ErrLost] if another holds the lock by now, or the lock can't be trusted any longer. Roll
 //     back.
 //   - [ErrNotHeld] if the lock was released.
-//   - [ErrInvalid] if tx is of another database than the lock, or began before the lock was
-//     acquired: under REPEATABLE READ and SERIALIZABLE such a transaction does not see the
-//     acquisition.
+//   - [ErrInvalid] if tx is not a transaction, is in another database than the lock, or began
+//     before the lock was acquired: under REPEATABLE READ and SERIALIZABLE such a transaction does
+//     not see the acquisition.
 func (l *Lock) Guard(ctx context.Context, tx Tx) error {
 	if err := l.check(); err != nil {
 		return err
@@ -138,8 +142,8 @@ func (l *Lock) unseen(ctx context.Context, tx dialect.Tx) error {
 		"server; begin it afterwards, on the pool that the Client was made with", l.Name())
 }
 
-// oursElsewhere reports whether a read outside of the guarded transaction still finds the lock
-// ours.
+// oursElsewhere reports whether a read outside of the caller's transaction finds that the lock is
+// still ours.
 func (l *Lock) oursElsewhere(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -164,18 +168,21 @@ func (e *releasedError) Error() string {
 }
 func (e *releasedError) Unwrap() error { return ErrNotHeld }
 
-// Release frees the lock. It also works if ctx has ended, and blocks for a few seconds at most.
-// While a transaction that [Lock.Guard] guarded is open, Release waits for it. Its errors are:
+// Release frees the lock. It also works if ctx has ended, and blocks for a few seconds at most. If
+// [Lock.Guard] was called in a transaction that is still open, Release waits for that transaction.
+// Its errors are:
 //
 //   - [ErrLost] if the lock was lost before. Nothing was changed.
-//   - [ErrNotHeld] at a second call.
+//   - [ErrNotHeld] if the lock was released before.
 //   - [ErrClosed] if [Client.Close], which releases all locks, is in progress.
 //   - [ErrDeadlock] on SQLite if the calling goroutine itself has a transaction open. The lock is
-//     released when that has ended.
+//     released when that transaction has ended.
 //   - An error of the database if the release could not be confirmed yet. It is retried in the
 //     background until it is confirmed or the lease has expired.
 func (l *Lock) Release(ctx context.Context) error {
-	return l.release(ctx, func() error { return l.c.store.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name()) })
+	return l.release(ctx, func() error {
+		return l.c.store.ownTx(context.WithoutCancel(ctx), "releasing lock", l.Name())
+	})
 }
 
 // release implements Release. refused returns an error if the database can't be called now; the

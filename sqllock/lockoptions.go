@@ -12,11 +12,12 @@ import (
 // The options of one acquisition. Each kind of lock takes the options that have a meaning for it,
 // and the compiler refuses the others.
 type (
-	// Option is an option of [Client.Acquire], [Client.TryAcquire] and [Client.Do], of an
-	// [RWLock]'s exclusive lock, and of a [Semaphore]'s permits.
+	// Option is an option of [Client.Acquire], [Client.TryAcquire], [Client.Do] and [Client.DoTx],
+	// of an [RWLock]'s exclusive lock, and of a [Semaphore]'s permits.
 	Option interface{ request.Lock }
 
-	// SharedOption is an option of [RWLock.AcquireShared] and [RWLock.TryAcquireShared].
+	// SharedOption is an option of [RWLock.AcquireShared], [RWLock.TryAcquireShared] and
+	// [RWLock.DoShared].
 	SharedOption interface{ request.Shared }
 
 	// SetOption is an option of [Client.AcquireAll] and [Client.TryAcquireAll].
@@ -72,23 +73,24 @@ func WithNote(note string) LeaseOption {
 
 // HoldAtLeast keeps others from the lock until d has passed since the acquisition, even if the lock
 // is released earlier. It is for scheduled jobs: a host whose clock is a little behind must not
-// repeat a fast run of another host. It also applies to a lock that was granted after its caller
-// had left.
+// repeat a job that another host has finished quickly. It also applies to a lock that was granted
+// after its caller had left.
 func HoldAtLeast(d time.Duration) Option {
 	return request.Option(func(req *request.Request) { req.HoldAtLeast = d })
 }
 
-// LockDelay keeps others from the lock for d after its lease has expired. It has no effect after a
-// release. It is for resources that can't check a fence: it gives the failed holder's requests that
-// are still on their way the time to end (Burrows, The Chubby lock service, 2006, section 2.4).
+// LockDelay keeps others from the lock for d after the holder's lease has expired. It has no effect
+// after a release. It is for resources that can't check a fence: during the delay, requests of the
+// failed holder that are still on their way come to an end (Burrows, The Chubby lock service, 2006,
+// section 2.4).
 func LockDelay(d time.Duration) DelayOption {
 	return request.Option(func(req *request.Request) { req.LockDelay = d })
 }
 
-// OnWait calls f with the holder of the lock while an acquisition waits: when it finds the lock
-// held, and again whenever it finds another acquisition holding it. It makes one call at a time and
-// reads the lock again only after f has returned. If several goroutines of one process wait for the
-// lock, only the first of them calls f. TryAcquire never calls it.
+// OnWait calls f with the holder of the lock while an acquisition waits: when the acquisition finds
+// the lock held, and again whenever it finds that the holder has changed. It makes one call at a
+// time, and reads the lock again only after f has returned. If several goroutines of one process
+// wait for the lock, only the first of them calls f. TryAcquire never calls it.
 func OnWait(f func(*HeldError)) WaitOption {
 	return request.Option(func(req *request.Request) {
 		if f == nil {
@@ -102,22 +104,22 @@ func OnWait(f func(*HeldError)) WaitOption {
 	})
 }
 
-// Fair waits in a queue in the database and passes ahead of nobody in it. Callers that use Fair are
-// served first come, first served across processes. A caller without Fair may take the lock
-// whenever it is free, so let all callers use it.
+// Fair makes a caller wait in a queue in the database, without passing ahead of anybody in it.
+// Callers that use Fair are served first come, first served across processes. A caller without Fair
+// may take the lock whenever it is free, so all callers should use Fair.
 //
 // A waiter that dies blocks those behind it until its lease has expired. TryAcquire with Fair fails
 // while another waits. Fair costs one more statement if the lock is free and two more if it is not.
 func Fair() QueueOption { return request.Option(func(req *request.Request) { req.Fair = true }) }
 
-// Holding says which locks the caller holds while it waits, for the detection of deadlocks
-// ([ErrDeadlock]), in place of what ctx says. It is for code that holds a lock and does not pass on
-// the lock's ctx: an acquisition whose ctx comes from [Lock.Context], or from [Client.Do], is known
-// to happen while that lock is held, and so are the locks that were held when that one was
-// acquired.
+// Holding tells the detection of deadlocks ([ErrDeadlock]) which locks the caller holds while it
+// waits, in place of what ctx says. It is for code that holds a lock and does not pass on the
+// lock's ctx. A ctx that comes from [Lock.Context] or [Client.Do] already says that the lock is
+// held, together with the locks that were held when it was acquired.
 //
-// Holding without locks says that none is held. Use it for work that the release of a lock does not
-// wait for, as with [context.WithoutCancel].
+// Holding without locks says that none is held. Use it for background work that the holder of a
+// lock does not wait for before it releases the lock, for instance with a ctx from
+// [context.WithoutCancel].
 func Holding(locks ...*Lock) QueueOption {
 	return request.Option(func(req *request.Request) {
 		for i, l := range locks {

@@ -11,7 +11,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/internal/request"
 )
 
-// Limits of names, durations and numbers. Durations are kept to the microsecond, rounded up.
+// Limits of names, durations and numbers. Durations are rounded up to whole microseconds.
 const (
 	MinTTL     = request.MinTTL // with a shorter TTL, an ordinary hiccup of the database loses the lock
 	MaxTTL     = request.MaxTTL // with a longer TTL, a dead holder's lock is as good as stuck
@@ -27,28 +27,28 @@ const (
 	MaxPermits = request.MaxPermits // of a semaphore; a caller that finds all of them held has read a row for each
 )
 
-// Options of a [Client]. The zero value of each field is its default.
+// Options are the options of a [Client]. The zero value of each field is its default.
 type Options struct {
 	// TTL is the time to live of leases, unless an acquisition says otherwise ([WithTTL]): how long
 	// after the death of this process its locks stay taken. It is from [MinTTL] to [MaxTTL]; the
 	// default is [DefaultTTL], 15 seconds.
 	TTL time.Duration
 
-	// WithoutTables makes a [Client] for a database without sqllock's tables. It takes session
-	// locks ([Client.Session]), and transaction locks ([Client.AcquireTx]) where the engine needs
-	// no table for them, which excludes MySQL and MariaDB. Lease locks are refused with
+	// WithoutTables makes a [Client] for a database without sqllock's tables. Such a Client takes
+	// session locks ([Client.Session]) and, on engines that need no table for them, transaction
+	// locks ([Client.AcquireTx]); MySQL and MariaDB need one. Lease locks are refused with
 	// [ErrUnsupported]. [New] tries out session locks instead of the tables.
 	WithoutTables bool
 
 	// Unprobed makes [New] skip its checks and not call the database, so that a [Client] can be
-	// made for a database that can't be reached just now. A minority of the databases of a [Quorum]
-	// may be in that state. The first lock runs the checks instead.
+	// made for a database that can't be reached just now. A minority of the databases of a quorum
+	// (package quorum) may be in that state. The first lease lock runs the checks instead.
 	Unprobed bool
 
 	// KeepAlive is how long a session lock is trusted without a reply from its connection, from
 	// [MinKeepAlive] to [MaxTTL]; after that, [SessionLock.Context] ends. The Client pings the
-	// connection three times in each such period. Where the server has a suitable setting, it
-	// closes a connection that has been silent for a little longer than KeepAlive, which frees the
+	// connection three times in each such period. If the server has a suitable setting, the server
+	// closes a connection that has been silent for a little longer than KeepAlive. That frees the
 	// locks of a holder that was frozen or cut off. The default is 15 seconds.
 	KeepAlive time.Duration
 
@@ -68,8 +68,8 @@ type Options struct {
 	ReapEvery time.Duration
 
 	// PurgeAfter is how long a lock's row is kept after its release. The default is a day. It may
-	// be short, because fences grow even after a row was purged. The longest value that counts is
-	// 50 years.
+	// be short, because fences grow even after a row was purged. A value of more than 50 years
+	// counts as 50 years.
 	PurgeAfter time.Duration
 }
 
@@ -100,8 +100,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.PurgeAfter < 0 {
 		return full, fail.Invalid("PurgeAfter is %s; it must be positive", full.PurgeAfter)
 	}
-	// The longest durations would overflow and so mean "at once": rows that are barred would be
-	// purged, and so would membership rows.
+	// The longest durations would overflow and then mean "at once": barred rows, such as membership
+	// rows, would be purged.
 	full.PurgeAfter, full.ReapEvery = min(full.PurgeAfter, request.Forever), min(full.ReapEvery, request.Forever)
 	if full.KeepAlive < MinKeepAlive || full.KeepAlive > MaxTTL {
 		return full, fail.Invalid("KeepAlive is %s; it must be between %s and %s", full.KeepAlive, MinKeepAlive, MaxTTL)
@@ -125,7 +125,7 @@ func DefaultHolder() string {
 	return holder
 }
 
-// CheckName reports whether name can name a lock: 1 to [MaxNameBytes] bytes of UTF-8, without
-// control characters and without a space at either end. Names are compared byte for byte. The error
-// is an [ErrInvalid] that says what is wrong.
+// CheckName returns an [ErrInvalid] that says what is wrong if name can't be the name of a lock. A
+// name has 1 to [MaxNameBytes] bytes of UTF-8, without control characters and without a space at
+// either end. Names are compared byte for byte.
 func CheckName(name string) error { return request.CheckText("name", name) }

@@ -60,7 +60,7 @@ type machine struct {
 	held    []*grant
 	fresh   []*grant // granted in this step
 	waiting []*waiting
-	fences  map[int]int64                 // by slot
+	fences  map[int]int64                 // by permit
 	unclear map[*sqllock.Client]time.Time // until when a client may rely on a lease that is over
 	calm    time.Time                     // when the effects of all faults so far are over
 	outage  bool
@@ -134,16 +134,16 @@ func (m *machine) granted(g *grant) {
 func (m *machine) fencesGrow(t *rapid.T) {
 	slices.SortFunc(m.fresh, func(a, b *grant) int { return cmp.Compare(a.lock.Fence(), b.lock.Fence()) })
 	for _, g := range m.fresh {
-		slot, fence := g.lock.Permit(), g.lock.Fence()
+		permit, fence := g.lock.Permit(), g.lock.Fence()
 		switch {
 		case g.reads:
-		case g.n > 0 && slot >= g.n:
-			t.Fatalf("permit %d of %d", slot, g.n)
-		case fence <= m.fences[slot] && g.doubt: // it was granted before its lease was ended, and arrived after that
-		case fence <= m.fences[slot]:
-			t.Fatalf("fence %d after %d", fence, m.fences[slot])
+		case g.n > 0 && permit >= g.n:
+			t.Fatalf("permit %d of %d", permit, g.n)
+		case fence <= m.fences[permit] && g.doubt: // granted before its lease was ended, and arrived after that
+		case fence <= m.fences[permit]:
+			t.Fatalf("fence %d after %d", fence, m.fences[permit])
 		default:
-			m.fences[slot] = fence
+			m.fences[permit] = fence
 		}
 	}
 	m.fresh = nil

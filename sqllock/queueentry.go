@@ -152,8 +152,8 @@ func (e *queueEntry) awaitRemoval(ctx context.Context) {
 	}
 }
 
-// removalTimeout is longer than a statement takes that removes a row from the queue, unless the
-// database has a problem.
+// removalTimeout is longer than the removal of a row from the queue takes, unless the database has
+// a problem.
 const removalTimeout = time.Second
 
 // removeNow is remove, but blocks until the row is removed. If the database doesn't answer, the
@@ -175,8 +175,8 @@ func (e *queueEntry) dequeue(ctx context.Context) (bool, error) {
 	return e.c.store.Dequeues.Do(ctx, e.claim())
 }
 
-// behind returns an error if another waiter is first in the queue and the request is fair, so it
-// must not pass ahead of it.
+// behind returns an error if the request is fair and another waiter is first in the queue, which
+// the request must not pass.
 func (t *attempt) behind(ctx context.Context) error {
 	if !t.fair {
 		return nil
@@ -227,9 +227,9 @@ type Waiter struct {
 const maxQueue = 1000
 
 // Queue returns the processes that wait for a lease lock of that name, of any kind, in the order of
-// their arrival: up to a thousand for each kind, at a moment that has passed. A process that polls,
-// and not for a [Fair] lock, is not listed before it has waited for a quarter of a second. Queue
-// blocks until the database has answered or ctx ends.
+// their arrival: up to a thousand for each kind. The queue may have changed when Queue returns. A
+// process that polls is listed only after it has waited for a quarter of a second, unless it uses
+// [Fair]. Queue blocks until the database has answered or ctx ends.
 func (c *Client) Queue(ctx context.Context, name string) ([]Waiter, error) {
 	if err := c.checkInspect(name); err != nil {
 		return nil, err

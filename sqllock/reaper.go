@@ -60,7 +60,9 @@ func (r reaper) run(ctx context.Context) (did Reaped, err error) {
 		{&did.Leases, func() (int, error) { return r.store.DeleteExpired(ctx, clock.Now().Since(begun), reapChunk) }},
 		{&did.Waiters, func() (int, error) { return r.store.PurgeWaiters(ctx, reapChunk) }},
 		{&did.Outcomes, func() (int, error) { return r.store.PurgeOutcomes(ctx, reapChunk) }},
-		{&did.Purged, func() (int, error) { return r.store.Purge(ctx, request.ToMicros(r.opts.PurgeAfter), reapChunk) }},
+		{&did.Purged, func() (int, error) {
+			return r.store.Purge(ctx, request.ToMicros(r.opts.PurgeAfter), reapChunk)
+		}},
 	} {
 		for n := reapChunk; n == reapChunk; *chunk.count += n {
 			if n, err = chunk.delete(); err != nil {

@@ -27,10 +27,10 @@ type RWLock struct {
 
 // RWLock returns the readers-writer lock of that name. It does not call the database.
 //
-// A reader's acquisition takes three statements, one of which writes. A writer's takes one more
-// than [Client.Acquire]. Writers' fences can be compared with each other; a reader's fence can't be
-// compared with any other. On Galera, readers get [ErrUnsupported], because a server may not have
-// seen yet what was written through another.
+// A reader's acquisition takes two statements, one of which writes, and more if it needs a new row.
+// A writer's takes one more than [Client.Acquire]. Writers' fences can be compared with each other;
+// a reader's fence can't be compared with any other. On Galera, readers get [ErrUnsupported],
+// because a server may not have seen yet what was written through another server.
 func (c *Client) RWLock(name string) *RWLock { return &RWLock{c: c, name: name} }
 
 // Name returns the lock's name.
@@ -159,7 +159,7 @@ func (a leaseBackend) takeShare(ctx, caller context.Context, l *lease, req acqui
 	return lock, nil
 }
 
-// flags are what the readers and the writer of an [RWLock] see of each other.
+// flags reads the flags by which the readers and the writer of an [RWLock] see each other.
 type flags struct{ *core }
 
 // noWriter returns nil if no writer's flag is up. Otherwise the error says whose flag is up.
@@ -252,7 +252,7 @@ const (
 	maxLeaving   = 100 * time.Millisecond
 )
 
-// awaitReaders waits until all readers have left. The lock is a writer's. It returns neither a lock
+// awaitReaders waits until all readers have left. lock is the writer's. It returns neither a lock
 // nor an error if the lock was lost meanwhile.
 func (w *waiter) awaitReaders(ctx context.Context, lock *Lock) (*Lock, error) {
 	w.req.entry.remove()
@@ -336,8 +336,8 @@ func (f flags) findReaders(ctx context.Context, lock *Lock) error {
 	return err
 }
 
-// readerSlots are the slots in which this process has read, by name. A slot that is used again has
-// a row already.
+// readerSlots keeps the slots that readers of this process have used, by name. A reader that uses
+// one of them again finds a row and need not insert one.
 type readerSlots struct {
 	mu   sync.Mutex
 	free map[string][]int

@@ -20,12 +20,13 @@ type Semaphore struct {
 }
 
 // Semaphore returns the semaphore of that name with that many permits, from 1 to [MaxPermits]. Its
-// methods return [ErrInvalid] for any other number. It does not call the database.
+// methods return [ErrInvalid] for any other number. Client.Semaphore does not call the database.
 //
 // Each permit is a lock with fences of its own ([Lock.Permit] says which one). Callers may pass
-// different numbers of permits. Each takes one of the first that many; permits that are already
-// held are not revoked, and while callers use different numbers, the greatest of them counts. If
-// all permits are held, waiters poll, on every engine.
+// different numbers of permits. A caller that passes n takes one of the first n permits. Permits
+// that are already held are not revoked. While callers pass different numbers, the greatest number
+// decides how many permits can be held at a time. If all permits are held, waiters poll, on every
+// engine.
 func (c *Client) Semaphore(name string, permits int) *Semaphore {
 	return &Semaphore{c: c, name: name, permits: permits}
 }
@@ -74,7 +75,7 @@ func (s *Semaphore) request(opts []Option) (acquisition, error) {
 	return req, s.c.checkLease(&req.Request)
 }
 
-// takePermit takes the permit that pickPermit chose or, if that one is taken, one that it finds
+// takePermit takes the permit that PickPermit chose or, if that one is taken, one that it finds
 // free. Each permit is a lock of its own, whose row decides.
 func (a leaseBackend) takePermit(
 	ctx, caller context.Context, l *lease, req acquisition, readFirst bool,
@@ -112,7 +113,9 @@ func errOr(err error, held *HeldError) error {
 // openPermits returns the permits that can be taken. Only if all are taken does it look for one
 // whose holder is dead. If it finds none, held describes the permit that will be free first, as far
 // as is known.
-func (a leaseBackend) openPermits(ctx context.Context, l *lease, req acquisition) (open []int, held *HeldError, err error) {
+func (a leaseBackend) openPermits(
+	ctx context.Context, l *lease, req acquisition,
+) (open []int, held *HeldError, err error) {
 	rows, _, err := store.Retried(ctx, a.c.store.Store, func(ctx context.Context) ([]dialect.Row, error) {
 		return lister{a.c}.rowsOf(ctx, req.Name, request.SlotPermits, request.SlotPermits+req.Permits, false)
 	})

@@ -21,7 +21,7 @@ import (
 func TestPermits(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
-		slots := make(map[int]bool)
+		permits := make(map[int]bool)
 		var locks []*sqllock.Lock
 		for i := range 6 {
 			c := a
@@ -29,11 +29,11 @@ func TestPermits(t *testing.T) {
 				c = b
 			}
 			lock := mustTry(t, c, "pool", locktest.Permits(6))
-			slots[lock.Permit()] = true
+			permits[lock.Permit()] = true
 			locks = append(locks, lock)
 		}
-		if len(slots) != 6 {
-			t.Errorf("six permits have the slots %v", slots)
+		if len(permits) != 6 {
+			t.Errorf("six callers have the permits %v", permits)
 		}
 		_, err := b.Semaphore("pool", 6).TryAcquire(t.Context())
 		held, ok := errors.AsType[*sqllock.HeldError](err)

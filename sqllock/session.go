@@ -29,7 +29,7 @@ type cachedHolder struct {
 	held *HeldError
 }
 
-// A waiter asks for the holder of a lock at most once per cachedHolderTTL, and much more often
+// A waiter reads the holder of a lock at most once per cachedHolderTTL. It tries much more often
 // whether the lock is free.
 const (
 	cachedHolderTTL  = time.Second
@@ -160,8 +160,8 @@ func (a *sessionBackend) release(ctx context.Context, l *Lock) (bool, error) {
 	switch {
 	case err != nil:
 		l.lease.lose(fmt.Sprintf("a release couldn't be confirmed, so the connection was given up: %v", err))
-		return false, a.c.store.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the server "+
-			"releases the lock when it notices", l.Name()), err)
+		return false, a.c.store.failed(fmt.Sprintf("releasing session lock %q: its connection was closed, and the "+
+			"server releases the lock when it notices", l.Name()), err)
 	case !ours:
 		l.lease.lose("the server's session isn't the one that took the lock")
 	default:
@@ -239,8 +239,8 @@ func (s *sessions) locker() (dialect.SessionLocker, error) {
 	return locker, nil
 }
 
-// open opens a session. The first session has to show that session locks work here, by
-// competing with another one. As long as they don't work, the proof is repeated for each session.
+// open opens a session. The first session has to prove that session locks work here, by competing
+// with another one. As long as the proof fails, it is repeated for each session.
 func (s *sessions) open(ctx context.Context, locker dialect.SessionLocker) (dialect.Session, error) {
 	session, err := locker.OpenSession(ctx, s.options)
 	if err != nil || s.proven.Load() {
@@ -259,7 +259,7 @@ func (s *sessions) open(ctx context.Context, locker dialect.SessionLocker) (dial
 }
 
 // prove lets two sessions compete for a lock. If both get it, it is no lock: behind a transaction
-// pooler they may be one session of the server, and there were imitations of PostgreSQL with lock
+// pooler they may be one session of the server, and some imitations of PostgreSQL have had lock
 // functions that did nothing.
 func prove(ctx context.Context, session, rival dialect.Session) error {
 	const changesSessions = "a connection doesn't have the lock that it took: " +
@@ -292,8 +292,8 @@ func prove(ctx context.Context, session, rival dialect.Session) error {
 	return nil
 }
 
-// compete repeats the test that precedes the first session lock: a pooler may have been
-// put in between since.
+// compete repeats the proof that precedes the first session lock, because a pooler may have been
+// put in between since then.
 func (s *sessions) compete(ctx context.Context) error {
 	locker, err := s.locker()
 	if err != nil {

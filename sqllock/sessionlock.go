@@ -11,10 +11,11 @@ import (
 // PostgreSQL, GET_LOCK on MySQL and MariaDB, sp_getapplock on SQL Server. Its methods are safe for
 // concurrent use.
 //
-// It needs no table, and the server releases it as soon as the connection ends, as it does when the
-// process dies. Session locks have no fencing token and no Guard. They do not work through a
-// transaction pooler. They do not move to another server in a failover, nor from one Galera node to
-// the others. Where they can't be trusted, as on SQLite, they are refused with [ErrUnsupported].
+// A session lock needs no table, and the server releases it as soon as the connection ends, for
+// instance because the process dies. Session locks have no fencing token and no Guard. They do not
+// work through a transaction pooler. They do not move to another server in a failover, nor from one
+// Galera node to the others. Where they can't be trusted, or don't exist (SQLite), they are refused
+// with [ErrUnsupported].
 //
 // All session locks of a [Client] share one connection of its own, outside the application's pool.
 // [Options].KeepAlive bounds how long the end of that connection may go unnoticed. Session locks
@@ -36,9 +37,9 @@ func (s *SessionLocker) Acquire(ctx context.Context, opts ...SessionOption) (*Se
 	return s.acquire(ctx, false, opts)
 }
 
-// AcquireShared takes the lock together with others that take it shared, and waits for it until ctx
-// ends. It is an [ErrUnsupported] on MySQL and MariaDB. Its other errors are those of
-// [Client.Acquire].
+// AcquireShared takes the lock shared, and waits for it until ctx ends. Several holders can have
+// the lock at a time if all of them took it shared. On MySQL and MariaDB it returns
+// [ErrUnsupported]. Its other errors are those of [Client.Acquire].
 func (s *SessionLocker) AcquireShared(ctx context.Context, opts ...SessionOption) (*SessionLock, error) {
 	return s.acquire(ctx, true, opts)
 }
@@ -48,8 +49,8 @@ func (s *SessionLocker) TryAcquire(ctx context.Context, opts ...SessionOption) (
 	return s.try(ctx, false, opts)
 }
 
-// TryAcquireShared takes the lock shared if nobody holds it exclusively. It is an [ErrUnsupported]
-// on MySQL and MariaDB. Its other errors are those of [Client.TryAcquire].
+// TryAcquireShared takes the lock shared if nobody holds it exclusively. On MySQL and MariaDB it
+// returns [ErrUnsupported]. Its other errors are those of [Client.TryAcquire].
 func (s *SessionLocker) TryAcquireShared(ctx context.Context, opts ...SessionOption) (*SessionLock, error) {
 	return s.try(ctx, true, opts)
 }
@@ -110,10 +111,12 @@ type SessionLock struct{ lock *Lock }
 // Name returns the lock's name.
 func (l *SessionLock) Name() string { return l.lock.Name() }
 
-// Context returns a context that ends when the lock can't be trusted any longer, because its
-// connection has ended or did not answer for [Options].KeepAlive, with cause [ErrLost]; when the
-// lock is released, with cause [ErrNotHeld]; and when the [Client] is closed, with cause
-// [ErrClosed].
+// Context returns a context that ends in these cases:
+//
+//   - With cause [ErrLost] when the lock can't be trusted any longer, because its connection has
+//     ended or did not answer for [Options].KeepAlive.
+//   - With cause [ErrNotHeld] when the lock is released.
+//   - With cause [ErrClosed] when the [Client] is closed.
 func (l *SessionLock) Context() context.Context { return l.lock.Context() }
 
 // Release frees the lock. See [Lock.Release].

@@ -15,13 +15,13 @@ import (
 )
 
 // AcquireAll takes the locks of several names, all or none, and waits for them until ctx ends. Two
-// callers whose names overlap cannot wait for each other in a circle, because nobody waits for a
-// name while it holds a greater one, as strings compare. Names that are free are taken in one
-// statement, however many. All locks of the set are under one lease. With [Fair] they are taken one
-// after the other.
+// callers whose names overlap cannot wait for each other in a circle, because no caller waits for a
+// name while it holds a greater one in the order of strings. All names that are free are taken in
+// one statement. All locks of the set are under one lease. With [Fair] they are taken one after the
+// other.
 //
 // On an error nothing stays taken. The error is that of [Client.Acquire] for the name that could
-// not be taken. It is an [ErrInvalid] if there are no names or a name occurs twice.
+// not be taken, or [ErrInvalid] if there are no names or a name occurs twice.
 func (c *Client) AcquireAll(ctx context.Context, names []string, opts ...SetOption) (*Set, error) {
 	return acquirer{c.core}.acquireAll(ctx, names, opts, true)
 }
@@ -81,9 +81,9 @@ func (a acquirer) reqs(names []string, opts []SetOption) ([]acquisition, error) 
 	return reqs, nil
 }
 
-// acquireOrdered takes the locks in the order of their names: as many together as are free, then
-// the one that another holds alone, and so on. On an error it also returns the locks that it has
-// taken. It stops early if one of them was lost.
+// acquireOrdered takes the locks in the order of their names: as many in one statement as are free,
+// then the next one, which another holds, by itself, and so on. On an error it also returns the
+// locks that it has taken. It stops early if one of them was lost.
 func (a acquirer) acquireOrdered(ctx context.Context, reqs []acquisition, waits bool) ([]*Lock, error) {
 	single := a.try
 	if waits {
@@ -133,8 +133,7 @@ func (a acquirer) acquireMany(ctx context.Context, reqs []acquisition) ([]*Lock,
 	return locks[:n], nil
 }
 
-// discardNow releases locks that the caller never gets to see. It waits for that only until ctx
-// ends.
+// allHeld reports whether none of the locks was released or lost.
 func allHeld(locks []*Lock) bool {
 	return !slices.ContainsFunc(locks, func(l *Lock) bool { return l.check() != nil })
 }
@@ -214,7 +213,7 @@ func (s *Set) Lock(name string) *Lock {
 func (s *Set) Context() context.Context { return &s.ctx }
 
 // Guard calls [Lock.Guard] on every lock, in the order of their names, which takes one statement
-// per lock. It returns the first error: roll back then.
+// per lock. It returns the first error; roll back then.
 func (s *Set) Guard(ctx context.Context, tx Tx) error {
 	for _, l := range s.sorted {
 		if err := l.Guard(ctx, tx); err != nil {
@@ -235,7 +234,8 @@ func releaseAll(ctx context.Context, locks []*Lock) error {
 	}
 	errs := make([]error, len(locks))
 	first := locks[0]
-	refused := first.c.store.ownTx(context.WithoutCancel(ctx), "releasing several locks, the first of them", first.Name())
+	refused := first.c.store.ownTx(context.WithoutCancel(ctx),
+		"releasing several locks, the first of them", first.Name())
 	var group sync.WaitGroup
 	for i, l := range locks {
 		group.Go(func() { errs[i] = l.release(ctx, func() error { return refused }) })

@@ -21,25 +21,26 @@ import (
 //   - [ErrUnsupported] if the engine has no transaction locks.
 //   - [ErrInvalid] if the name breaks a rule, or tx is nil or not a transaction.
 //
-// A statement after it sees what the previous holder has committed, under READ COMMITTED, and on
-// MySQL and MariaDB also under REPEATABLE READ if nothing was read in tx before. On PostgreSQL, a
-// transaction at a level above READ COMMITTED sees only what was committed when it began to wait.
-// Use READ COMMITTED there, or acquire a lease lock and begin the transaction after that.
+// Under READ COMMITTED, a statement after AcquireTx sees what the previous holder has committed. On
+// MySQL and MariaDB this is also so under REPEATABLE READ if nothing was read in tx before. On
+// PostgreSQL, a transaction at a level above READ COMMITTED sees only what was committed when it
+// began to wait. Use READ COMMITTED there, or acquire a lease lock and begin the transaction after
+// that.
 //
 // ROLLBACK TO SAVEPOINT may release a lock that was taken after the savepoint. PostgreSQL and SQL
 // Server release it, MySQL and MariaDB do if tx had done nothing before the savepoint, and SQLite
-// keeps it until tx ends. So take the lock again: taking a lock that tx holds already has no
-// effect.
+// keeps it until tx ends. So take the lock again after a rollback to a savepoint: taking a lock
+// that tx already holds has no effect.
 //
-// tx must be in the Client's database; in another database it takes another lock. Transaction locks
-// exclude only each other, not the lease locks and session locks of the same name. On SQLite each
-// of them is the database's write lock, whatever its name.
+// tx must be in the Client's database; in another database AcquireTx takes another lock.
+// Transaction locks exclude only each other, not the lease locks and session locks of the same
+// name. On SQLite each of them is the database's write lock, whatever its name.
 func (c *Client) AcquireTx(ctx context.Context, tx Tx, name string) error {
 	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name}, true)
 }
 
 // AcquireTxShared is [Client.AcquireTx] for a lock that several transactions share, as long as all
-// of them take it shared. It is an [ErrUnsupported] on SQLite.
+// of them take it shared. On SQLite it returns [ErrUnsupported].
 func (c *Client) AcquireTxShared(ctx context.Context, tx Tx, name string) error {
 	return c.store.lockTx(ctx, tx, dialect.ServerLock{Name: name, Shared: true}, true)
 }

@@ -286,7 +286,7 @@ func TestCallsBesideClose(t *testing.T) {
 			_, err := c.Session("new").Acquire(ctx)
 			return err
 		},
-		"Once": func(ctx context.Context, c *sqllock.Client) error {
+		"once.Do": func(ctx context.Context, c *sqllock.Client) error {
 			_, err := once.Do(ctx, c, "key", func(context.Context, *sqllock.Lock) ([]byte, error) { return nil, nil })
 			return err
 		},

@@ -40,7 +40,7 @@ type waiter struct {
 
 	began       time.Time
 	held        *HeldError // the holder as it was last seen
-	moved       bool       // another holder was seen than at the poll before
+	moved       bool       // a different holder was seen than at the previous poll
 	outage      error      // why the last attempt had no answer; nil if it had one
 	poll        time.Duration
 	firstWaiter bool // nobody has waited for the lock recently
@@ -193,7 +193,7 @@ func (w *waiter) register(ctx context.Context) error {
 		w.handOff = newHandOff(ctx, w.req)
 	}
 	w.c.queues.offer(w.handOff)
-	if !w.req.entry.alive() { // its lease has ended, and with it the entry; or the queue is elsewhere now
+	if !w.req.entry.alive() { // its lease has ended, and with it the entry; or its token is being released
 		w.req.entry.remove()
 		w.req.entry = nil
 	}

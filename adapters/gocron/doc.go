@@ -10,5 +10,6 @@
 //
 //   - Give the Locker [sqllock.HoldAtLeast] with a time that is longer than the clocks differ and
 //     shorter than the interval of the jobs.
-//   - If the job knows the time that it is scheduled for, let it call RunOccurrence.
+//   - If the job knows the time that it is scheduled for, let it call
+//     [github.com/sqllock/sqllock/sqllock/once.RunOccurrence].
 package gocronlock

@@ -29,9 +29,9 @@ type Elector struct {
 
 var _ gocron.Elector = (*Elector)(nil)
 
-// NewElector starts a campaign in the election of that name, in the background, until Close. It
-// does not block: call [Elector.IsLeader] to see who leads. It uses ctx only for its values. The
-// options are those of the election.
+// NewElector starts a campaign in the election of that name. The campaign goes on in the background
+// until [Elector.Close]. NewElector does not block: call [Elector.IsLeader] to see who leads. It
+// uses ctx only for its values. The options are those of the election.
 //
 // The caller must close the Client, and must do so after the Elector. The error is
 // [sqllock.ErrInvalid] if the Client is nil, or if an election can't have the name or the options.

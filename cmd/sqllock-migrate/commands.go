@@ -170,7 +170,7 @@ func (a *app) drop() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "drop",
-		Short: "Drop everything in the database; after own, sqllock's tables alone",
+		Short: "Drop everything in the database; own drop drops only sqllock's tables",
 		Long: "Drop everything in the database, as golang-migrate does. own drop drops only sqllock's own tables, " +
 			"and with them all locks.",
 		Args: argument(0, 0, ""),

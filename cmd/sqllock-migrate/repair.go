@@ -36,7 +36,7 @@ func (a *app) repair() *cobra.Command {
 		Use:   "repair",
 		Short: "Accept edited files as they are, and late migrations as applied",
 		Long: "Accept the files as they are, after showing what that means: edited files count as what was " +
-			"applied, and late migrations count as applied. It changes only the history, and no other table.",
+			"applied, and late migrations count as applied. repair changes only the history, and no other table.",
 		Args: argument(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(m *migrations.Migrator) error {

@@ -18,9 +18,9 @@ func (a *app) schema() *cobra.Command {
 		Use:   "schema ENGINE",
 		Short: "Print the SQL that makes sqllock's own tables, without a database",
 		Long: "Print the SQL that makes sqllock's own tables on an engine (" + strings.Join(open.Schemes(), ", ") +
-			"), for a migration tool of your own. It is the migrations of `own up`, in their order. A later version " +
-			"of sqllock may add migrations at the end, and changes none. Without the version table that `own up` " +
-			"keeps, a program finds out by trying whether the tables serve it.",
+			"), for a migration tool of your own: the migrations of `own up`, in their order. A later version of " +
+			"sqllock may add migrations at the end, and changes none. Without the version table that `own up` " +
+			"keeps, a program tries whether it can use the tables.",
 		Example: "  sqllock-migrate schema postgres > db/migrations/0042_sqllock.sql",
 		Args:    argument(1, 1, "the ENGINE: "+strings.Join(open.Schemes(), ", ")),
 		RunE: func(cmd *cobra.Command, args []string) error {

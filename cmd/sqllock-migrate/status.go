@@ -22,8 +22,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status",
 		Short: "List the migrations: applied when and by whom, pending, late, edited",
 		Long: "List the migrations. sqllock-migrate keeps a history beside golang-migrate's version table, in a " +
-			"table with the same name plus _history. From it status knows when each migration was applied, by " +
-			"whom and from which file. A migration that golang-migrate's own command has applied since is \"not " +
+			"table with the same name plus _history. The history says when each migration was applied, by whom and " +
+			"from which file. A migration that golang-migrate's own command has applied since is \"not " +
 			"recorded\".\n\n  applied  it was applied\n  pending  up will apply it\n  late     it wasn't applied " +
 			"although a later one was: up refuses, up --allow-missing applies it\n  edited   its file was changed " +
 			"after it was applied: up refuses; restore the file, or see repair and redo\n  dirty    a run failed " +

@@ -47,10 +47,10 @@ func (a *app) unlock() *cobra.Command {
 			"before its next migration, and the next process gets the lock at once. A dead holder's lease expires " +
 			"by itself. A session lock is free as soon as its holder's connection ends; unlock says how to end " +
 			"it.\n\nunlock tries to take the session lock to find out whether it is held. So it also finds a " +
-			"holder that the database doesn't show to this account: that one is \"somebody\", and hidden with " +
-			"--json. If trying isn't possible (behind a pooler in transaction mode, on a replica), unlock says so " +
-			"(unseen with --json), and reports leases only. The lock that the command migrate takes, and " +
-			"--lock=none, is another one.\n\nExit code 0: nobody holds the lock any more, as far as can be seen " +
+			"holder that the database doesn't show to this account: unlock calls it \"somebody\" (hidden with " +
+			"--json). If trying isn't possible (behind a pooler in transaction mode, on a replica), unlock says so " +
+			"(unseen with --json), and reports leases only. unlock doesn't show the lock of the command migrate, " +
+			"which --lock=none takes.\n\nExit code 0: nobody holds the lock any more, as far as can be seen " +
 			"from here. 1: the answer was no, or the lock has changed hands. 5: a session holds it, hidden or " +
 			"not.",
 		Args: argument(0, 0, ""),

@@ -10,18 +10,17 @@
 // statements are written so that this errs on the safe side: a lease expires later than it might,
 // and a heartbeat extends it by less.
 //
-// Durations are kept in microseconds. Shorter ones are rounded up: a lock is never freed earlier
-// than requested.
+// Durations are kept in microseconds, rounded up: a lock is never freed earlier than requested.
 //
 // Session locks are GET_LOCK's, on connections of their own; see [WithConnector]. Transaction locks
 // are locked rows of sqllock_locks, in slot -1. Both are local to one server, and therefore refused
 // on Galera and in a group with several primaries.
 //
 // With binlog_format=STATEMENT MySQL complains in its log about SKIP LOCKED. MIXED and ROW, the
-// defaults, are fine. On Galera the locks are the cluster's. In a MySQL group with several
-// primaries they are the group's only if group_replication_consistency is BEFORE or stricter, or if
-// all processes connect to the same member. Otherwise a lease looks dead to a member that hasn't
-// received it yet.
+// defaults, are fine. On Galera, lease locks hold in the whole cluster. In a MySQL group with
+// several primaries, they hold in the whole group only if group_replication_consistency is BEFORE
+// or stricter, or if all processes connect to the same member. Otherwise a lease looks dead to a
+// member that hasn't received it yet.
 package mysql
 
 import (
@@ -66,8 +65,8 @@ func WithConnector(connector driver.Connector) Option {
 }
 
 // New returns the dialect for db, which the caller still has to close. It doesn't access the
-// database and never fails. Probe reports a db that is nil or can't serve locks. Until then every
-// call on a nil db returns an error.
+// database and never fails. Probe reports a db that is nil or can't serve locks. Every other call
+// on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
 	d := &Dialect{db: db, pool: &engine.Prepared{DB: db, Stale: stale}, churn: engine.NewChurn(db)}
 	for _, option := range options {

@@ -24,8 +24,8 @@ const insteadOfSession = "use a lease lock"
 
 // OpenSession opens a connection for GET_LOCK. Its locks are named by a hash of the schema's and
 // the lock's name, sqllock:54e5…, since GET_LOCK's names apply to the whole server. The server ends
-// the connection when it has received nothing for Idle, in whole seconds, and one more
-// (wait_timeout; zero keeps the server's default).
+// the connection when it has received nothing for Idle, in whole seconds, plus one second
+// (wait_timeout; an Idle of zero keeps the server's default).
 //
 // The error wraps [dialect.ErrUnsupported] in these cases:
 //
@@ -33,8 +33,9 @@ const insteadOfSession = "use a lease lock"
 //   - The server is a node of a Galera cluster or a member of a group with several primaries, where
 //     GET_LOCK is local to a server.
 //   - The server is read-only.
-//   - Two connections were both given the same lock: a proxy has them share one, or GET_LOCK does
-//     nothing. OpenSession tries this with a second connection, once until the next Probe.
+//   - Two connections were both given the same lock: a proxy makes them share a session, or
+//     GET_LOCK does nothing. OpenSession tries this with a second connection, once, and once again
+//     after each Probe.
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s, err := d.openSession(ctx, options)
 	if err != nil {

@@ -13,9 +13,9 @@
 // in transaction mode, such as PgBouncer. Most of these poolers lose the statements that a driver
 // prepares. So if anything stands between pgx and the server, the dialect sends its own statements
 // without preparing them, whatever the pool's query mode is. [Dialect.Probe] finds out whether
-// anything does. If a pooler is put in between later, the first statements that fail show that. The
-// dialect sends its own again. An error in the application's transaction is returned, and the
-// transaction must be begun again.
+// anything does. If a pooler is put in between later, the dialect learns that from the first
+// statements that fail. It sends its own statements again. An error in the application's
+// transaction is returned, and the transaction must be begun again.
 //
 // The application's own statements are not affected: for these, set default_query_exec_mode=exec in
 // the URL. With lib/pq, set binary_parameters=yes.
@@ -94,8 +94,8 @@ func New(db *sql.DB, options ...Option) *Dialect {
 }
 
 // NewPool returns the dialect for a pool of pgx. The caller keeps ownership of the pool and closes
-// it. Each statement runs on pgx, without database/sql. So do session locks and wake-ups, on
-// connections that are made as the pool's are (with its ConnConfig, BeforeConnect and
+// it. Each statement runs on pgx, without database/sql. Session locks and wake-ups also run on pgx,
+// on connections that are made as the pool's are (with its ConnConfig, BeforeConnect and
 // AfterConnect). Everything else is as with [New].
 //
 // For a transaction of pgx, see [Tx] and [DoTx].

@@ -40,11 +40,11 @@ type Guarded[T any] interface {
 //	}
 //	err := postgres.DoTx(ctx, pool, locks, "report/nightly", work)
 //
-// It returns nil if what fn has written in tx is committed, and nobody else had the lock meanwhile.
-// If only the release fails after that, it is repeated in the background. Otherwise nothing is
-// committed, with the last case below as the one exception, and the error is one of these:
+// If DoTx returns nil, what fn has written in tx is committed, and nobody else had the lock
+// meanwhile. A release that fails after the commit is repeated in the background. If DoTx returns
+// an error, nothing is committed, except as described in the last case:
 //
-//   - fn's error, unchanged. The transaction is rolled back, also if fn panics.
+//   - fn's error, unchanged. The transaction is rolled back, even if fn panics.
 //   - sqllock.ErrLost if the lock was lost before the guard, even if fn has returned nil.
 //   - sqllock.ErrRetryTx if the database refused the guard or the commit because of another
 //     transaction, as under SERIALIZABLE. Call DoTx again.

@@ -12,8 +12,8 @@ import (
 // Acquire takes each lock that is free. It runs one statement with one commit for all requests.
 //
 // A single request for a lock that isn't free needs a second round trip, which makes the lock's row
-// if there is none. Acquire waits only for a statement that is just making the same rows or, with a
-// single request, for one that is just changing the same row.
+// if there is none. Acquire waits only for another statement that is inserting the same rows or,
+// with a single request, for one that is changing the same row.
 func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	if len(requests) > 1 {
 		grants, err := acquireMany(ctx, d.pool, requests)

@@ -25,7 +25,7 @@ var errNoNotifications = fmt.Errorf("%w: this connection can't be notified when 
 // message over the pool and waits for it. If the message doesn't arrive, the error wraps
 // ErrUnsupported. The driver must be pgx.
 //
-// The server shows holder as the connection's application_name. It closes the connection if the
+// The server shows holder as the connection's application_name, and closes the connection if the
 // process is frozen.
 func (d *Dialect) OpenListener(ctx context.Context, holder string) (dialect.Listener, error) {
 	w, err := d.openListener(ctx, holder)

@@ -45,8 +45,8 @@ func write(ctx context.Context, s engine.Session, text string, o dialect.Done) (
 }
 
 // ClaimTx reserves each name for the transaction, or returns the outcome that is kept for it. It
-// runs one statement for each name. Above READ COMMITTED, a name that another transaction has
-// resolved since tx began is a serialization failure (40001, Transient).
+// runs one statement for each name. Above READ COMMITTED, if another transaction has remembered an
+// outcome of the name since tx began, the error is a serialization failure (40001, Transient).
 func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([]dialect.Outcome, error) {
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)

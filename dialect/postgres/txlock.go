@@ -16,8 +16,8 @@ import (
 // LockTx takes an advisory lock that ends with tx. It works through poolers, in any mode.
 //
 // Under REPEATABLE READ or SERIALIZABLE the transaction's snapshot is that of its first statement.
-// If this is the first one, and it had to wait, tx doesn't see what the lock's last holder has
-// committed. So begin with READ COMMITTED if the lock protects what tx reads.
+// If LockTx runs the first statement and has to wait, tx doesn't see what the lock's last holder
+// has committed. So begin with READ COMMITTED if the lock protects what tx reads.
 //
 // If ctx ends while LockTx waits, the driver cancels the statement in the server, and pgx closes
 // the connection. The lock isn't held then, and tx can only be rolled back, which may report that

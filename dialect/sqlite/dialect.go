@@ -8,22 +8,21 @@
 //
 // SQLite has one writer at a time, and keeps no queue of those who wait. Every call waits for a
 // locked database until its ctx ends, whatever busy_timeout says, and then fails as Transient.
-// Heartbeats retry in bursts, so that they succeed beside an application that writes in a loop.
-// While another connection keeps the write lock, a heartbeat takes a quarter of one CPU, and more
-// in the last second before its timeout.
+// Heartbeats retry in bursts, so that they succeed while an application writes in a loop. While
+// another connection keeps the write lock, a heartbeat takes a quarter of one CPU, and more in the
+// last second before its timeout.
 //
 // A Guard is a write. From then until the caller's transaction ends, all other writes to the file
 // wait, heartbeats included. A transaction that keeps the write lock for longer than a TTL loses
 // every lock with that TTL. Keep the work after a Guard short.
 //
 // A goroutine that has a transaction open and requests a lock outside of it would wait for itself.
-// [Dialect.OwnTx] detects this for transactions that the same goroutine began with BeginTx on a
-// pool from [Open], on any *sql.DB of the file. Transactions on other pools, and those begun with a
-// BEGIN statement, look like those of other processes. A call waits for them until ctx ends. The
-// error then says that this process has the lock, where the kernel shows it (Linux).
+// [Dialect.OwnTx] detects this for transactions that the same goroutine began with BeginTx on any
+// pool from [Open] for the same file. Transactions on other pools, and those begun with a BEGIN
+// statement, look like those of other processes. A call waits for them until ctx ends. The error
+// then says that this process has the lock, where the kernel shows it (Linux).
 //
-// The clock has a resolution of milliseconds. Durations are kept in microseconds, and shorter ones
-// are rounded up.
+// The clock has a resolution of milliseconds. Durations are kept in microseconds, rounded up.
 package sqlite
 
 import (
@@ -56,8 +55,8 @@ var (
 )
 
 // New returns the dialect for db, which the caller still has to close. It doesn't access the
-// database and never fails. Probe reports a db that is nil or can't serve locks. Until then every
-// call on a nil db returns an error.
+// database and never fails. Probe reports a db that is nil or can't serve locks. Every other call
+// on a nil db returns an error.
 func New(db *sql.DB) *Dialect {
 	kept := &engine.Prepared{DB: db}
 	return &Dialect{db: db, pool: kept, kept: kept, sql: queries, writers: writers{queue: make(chan struct{}, 1)}}

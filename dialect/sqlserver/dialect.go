@@ -3,17 +3,16 @@
 //
 // Nothing depends on the session's language, SET options or isolation level, except that Probe
 // refuses IMPLICIT_TRANSACTIONS. Nothing depends on whether the database keeps row versions either.
-// If it doesn't (READ_COMMITTED_SNAPSHOT is off, as in a new database of a SQL Server), Get and
-// List may show uncommitted rows: otherwise they would wait for every transaction that guards a
-// lock.
+// If it doesn't (READ_COMMITTED_SNAPSHOT is off, as in a new database of SQL Server), Get and List
+// may show uncommitted rows: otherwise they would wait for every transaction that guards a lock.
 //
 // The clock is SYSUTCDATETIME(), read once, before a statement waits for a row. All statements are
 // written so that this errs on the safe side: a lease expires later than it might, and a heartbeat
 // extends it by less.
 //
-// Durations are kept in microseconds. Shorter ones are rounded up: a lock is never freed earlier
-// than requested. The maximum is 68 years. Names are compared byte for byte, except that T-SQL
-// ignores spaces at their end. List sorts as Latin1_General_100_BIN2 does.
+// Durations are kept in microseconds, rounded up: a lock is never freed earlier than requested. The
+// maximum is 68 years. Names are compared byte for byte, except that T-SQL ignores spaces at their
+// end. List sorts as Latin1_General_100_BIN2 does.
 package sqlserver
 
 import (
@@ -60,8 +59,8 @@ func WithConnector(connector driver.Connector) Option {
 }
 
 // New returns the dialect for db, which the caller still has to close. It doesn't access the
-// database and never fails. Probe reports a db that is nil or can't serve locks. Until then every
-// call on a nil db returns an error.
+// database and never fails. Probe reports a db that is nil or can't serve locks. Every other call
+// on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
 	d := &Dialect{db: db, pool: leaving{engine.Pool(db)}, churn: engine.NewChurn(db)}
 	if db == nil {

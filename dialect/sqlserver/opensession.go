@@ -31,7 +31,7 @@ var errNoConnector = fmt.Errorf("%w: session locks have connections of their own
 //   - The dialect has no connector; see [WithConnector].
 //   - The database takes no writes, like a secondary, whose locks are local to it.
 //   - Two connections were both given the same lock. OpenSession tries this with a second
-//     connection, once until the next Probe.
+//     connection, once, and once again after each Probe.
 func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOptions) (dialect.Session, error) {
 	s, err := d.openSession(ctx, options)
 	if err != nil {

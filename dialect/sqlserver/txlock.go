@@ -12,9 +12,9 @@ import (
 // LockTx takes an application lock (sp_getapplock) that ends with tx. The server itself waits,
 // first come first served, in slices of 10 s.
 //
-// Under SNAPSHOT a transaction sees what was committed before its first statement. If that is this
-// one, and it had to wait, tx doesn't see what the lock's last holder has committed. Begin with
-// READ COMMITTED if the lock protects what tx reads.
+// Under SNAPSHOT a transaction sees what was committed before its first statement. If LockTx runs
+// that statement and has to wait, tx doesn't see what the lock's last holder has committed. Begin
+// with READ COMMITTED if the lock protects what tx reads.
 //
 // When ctx ends during the wait, the server cancels the statement, and with XACT_ABORT the
 // transaction with it: roll tx back. A deadlock doesn't roll it back by itself.

@@ -31,14 +31,10 @@ func runDemo(ctx context.Context, out io.Writer) error {
 	defer s.Close()
 	queue := fmt.Sprint("queue", time.Now().UnixNano()) // unique, because an earlier run's messages are remembered
 	for i, step := range []string{beforeCommit, afterCommit} {
-		name := fmt.Sprint("consumer ", i+1)
-		if err := s.Start(name, "consume", queue, step); err != nil {
+		if err := s.Start(fmt.Sprint("consumer ", i+1), "consume", queue, step); err != nil {
 			return err
 		}
-		if _, err := s.Until(ctx, step); err != nil {
-			return err
-		}
-		if err := s.Kill(ctx, name); err != nil {
+		if _, err := s.KillAt(ctx, step); err != nil {
 			return err
 		}
 	}

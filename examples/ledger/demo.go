@@ -3,22 +3,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
-)
 
-// job is one piece of work of one worker.
-type job struct{ worker, number int64 }
+	"github.com/sqllock/sqllock/examples/internal/demo"
+)
 
 // report is what the workers have reported of their writes.
 type report struct {
@@ -26,127 +20,118 @@ type report struct {
 	maybe job         // the killed worker's job, which may or may not have been written
 }
 
-// ledgerDemo starts the workers, receives their events, and prints these with the time.
-type ledgerDemo struct {
-	url     string
-	out     io.Writer
-	started time.Time
-	workers map[int64]*exec.Cmd
-	events  chan event
-	ledger  *ledger
-	wrote   map[job]int
-	last    map[int64]int64 // the last job that each worker finished
-}
-
-const stepTimeout = 20 * time.Second // bounds the wait for one event
-
-func newDemo(url string, l *ledger, out io.Writer) *ledgerDemo {
-	return &ledgerDemo{
-		url: url, ledger: l, out: out, started: time.Now(), last: make(map[int64]int64),
-		workers: make(map[int64]*exec.Cmd), events: make(chan event), wrote: make(map[job]int),
-	}
-}
-
-// until prints the workers' events until one matches. what describes it in errors.
-func (s *ledgerDemo) until(ctx context.Context, what string, matches func(event) bool) (event, error) {
-	timeout := time.After(stepTimeout)
-	for {
-		select {
-		case e := <-s.events:
-			s.receive(e)
-			if matches(e) {
-				return e, nil
-			}
-		case <-timeout:
-			return event{}, fmt.Errorf("waited %s for %s in vain", stepTimeout, what)
-		case <-ctx.Done():
-			return event{}, context.Cause(ctx)
-		}
-	}
-}
-
-func (s *ledgerDemo) receive(e event) {
-	if e.What == wrote || e.What == refused {
-		s.last[e.Worker] = e.Job
-	}
-	switch e.What {
-	case wrote:
-		s.wrote[job{e.Worker, e.Job}]++
-		s.say(name(e.Worker), fmt.Sprintf("wrote its line     fence %d", e.Fence))
-	case holds:
-		s.say(name(e.Worker), fmt.Sprintf("holds the lock     fence %d", e.Fence))
-	case refused:
-		s.say(name(e.Worker), fmt.Sprintf("REFUSED by Guard   fence %d: %s", e.Fence, e.Detail))
-	default:
-		s.say(name(e.Worker), strings.TrimSpace(e.What+" "+e.Detail))
-	}
-}
-
-func (s *ledgerDemo) say(name, text string) {
-	fmt.Fprintf(s.out, "%6.2f s  %-8s  %s\n", time.Since(s.started).Seconds(), name, text)
-}
-
-func name(worker int64) string { return "worker " + strconv.FormatInt(worker, 10) }
-
-// start runs this program again as a worker.
-func (s *ledgerDemo) start(ctx context.Context, id int64) error {
-	self, err := os.Executable()
+// runDemo runs the demo: one holder is killed, and another one is frozen and continues after others
+// have taken over.
+func runDemo(ctx context.Context, out io.Writer) error {
+	s, err := demo.Open(ctx, out, tables...)
 	if err != nil {
 		return err
 	}
-	//nolint:gosec,noctx // it is this program; clear ends it
-	cmd := exec.Command(self, "worker", strconv.FormatInt(id, 10))
-	cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL="+s.url)
-	cmd.Stderr = os.Stderr
-	stdout, err := cmd.StdoutPipe()
+	defer s.Close()
+	reported := report{wrote: make(map[job]int)}
+	latest := make(map[string]job) // of each worker
+	s.OnLine = func(l demo.Line) {
+		switch e := parse(l); e.what {
+		case holds:
+			latest[l.Name] = e.job
+		case wrote:
+			reported.wrote[e.job]++
+		}
+	}
+
+	s.Say("The demo", fmt.Sprintf("four processes, one lock %q with a TTL of %s, one ledger", lockName, ttl))
+	var workers []string
+	for id := 1; id <= 4; id++ {
+		name := fmt.Sprint("worker ", id)
+		if err := s.Start(name, "worker", strconv.Itoa(id)); err != nil {
+			return err
+		}
+		workers = append(workers, name)
+	}
+	if err := lines(ctx, s, 5); err != nil {
+		return err
+	}
+
+	victim, err := s.KillAt(ctx, holds)
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	reported.maybe = latest[victim.Name]
+	if err := takeover(ctx, s, victim); err != nil {
 		return err
 	}
-	s.workers[id] = cmd
-	go func() {
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			var e event
-			if json.Unmarshal(lines.Bytes(), &e) != nil { // not an event: show it as it is
-				e = event{Worker: id, What: trouble, Detail: lines.Text()}
-			}
-			select {
-			case s.events <- e:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return nil
+	if err := lines(ctx, s, 3); err != nil {
+		return err
+	}
+
+	if err := frozenWriter(ctx, s); err != nil {
+		return err
+	}
+	if err := lines(ctx, s, 3); err != nil {
+		return err
+	}
+
+	s.Say("The demo", "ends; the workers finish their jobs")
+	workers = slices.DeleteFunc(workers, func(name string) bool { return name == victim.Name })
+	if err := s.Stop(ctx, workers...); err != nil {
+		return err
+	}
+	return prove(ctx, s.DB.DB, reported, out)
 }
 
-// finish asks the workers to end, and prints their last events.
-func (s *ledgerDemo) finish(ctx context.Context) error {
-	remaining := len(s.workers)
-	for _, cmd := range s.workers {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+// lines waits until n more lines are written.
+func lines(ctx context.Context, s *demo.Demo, n int) error {
+	for range n {
+		if _, err := s.Until(ctx, wrote); err != nil {
 			return err
 		}
 	}
-	_, err := s.until(ctx, "the workers to leave", func(e event) bool {
-		if e.What == exited {
-			remaining--
-		}
-		return remaining == 0
-	})
-	for id, cmd := range s.workers {
-		err = errors.Join(err, cmd.Wait())
-		delete(s.workers, id)
-	}
-	return err
+	return nil
 }
 
-// clear kills the workers that a failed demo has left running.
-func (s *ledgerDemo) clear() {
-	for id, cmd := range s.workers {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		delete(s.workers, id)
+// frozenWriter freezes a holder, lets another worker take over, and resumes the first one, whose
+// write is refused. It starts over if the signal arrived after the write.
+func frozenWriter(ctx context.Context, s *demo.Demo) error {
+	for {
+		frozen, err := s.FreezeAt(ctx, holds)
+		if err != nil {
+			return err
+		}
+		if err := takeover(ctx, s, frozen); err != nil {
+			return err
+		}
+		if err := lines(ctx, s, 2); err != nil {
+			return err
+		}
+		early, err := has(ctx, s.DB.DB, parse(frozen).fence)
+		if err != nil {
+			return err
+		}
+		s.Say(frozen.Name, "RESUMED: it continues to write as if nothing had happened")
+		if err := s.Thaw(frozen.Name); err != nil {
+			return err
+		}
+		outcome, err := s.UntilLine(ctx, "the outcome of the late write",
+			func(l demo.Line) bool { return l.Name == frozen.Name })
+		switch {
+		case err != nil || strings.HasPrefix(outcome.Text, refused):
+			return err
+		case !early:
+			return fmt.Errorf("%s was not refused after others had taken over: it %s", outcome.Name, outcome.Text)
+		}
+		s.Say(frozen.Name, "had written before it was frozen; once more")
 	}
+}
+
+// takeover waits for the next holder after one that was killed or frozen.
+func takeover(ctx context.Context, s *demo.Demo, down demo.Line) error {
+	from := time.Now()
+	next, err := s.UntilLine(ctx, "a takeover", func(l demo.Line) bool {
+		return l.Name != down.Name && strings.HasPrefix(l.Text, holds)
+	})
+	if err == nil {
+		s.Say(next.Name, fmt.Sprintf("TOOK OVER from %s, whose lease expired: %.1f s, TTL %s; the fence grew by %d",
+			down.Name, time.Since(from).Seconds(), ttl, parse(next).fence-parse(down).fence))
+	}
+	return err
 }

@@ -8,52 +8,32 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/sqllock/sqllock/migrations"
-	"github.com/sqllock/sqllock/open"
 )
 
-// ledger is the application's own table, in the same database as sqllock's. It deliberately has no
-// unique key: only the lock keeps two workers from writing the same line. All columns are integers,
-// so that the statements need no placeholders, whose syntax differs between engines. They don't use
-// LIMIT for the same reason.
-type ledger struct{ db *sql.DB }
+// tables create the ledger, the application's own table in the same database as sqllock's. It
+// deliberately has no unique key: only the lock keeps two workers from writing the same line. All
+// columns are integers, so that the statements need no placeholders, whose syntax differs between
+// engines. They don't use LIMIT for the same reason.
+var tables = []string{
+	"DROP TABLE IF EXISTS demo_ledger",
+	`CREATE TABLE demo_ledger (id BIGINT NOT NULL, previous BIGINT NOT NULL, worker BIGINT NOT NULL,
+		job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
+}
+
+// job is one piece of work of one worker.
+type job struct{ worker, number int64 }
 
 // entry is one line of the ledger.
 type entry struct {
 	id, previous int64 // previous is the line that the writer had read
-	worker, job  int64
+	job          job
 	fence        int64
 	balance      int64 // the previous line's balance plus the job's number
 }
 
-// createLedger creates sqllock's tables, as a program would when it starts, and a new ledger.
-func createLedger(ctx context.Context, url string) (*ledger, error) {
-	target, err := open.URL(url)
-	if err != nil {
-		return nil, err
-	}
-	l := &ledger{db: target.DB}
-	if err := migrations.Up(ctx, target.DB, target.Migrations); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
-	for _, statement := range []string{
-		"DROP TABLE IF EXISTS demo_ledger",
-		`CREATE TABLE demo_ledger (id BIGINT NOT NULL, previous BIGINT NOT NULL, worker BIGINT NOT NULL,
-			job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
-	} {
-		if _, err := l.db.ExecContext(ctx, statement); err != nil {
-			return nil, errors.Join(err, l.close())
-		}
-	}
-	return l, nil
-}
-
-func (l *ledger) close() error { return l.db.Close() }
-
 // last reads the newest line. It returns the zero entry if there is none.
-func (l *ledger) last(ctx context.Context) (e entry, err error) {
-	err = l.db.QueryRowContext(ctx,
+func last(ctx context.Context, db *sql.DB) (e entry, err error) {
+	err = db.QueryRowContext(ctx,
 		"SELECT id, balance FROM demo_ledger WHERE id = (SELECT MAX(id) FROM demo_ledger)").Scan(&e.id, &e.balance)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
@@ -65,20 +45,20 @@ func (l *ledger) last(ctx context.Context) (e entry, err error) {
 func (e entry) add(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(
 		"INSERT INTO demo_ledger (id, previous, worker, job, fence, balance) VALUES (%d, %d, %d, %d, %d, %d)",
-		e.id, e.previous, e.worker, e.job, e.fence, e.balance))
+		e.id, e.previous, e.job.worker, e.job.number, e.fence, e.balance))
 	return err
 }
 
 // has reports whether the holder with that fence has written its line.
-func (l *ledger) has(ctx context.Context, fence int64) (bool, error) {
+func has(ctx context.Context, db *sql.DB, fence int64) (bool, error) {
 	var n int64
-	err := l.db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM demo_ledger WHERE fence = %d", fence)).Scan(&n)
+	err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM demo_ledger WHERE fence = %d", fence)).Scan(&n)
 	return n > 0, err
 }
 
 // prove reads the whole ledger and checks what the lock promises.
-func (l *ledger) prove(ctx context.Context, reported report, out io.Writer) error {
-	rows, err := l.db.QueryContext(ctx,
+func prove(ctx context.Context, db *sql.DB, reported report, out io.Writer) error {
+	rows, err := db.QueryContext(ctx,
 		"SELECT id, previous, worker, job, fence, balance FROM demo_ledger ORDER BY id, fence")
 	if err != nil {
 		return err
@@ -88,21 +68,20 @@ func (l *ledger) prove(ctx context.Context, reported report, out io.Writer) erro
 	var lines, sum int64
 	for ; rows.Next(); lines++ {
 		var e entry
-		if err := rows.Scan(&e.id, &e.previous, &e.worker, &e.job, &e.fence, &e.balance); err != nil {
+		if err := rows.Scan(&e.id, &e.previous, &e.job.worker, &e.job.number, &e.fence, &e.balance); err != nil {
 			return err
 		}
-		sum += e.job
-		j := job{e.worker, e.job}
+		sum += e.job.number
 		switch {
 		case e.id != before.id+1 || e.previous != before.id:
 			return fmt.Errorf("overlap: line %d continues line %d, but follows line %d", e.id, e.previous, before.id)
 		case e.fence <= before.fence:
 			return fmt.Errorf("fence %d of line %d is not greater than %d before it", e.fence, e.id, before.fence)
-		case reported.wrote[j] != 1 && j != reported.maybe:
+		case reported.wrote[e.job] != 1 && e.job != reported.maybe:
 			return fmt.Errorf("line %d is job %d of worker %d, which reported it %d times as written",
-				e.id, e.job, e.worker, reported.wrote[j])
+				e.id, e.job.number, e.job.worker, reported.wrote[e.job])
 		}
-		delete(reported.wrote, j)
+		delete(reported.wrote, e.job)
 		before = e
 	}
 	if err := rows.Err(); err != nil {

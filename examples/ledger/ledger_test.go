@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sqllock/sqllock/open"
 )
 
 // TestMain lets the demo start this test binary as its workers.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "worker" {
+	if program.IsPart(os.Args[1:]) {
 		main()
 		return
 	}
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 func TestDemo(t *testing.T) {
 	t.Setenv("SQLLOCK_DATABASE_URL", "")
 	var out strings.Builder
-	err := run(t.Context(), nil, &out)
+	err := runDemo(t.Context(), &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +41,8 @@ func TestDemo(t *testing.T) {
 // TestProofCanFail breaks each promise that the proof checks.
 func TestProofCanFail(t *testing.T) {
 	good := []entry{
-		{id: 1, worker: 1, job: 5, fence: 10, balance: 5},
-		{id: 2, previous: 1, worker: 2, job: 1, fence: 11, balance: 6},
+		{id: 1, job: job{1, 5}, fence: 10, balance: 5},
+		{id: 2, previous: 1, job: job{2, 1}, fence: 11, balance: 6},
 	}
 	reported := func(jobs ...job) map[job]int {
 		m := make(map[job]int)
@@ -58,13 +60,13 @@ func TestProofCanFail(t *testing.T) {
 		"good":                       {good, reported(job{1, 5}, job{2, 1}), job{}, ""},
 		"the killed one had written": {good, reported(job{1, 5}), job{2, 1}, ""},
 		"two lines continue the same one": {
-			append(good[:2:2], entry{id: 2, previous: 1, worker: 3, job: 1, fence: 12, balance: 6}),
+			append(good[:2:2], entry{id: 2, previous: 1, job: job{3, 1}, fence: 12, balance: 6}),
 			reported(job{1, 5}, job{2, 1}, job{3, 1}),
 			job{},
 			"overlap",
 		},
 		"an older fence writes later": {
-			append(good[:1:1], entry{id: 2, previous: 1, worker: 2, job: 1, fence: 9, balance: 6}),
+			append(good[:1:1], entry{id: 2, previous: 1, job: job{2, 1}, fence: 9, balance: 6}),
 			reported(job{1, 5}, job{2, 1}),
 			job{},
 			"fence",
@@ -73,19 +75,24 @@ func TestProofCanFail(t *testing.T) {
 		"a line is unwanted":  {good, reported(job{1, 5}), job{}, "0 times"},
 		"a job is done twice": {good, reported(job{1, 5}, job{2, 1}, job{2, 1}), job{}, "2 times"},
 		"the balance is off": {
-			append(good[:1:1], entry{id: 2, previous: 1, worker: 2, job: 1, fence: 11, balance: 1}),
+			append(good[:1:1], entry{id: 2, previous: 1, job: job{2, 1}, fence: 11, balance: 1}),
 			reported(job{1, 5}, job{2, 1}),
 			job{},
 			"balance",
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			l, err := createLedger(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "ledger.db"))
+			database, err := open.URL("sqlite://" + filepath.Join(t.TempDir(), "ledger.db"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.close()
-			tx, err := l.db.BeginTx(t.Context(), nil)
+			defer database.DB.Close()
+			for _, statement := range tables {
+				if _, err := database.DB.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tx, err := database.DB.BeginTx(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,17 +104,10 @@ func TestProofCanFail(t *testing.T) {
 			if err := tx.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			err = l.prove(t.Context(), report{wrote: test.wrote, maybe: test.maybe}, io.Discard)
+			err = prove(t.Context(), database.DB, report{wrote: test.wrote, maybe: test.maybe}, io.Discard)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("prove = %v; want an error with %q", err, test.want)
 			}
 		})
-	}
-}
-
-func TestUnknownArguments(t *testing.T) {
-	err := run(t.Context(), []string{"wroker", "1"}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "wroker") {
-		t.Errorf("run = %v; want an error that names the argument", err)
 	}
 }

@@ -11,52 +11,16 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
+
+	"github.com/sqllock/sqllock/examples/internal/demo"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "ledger:", err)
-		os.Exit(1)
-	}
-}
+// "worker N" runs one of the workers.
+var program = demo.Program{Name: "ledger", Demo: runDemo, Parts: map[string]demo.Part{
+	"worker": {Args: 1, Run: func(ctx context.Context, args []string, out io.Writer) error {
+		return work(ctx, args[0], out)
+	}},
+}}
 
-// run runs the demo, or one of the workers, which the demo starts with "worker N".
-func run(ctx context.Context, args []string, out io.Writer) error {
-	url := os.Getenv("SQLLOCK_DATABASE_URL")
-	if len(args) == 2 && args[0] == "worker" {
-		return work(ctx, url, args[1], out)
-	}
-	if len(args) > 0 {
-		return fmt.Errorf("unknown arguments %q; set SQLLOCK_DATABASE_URL to choose a database", args)
-	}
-	if url == "" {
-		dir, err := os.MkdirTemp("", "sqllock-ledger-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		url = "sqlite://" + filepath.Join(dir, "ledger.db")
-	}
-	ledger, err := createLedger(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer ledger.close()
-
-	s := newDemo(url, ledger, out)
-	defer s.clear()
-	reported, err := s.runDemo(ctx)
-	if err != nil {
-		return err
-	}
-	return ledger.prove(ctx, reported, out)
-}
+func main() { program.Main() }

@@ -4,16 +4,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/sqllock/sqllock/open"
+	"github.com/sqllock/sqllock/examples/internal/demo"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -22,36 +23,51 @@ const (
 	ttl      = 2 * time.Second
 )
 
-// event is a report of a worker to the demo, one line of JSON each.
-type event struct {
-	Worker int64
-	Job    int64
-	Fence  int64
-	What   string
-	Detail string `json:",omitempty"`
-}
-
-// The events of a worker.
+// The lines that a worker prints begin with one of these. The fence and the job's number follow.
 const (
-	holds   = "holds the lock"
-	wrote   = "wrote its line"
-	refused = "was refused"
-	trouble = "has trouble"
-	exited  = "left"
+	holds   = "holds the lock  "
+	wrote   = "wrote its line  "
+	refused = "REFUSED by Guard"
 )
 
+// event is what such a line says.
+type event struct {
+	what  string
+	fence int64
+	job   job
+}
+
+func (e event) String() string {
+	return fmt.Sprintf("%s  fence %d, job %d", e.what, e.fence, e.job.number)
+}
+
+// parse returns the zero event for any other line.
+func parse(l demo.Line) event {
+	for _, what := range []string{holds, wrote, refused} {
+		e := event{what: what}
+		rest, ok := strings.CutPrefix(l.Text, what)
+		if ok {
+			_, err := fmt.Sscanf(l.Name+rest, "worker %d fence %d, job %d", &e.job.worker, &e.fence, &e.job.number)
+			if err == nil {
+				return e
+			}
+		}
+	}
+	return event{}
+}
+
 // work runs one worker: it takes the lock, does a job, and writes it down, until ctx ends.
-func work(ctx context.Context, url, number string, out io.Writer) error {
+func work(ctx context.Context, number string, out io.Writer) error {
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
 		return err
 	}
-	target, err := open.URL(url)
+	database, err := demo.Database()
 	if err != nil {
 		return err
 	}
-	defer target.DB.Close()
-	locks, err := sqllock.New(ctx, target.Dialect, &sqllock.Options{
+	defer database.DB.Close()
+	locks, err := sqllock.New(ctx, database.Dialect, &sqllock.Options{
 		TTL: ttl, Holder: "worker " + number, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -59,49 +75,46 @@ func work(ctx context.Context, url, number string, out io.Writer) error {
 	}
 	defer locks.Close(ctx)
 
-	events := json.NewEncoder(out)
 	for n := int64(1); ctx.Err() == nil; n++ {
-		e := event{Worker: id, Job: n, What: wrote}
+		e := event{what: wrote, job: job{id, n}}
 		committed := false
 		err := locks.Do(ctx, lockName, func(_ context.Context, lock *sqllock.Lock) error {
-			e.Fence = lock.Fence()
-			_ = events.Encode(event{Worker: id, Job: n, Fence: e.Fence, What: holds})
-			err := doJob(target, lock, entry{worker: id, job: n, fence: e.Fence})
+			e.fence = lock.Fence()
+			fmt.Fprintln(out, event{holds, e.fence, e.job})
+			err := doJob(database.DB, lock, e.job)
 			committed = err == nil
 			return err
 		})
 		switch {
 		case committed: // also if the lock was lost afterwards
+			fmt.Fprintln(out, e)
 		case errors.Is(err, sqllock.ErrLost):
-			e.What, e.Detail = refused, err.Error()
+			fmt.Fprintf(out, "%s: %v\n", event{refused, e.fence, e.job}, err)
 		case err != nil && ctx.Err() == nil:
-			e.What, e.Detail = trouble, err.Error()
-		case err != nil:
-			continue
-		}
-		if err := events.Encode(e); err != nil {
-			return fmt.Errorf("can't report to the demo: %w", err)
+			fmt.Fprintln(out, "has trouble:", err)
 		}
 		time.Sleep(rand.N(100 * time.Millisecond)) // processes get the lock in no order: give the others a chance
 	}
-	return events.Encode(event{Worker: id, What: exited})
+	fmt.Fprintln(out, "has ended")
+	return nil
 }
 
 // doJob reads the ledger, thinks, and writes the next line. It never checks the lock's context: it
 // stands for a program that was paused right before its write. Only the guard keeps it from doing
 // harm.
-func doJob(target *open.Database, lock *sqllock.Lock, e entry) error {
+func doJob(db *sql.DB, lock *sqllock.Lock, j job) error {
 	ctx := context.Background()
-	l := &ledger{db: target.DB}
-	last, err := l.last(ctx)
+	before, err := last(ctx, db)
 	if err != nil {
 		return err
 	}
-	e.id, e.previous, e.balance = last.id+1, last.id, last.balance+e.job
+	e := entry{
+		id: before.id + 1, previous: before.id, job: j, fence: lock.Fence(), balance: before.balance + j.number,
+	}
 
 	time.Sleep(100*time.Millisecond + rand.N(100*time.Millisecond))
 
-	tx, err := l.db.BeginTx(ctx, nil)
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,7 @@ func runDemo(ctx context.Context, out io.Writer) error {
 	if err := s.Start(doomed, "host", doomed, job); err != nil {
 		return err
 	}
-	if _, err := s.Until(ctx, "is about to commit"); err != nil {
-		return err
-	}
-	if err := s.Kill(ctx, doomed); err != nil {
+	if _, err := s.KillAt(ctx, "is about to commit"); err != nil {
 		return err
 	}
 	others := []string{"host 2", "host 3"}

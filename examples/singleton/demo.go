@@ -35,13 +35,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
-	first, err := s.Until(ctx, "LEADS")
-	if err == nil {
-		_, err = s.Until(ctx, "sent mail 3")
-	}
-	if err == nil {
-		err = s.Kill(ctx, first.Name)
-	}
+	first, err := s.KillAt(ctx, "sent mail 3")
 	if err != nil {
 		return err
 	}

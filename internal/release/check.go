@@ -40,43 +40,83 @@ func main() {
 }
 `
 
-// check publishes this tree in a temporary module proxy and builds what users build. It returns the
-// go.sum that the main module has with this version.
+// check builds what users build, from the published tree. It returns the go.sum that the main
+// module has with this version.
 func (r *repository) check() (sums []byte, err error) {
+	err = r.published(func(p published) error {
+		user, staged, main := p.user, p.staged, r.modules[0].path
+		for _, step := range []func() error{
+			func() error { return r.checkCommand(user, main+"/cmd/sqllock-migrate", p.bin) },
+			func() error { return r.checkProgram(user, filepath.Join(p.dir, "program")) },
+			func() error { return user.run(staged, "vet", "./...") },
+			func() error { return user.run(staged, "mod", "tidy", "-diff") },
+			func() error { return r.checkApart(user, staged) },
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		sums, err = os.ReadFile(filepath.Join(staged, "go.sum"))
+		return err
+	})
+	return sums, err
+}
+
+// test runs the tests of each published module but the main one, each from a program that requires
+// that module only.
+func (r *repository) test() error {
+	return r.published(func(p published) error {
+		for _, m := range r.modules[1:] {
+			dir := filepath.Join(p.dir, "tests", m.dir)
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+			for _, args := range [][]string{
+				{"mod", "init", "example.com/tests"},
+				{"mod", "edit", "-require=" + m.path + "@" + r.version},
+				{"test", m.path + "/..."},
+			} {
+				if err := p.user.run(dir, args...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// published is a temporary module proxy that has this tree, as if it were released.
+type published struct {
+	dir    string // has all that is temporary
+	staged string // the tree itself
+	bin    string // where user installs commands
+	user   environment
+}
+
+// published publishes this tree in a temporary module proxy, and calls f.
+func (r *repository) published(f func(published) error) (err error) {
 	dir, err := os.MkdirTemp("", "release-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	staged, proxy, bin := filepath.Join(dir, "staged"), filepath.Join(dir, "proxy"), filepath.Join(dir, "bin")
 	if err := errors.Join(r.stage(staged), r.publish(staged, proxy)); err != nil {
-		return nil, err
+		return err
 	}
 	proxies, err := output(r.root, nil, "go", "env", "GOPROXY")
 	if err != nil {
-		return nil, err
-	}
-	user := environment{
-		"GOWORK=off", "GOFLAGS=-mod=mod", "GOSUMDB=off", "GOBIN=" + bin,
-		"GOPROXY=file://" + proxy + "," + proxies, "GOPRIVATE=", "GONOPROXY=none",
+		return err
 	}
 	if err := r.forget(); err != nil { // what a check of the same version has left that was killed
-		return nil, err
+		return err
 	}
+
 	defer func() { err = errors.Join(err, r.forget()) }()
-	main := r.modules[0].path
-	for _, step := range []func() error{
-		func() error { return r.checkCommand(user, main+"/cmd/sqllock-migrate", bin) },
-		func() error { return r.checkProgram(user, filepath.Join(dir, "program")) },
-		func() error { return user.run(staged, "vet", "./...") },
-		func() error { return user.run(staged, "mod", "tidy", "-diff") },
-		func() error { return r.checkApart(user, staged) },
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	return os.ReadFile(filepath.Join(staged, "go.sum"))
+	return f(published{dir, staged, bin, environment{
+		"GOWORK=off", "GOFLAGS=-mod=mod", "GOSUMDB=off", "GOBIN=" + bin,
+		"GOPROXY=file://" + proxy + "," + proxies, "GOPRIVATE=", "GONOPROXY=none",
+	}})
 }
 
 // environment is what the commands of a user have in their environment besides ours.

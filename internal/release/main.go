@@ -1,14 +1,19 @@
 // Command release checks, and makes, a release of all modules of this repository.
 //
+//	release test       runs the tests of each module alone, from this tree as if it were released
 //	release check      builds what users build, from this tree as if it were released
-//	release v1.2.3     does the same, then commits the version and tags each module
+//	release v1.2.3     checks the same, then commits the version and tags each module
 //
-// The check publishes every module in a module proxy of files. With nothing else it installs
-// sqllock-migrate, builds the main module without its workspace, and builds a program that uses
-// sqllock on PostgreSQL. It fails if that program's build list has more than sqllock, pgx and what
-// these require.
+// All of them publish every module in a module proxy of files.
 //
-// Both run the go command. They need git, and the network or a module cache that has all
+// The test runs the tests of a module from the module cache. There they have neither the files of
+// another module, nor the workspace, nor a requirement that their own go.mod lacks.
+//
+// With nothing but the proxy, the check installs sqllock-migrate, builds the main module without
+// its workspace, and builds a program that uses sqllock on PostgreSQL. It fails if that program's
+// build list has more than sqllock, pgx and what these require.
+//
+// They run the go command. They need git, and the network or a module cache that has all
 // requirements.
 package main
 
@@ -33,7 +38,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 1 {
-		return errors.New(`want one argument: "check", or the version to release, as v1.2.3`)
+		return errors.New(`want one argument: "test", "check", or the version to release, as v1.2.3`)
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -43,8 +48,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if args[0] == "check" {
-		r.version = "v0.0.0-check." + time.Now().UTC().Format("20060102150405") + fmt.Sprintf(".%d", os.Getpid())
+	r.version = "v0.0.0-check." + time.Now().UTC().Format("20060102150405") + fmt.Sprintf(".%d", os.Getpid())
+	switch args[0] {
+	case "test":
+		return r.test()
+	case "check":
 		_, err := r.check()
 		return err
 	}

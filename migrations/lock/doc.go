@@ -1,7 +1,7 @@
 // Package lock provides the lock under which one of many processes migrates a database, while the
-// others wait and then find nothing to do. migrations.Run and the command sqllock-migrate take it
-// themselves. This package is for programs that migrate with something else: a [Locker] is what
-// goose expects, and [Take] and [Held.Release] enclose any other code.
+// others wait and then find nothing to do. migrations.Run and the command sqllock-migrate take this
+// lock themselves. This package is for programs that migrate with something else: a [Locker] is
+// what goose expects, and [Take] and [Held.Release] enclose any other code.
 //
 //	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
 //		goose.WithLocker(lock.New(postgres.New(db), nil)))

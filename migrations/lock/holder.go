@@ -22,7 +22,7 @@ type Holder struct {
 	Dead      bool          // whether the Lease has expired, so that the next process to try gets the lock
 
 	// Unseen is the reason why it can't be determined whether a lock of this Kind is held. All
-	// fields but Kind are empty then. That is the case for a Session behind a pooler that shares
+	// fields but Kind are empty then. Unseen is set for a Session behind a pooler that shares
 	// sessions, and on a replica, where the connection may have reached another server. For a Lease
 	// (if a privilege is missing, for example) Unseen is set only if a Session holds the lock;
 	// otherwise [ReadHolder] returns an error.
@@ -30,7 +30,8 @@ type Holder struct {
 }
 
 // ReadHolder returns the holders of the lock, of both kinds unless Options.Kind is one of them.
-// There are usually none or one, and two if the processes that migrate don't agree on the kind.
+// Usually there is none or one; there are two if the processes that migrate don't agree on the
+// kind.
 //
 // ReadHolder does not wait for the lock. It waits for the database for Options.Timeout at most. For
 // a session lock it tries to take the lock and releases it at once, so it also finds a holder that

@@ -10,9 +10,9 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Take takes the lock. It waits until Options.Timeout has passed, in which case the error is a
-// *[TimeoutError], or ctx ends. It returns at that time even if the database doesn't respond. While
-// the database is busy or starting, Take tries again.
+// Take takes the lock. It waits until ctx ends or [Options].Timeout has passed; in the latter case
+// the error is a [*TimeoutError]. It returns at that time even if the database doesn't respond.
+// While the database is busy or starting, Take tries again.
 //
 // Any other error means that the lock can't be taken, and leaves nothing behind:
 //

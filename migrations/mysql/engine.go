@@ -22,9 +22,9 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Engine is MySQL and MariaDB: see [migrations.Up]. DDL commits by itself there, so each of
-// sqllock's own files is one statement. GET_LOCK is local to a server: let the processes of a
-// Galera cluster migrate through the same node.
+// Engine is the [migrations.Engine] of MySQL and MariaDB: see [migrations.Up]. DDL commits by
+// itself there, so each of sqllock's own files is one statement. GET_LOCK is local to a server: let
+// the processes of a Galera cluster migrate through the same node.
 var Engine = &migrations.Engine{
 	Name:     "mysql",
 	Files:    files,

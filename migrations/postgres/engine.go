@@ -34,8 +34,9 @@ var session = migrations.Session{
 //go:embed *.sql
 var files embed.FS
 
-// Engine is PostgreSQL: see [migrations.Up]. It works with an *sql.DB of any driver, and through
-// poolers in transaction mode, because the run and its lock are one transaction.
+// Engine is the [migrations.Engine] of PostgreSQL: see [migrations.Up]. It works with an *sql.DB of
+// any driver, and through poolers in transaction mode, because the run and its lock are one
+// transaction.
 var Engine = &migrations.Engine{
 	Name:          "postgres",
 	Files:         files,

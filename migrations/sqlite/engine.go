@@ -28,8 +28,9 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Engine is SQLite: see [migrations.Up]. The run is one IMMEDIATE transaction, which also excludes
-// other processes. golang-migrate's own lock for SQLite works only within the process.
+// Engine is the [migrations.Engine] of SQLite: see [migrations.Up]. The run is one IMMEDIATE
+// transaction, which also excludes other processes. golang-migrate's own lock for SQLite works only
+// within the process.
 var Engine = &migrations.Engine{
 	Name:          "sqlite",
 	Files:         files,

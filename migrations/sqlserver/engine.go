@@ -19,8 +19,8 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Engine is SQL Server 2016 and newer, and Azure SQL: see [migrations.Up]. It needs an *sql.DB of
-// go-mssqldb.
+// Engine is the [migrations.Engine] of SQL Server 2019 and later, and of Azure SQL: see
+// [migrations.Up]. It needs an *sql.DB of go-mssqldb.
 var Engine = &migrations.Engine{
 	Name:          "sqlserver",
 	Files:         files,

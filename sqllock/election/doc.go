@@ -1,4 +1,4 @@
-// Package election lets processes agree on one of them that leads, on top of package sqllock.
+// Package election lets processes elect one of them as the leader, on top of package sqllock.
 //
 // A program makes an [Election] with [New] and calls [Election.Run]:
 //
@@ -27,9 +27,9 @@
 //
 // # Handing over
 //
-// A deploy should not wait for a lease to expire, and an old version should not follow another old
-// version. The new process campaigns, waits until it is in the queue ([OnQueued]), and calls
-// [Election.HandOverTo] with its own name. The leader finishes its work and resigns; all other
-// candidates that win meanwhile yield to the named one. With [Priority], the lead moves to a newer
-// version by itself.
+// A deploy should not wait for a lease to expire, and one old process should not be followed by
+// another one as the leader. The new process campaigns, waits until it is in the queue
+// ([OnQueued]), and calls [Election.HandOverTo] with its own name. The leader finishes its work and
+// resigns; all other candidates that win meanwhile yield to the named one. With [Priority], the
+// lead moves to a newer version by itself.
 package election

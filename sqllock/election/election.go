@@ -18,16 +18,16 @@ import (
 // [Election.Run] gives its function ends with this cause.
 var ErrHandOver = errors.New("asked to hand over")
 
-// Election lets processes agree on one of them that leads, again and again. The leader is the
+// Election lets processes elect one of them as the leader, again and again. The leader is the
 // process that holds the election's lock, under a lease, until it resigns or its lease expires.
-// Everything that is true of a lease lock is true of it. Its methods are safe for concurrent use. A
-// process may have several Elections of one name.
+// Everything that is true of a lease lock is true of the lead. An Election's methods are safe for
+// concurrent use. A process may have several Elections of one name.
 type Election struct {
 	c   recipe.Client[*sqllock.Lock]
 	req request.Request // for the leader's lock
 
-	mu      sync.Mutex                // candidates that this process has yielded to; guarded by mu
-	yielded map[preference]yieldStage // whom this process has left the lead already; guarded by mu
+	mu      sync.Mutex
+	yielded map[preference]yieldStage // what this process has yielded to, and how far; guarded by mu
 }
 
 // New returns the election of that name. It does not call the database. The options are
@@ -35,8 +35,8 @@ type Election struct {
 // [sqllock.WithNote] (what people see of this candidate when it leads), [sqllock.LockDelay],
 // [Priority] and [OnQueued].
 //
-// It is an [sqllock.ErrInvalid] if c is nil or the name or an option breaks a rule, and an
-// [sqllock.ErrUnsupported] if c was made with [sqllock.Options].WithoutTables.
+// New returns [sqllock.ErrInvalid] if c is nil, or if the name or an option breaks a rule. It
+// returns [sqllock.ErrUnsupported] if c was made with [sqllock.Options].WithoutTables.
 func New(c *sqllock.Client, name string, opts ...Option) (*Election, error) {
 	if c == nil {
 		return nil, fail.Invalid("the Client of election %q is nil", name)
@@ -60,10 +60,12 @@ func (e *Election) Name() string { return e.req.Name }
 // process that leads and campaigns again waits for itself.
 //
 // If ctx ends first, the error is both [sqllock.ErrNotAcquired], usually with a
-// [*sqllock.HeldError] that says who leads, and ctx.Err(). Any other error means that the database
-// refuses the campaign, for instance because it takes no writes; that the [sqllock.Client] was
-// closed ([sqllock.ErrClosed]); or that ctx comes from a lock that is held and that the leader
-// waits for ([sqllock.ErrDeadlock], see [sqllock.Client.Acquire]).
+// [*sqllock.HeldError] that says who leads, and ctx.Err(). Any other error means one of these:
+//
+//   - The database refuses the campaign, for instance because it takes no writes.
+//   - The [sqllock.Client] was closed ([sqllock.ErrClosed]).
+//   - ctx comes from a lock that is held and that the leader waits for ([sqllock.ErrDeadlock], see
+//     [sqllock.Client.Acquire]).
 //
 // Candidates are served in the order of [sqllock.Client.Acquire], with two exceptions: a candidate
 // of a higher [Priority], and one that [Election.HandOverTo] names. The other candidates yield to
@@ -130,21 +132,24 @@ func (t *Term) ended(why error) {
 // fencing token (see [sqllock.Lock.Fence]), so it grows, but not by one.
 func (t *Term) Number() int64 { return t.lock.Fence() }
 
-// Context returns a context that ends when this process can no longer be sure that it leads, with
-// cause [sqllock.ErrLost], before its lease expires and so before anybody else can lead; when it
-// has resigned, with cause [sqllock.ErrNotHeld]; and when the [sqllock.Client] is closed, with
-// cause [sqllock.ErrClosed]. It has the values of the ctx of [Election.Campaign], but not its
-// deadline or cancellation.
+// Context returns a context that ends in these cases:
+//
+//   - With cause [sqllock.ErrLost] when this process can no longer be sure that it leads. That is
+//     before its lease expires, and so before anybody else can lead.
+//   - With cause [sqllock.ErrNotHeld] when this process has resigned.
+//   - With cause [sqllock.ErrClosed] when the [sqllock.Client] is closed.
+//
+// It has the values of the ctx of [Election.Campaign], but not that ctx's deadline or cancellation.
 func (t *Term) Context() context.Context { return t.lock.Context() }
 
-// Guard makes sure that nobody else leads before tx has ended. It is [sqllock.Lock.Guard] of the
-// leader's lock, with its errors.
+// Guard makes sure that nobody else leads before tx has ended. It calls [sqllock.Lock.Guard] on the
+// leader's lock, and returns its errors.
 func (t *Term) Guard(ctx context.Context, tx sqllock.Tx) error { return t.lock.Guard(ctx, tx) }
 
-// Resign ends the term, so that another candidate can lead at once. Before you call it, stop
-// everything that only a leader may do. It is [sqllock.Lock.Release] of the leader's lock: it also
-// works if ctx has ended, and blocks for a few seconds at most. It returns [sqllock.ErrLost] if the
-// term was over before, and [sqllock.ErrNotHeld] at a second call.
+// Resign ends the term, so that another candidate can lead at once. Before you call Resign, stop
+// everything that only a leader may do. Resign calls [sqllock.Lock.Release] on the leader's lock:
+// it also works if ctx has ended, and blocks for a few seconds at most. It returns
+// [sqllock.ErrLost] if the term was over before, and [sqllock.ErrNotHeld] at a second call.
 func (t *Term) Resign(ctx context.Context) error {
 	if t.e.c.LockErr(t.lock) == nil && t.unwatch() {
 		t.ended(errResigned)
@@ -206,7 +211,7 @@ func (t *Term) listen() {
 // When fn has returned:
 //
 //   - If the term is still valid and nobody asked to hand over, Run resigns and returns fn's error.
-//     This is also so if ctx has ended: if fn returns nil, so does Run.
+//     That is also the case if ctx has ended: if fn returns nil, so does Run.
 //   - If the term was lost, Run logs fn's error and campaigns again. If ctx has ended, it returns
 //     fn's error joined with ErrLost.
 //   - If the leader was asked to hand over, by [Election.HandOver], by [Election.HandOverTo] or
@@ -219,9 +224,9 @@ func (t *Term) listen() {
 //
 // If ctx is canceled while this process does not lead, Run returns nil, because a process that is
 // told to end has not failed if another one leads. It doesn't lead while it campaigns, pauses after
-// a failed campaign or stays out after a hand-over. Canceled means by a cancel function or by
-// signal.NotifyContext; for a deadline or another cause ([context.WithCancelCause]), Run returns
-// Campaign's error.
+// a failed campaign or stays out after a hand-over. "Canceled" means by a cancel function or by
+// signal.NotifyContext. If ctx ends by a deadline or with another cause
+// ([context.WithCancelCause]), Run returns Campaign's error.
 //
 // An outage of the database does not end Run. It logs that the server is unreachable or takes no
 // writes, and tries again about every second. These errors do end it: [sqllock.ErrInvalid] (fn is

@@ -96,7 +96,7 @@ func TestElectionRefused(t *testing.T) {
 		} {
 			e, err := election.New(c, "boss", opts...)
 			if !errors.Is(err, sqllock.ErrInvalid) || e != nil {
-				t.Errorf("%s: Election = %v, %v; want ErrInvalid", what, e, err)
+				t.Errorf("%s: New = %v, %v; want ErrInvalid", what, e, err)
 			}
 		}
 		for _, name := range []string{"", " boss", "bo\x00ss", strings.Repeat("x", 256), "\xff"} {
@@ -141,7 +141,7 @@ func TestElectionWithoutTables(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		c := client(t, db, "one", func(o *sqllock.Options) { o.WithoutTables = true })
 		_, err := election.New(c, "boss")
-		wantErr(t, "Election", err, sqllock.ErrUnsupported)
+		wantErr(t, "New", err, sqllock.ErrUnsupported)
 	})
 }
 

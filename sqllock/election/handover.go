@@ -19,13 +19,13 @@ import (
 // whatever reason. The leader sees the request within about a second and ends its work
 // ([Election.Run], [Term.HandOverAsked]). HandOver returns nil at once if nobody leads. It returns
 // an error if ctx ended first or if the database refused something permanently; it waits out
-// outages. It then withdraws the request.
+// outages. Before it returns, it withdraws the request.
 //
 // The next leader is the candidate that comes first, not the caller of HandOver. For a deploy
 // without a gap, let the new process campaign first and call [Election.HandOverTo].
 //
-// The request is a lock of its own under a lease of the Election's TTL, so it ends if its process
-// dies. It names the term that it is about, so that no later leader follows it.
+// The request is a lock of its own under a lease of the Election's TTL, so it ends if the process
+// that asks dies. It names the term that it is about, so no later leader follows the request.
 func (e *Election) HandOver(ctx context.Context) error {
 	present, err := e.currentLeader(ctx)
 	for err != nil && ctx.Err() == nil && e.c.Passing(err) {
@@ -66,7 +66,7 @@ func (e *Election) HandOver(ctx context.Context) error {
 // campaigns ([OnQueued]). From then on any other leader is asked to hand over, and any other
 // candidate that wins yields to the named one ([Election.Campaign]), whatever the order of the
 // queue and the candidates' [Priority]. Afterwards Priority counts again: a candidate of a higher
-// one takes the lead back.
+// priority takes the lead from the named one.
 //
 // If ctx ends first, the error says how far the hand-over has come:
 //
@@ -79,9 +79,9 @@ func (e *Election) HandOver(ctx context.Context) error {
 // Its other errors are those of [Election.HandOver], and [sqllock.ErrInvalid] if no holder can have
 // that name.
 //
-// HandOverTo can't distinguish processes of one Holder, so give each process a name of its own, as
-// the default does. If a candidate hangs and does not take the lead that is yielded to it, another
-// leads after five seconds. Candidates of a version without HandOverTo ignore it.
+// HandOverTo can't distinguish processes with the same Holder, so give each process a name of its
+// own, as the default does. If a candidate hangs and does not take the lead that is yielded to it,
+// another leads after five seconds. Candidates of a version without HandOverTo ignore it.
 func (e *Election) HandOverTo(ctx context.Context, holder string) error {
 	if err := request.CheckText("holder to hand over to", holder); err != nil {
 		return err

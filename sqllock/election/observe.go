@@ -24,9 +24,9 @@ type Leader struct {
 	Since  time.Time // when the term began, by the database's clock
 }
 
-// Leader returns the leader of the election at a moment that has passed, or false if nobody leads.
-// A process whose lease has expired does not lead. Only the leader itself can be sure that it leads
-// ([Term.Guard]). Leader blocks until the database has answered or ctx ends.
+// Leader reads who leads. It returns false if nobody does. A process whose lease has expired does
+// not lead. The leader may have changed when Leader returns. Only the leader itself can be sure
+// that it leads ([Term.Guard]). Leader blocks until the database has answered or ctx ends.
 func (e *Election) Leader(ctx context.Context) (Leader, bool, error) {
 	row, _, err := e.readLeader(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (e *Election) readLeader(ctx context.Context) (leads, asks dialect.Row, err
 	return rows[0], rows[1], nil
 }
 
-// currentLeader reads who leads, for callers that read it again later. It blocks for
+// currentLeader reads who leads, for callers that read that again later. It blocks for
 // OperationTimeout at most. Until then it retries errors that may pass, such as those of a server
 // that takes no writes during a failover, which come at once.
 func (e *Election) currentLeader(ctx context.Context) (Leader, error) {

@@ -13,10 +13,10 @@ import (
 
 // The candidate that wins an election's lock, by the order of the queue or by being first, is not
 // always the one that is to lead: a live request may name another one (HandOverTo), or a candidate
-// of a higher priority may wait. The winner finds that out before its Campaign returns. It then
-// releases the lock and waits until the other candidate has left the queue, because that one leads
-// or has given up. A leader finds it out when it checks about every second, and is asked to hand
-// over.
+// of a higher priority may wait. The winner checks that before its Campaign returns. If another
+// candidate is to lead, the winner releases the lock and waits until that candidate has left the
+// queue, because it leads or has given up. A leader checks about every second, and is asked to hand
+// over if another candidate is to lead.
 //
 // A candidate that hangs stays in the queue for as long as its lease is alive, and never takes the
 // lead. So each process yields to one queue entry only once because of a request, and once because

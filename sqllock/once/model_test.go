@@ -17,7 +17,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
-// onceModel is what Once should remember: the simplest thing that could be right.
+// onceModel is what [once.Do] should remember: the simplest thing that could be right.
 type onceModel struct {
 	db      *sqllocktest.Dialect
 	clients []*sqllock.Client
@@ -108,7 +108,7 @@ func (m *onceModel) reap(t *rapid.T) {
 	}
 }
 
-// call is one call of Once, with its result.
+// call is one call of [once.Do], with its result.
 type call struct {
 	client   *sqllock.Client
 	key      string

@@ -18,22 +18,23 @@ import (
 // Do makes sure that the work for a key succeeds once, and returns its outcome: that of this call,
 // or the remembered outcome of another call, in this or another process. A caller that comes while
 // the work is in progress waits for it until ctx ends; the error is then that of
-// [sqllock.Client.Acquire]. It waits for a lock of the key's own, which is independent of a lock of
-// that name. A call of Do for a key from within that key's own fn, with fn's ctx, is an
-// [sqllock.ErrDeadlock], and so is a longer circle (see [sqllock.Client.Acquire]). With any other
-// ctx it waits until that ends.
+// [sqllock.Client.Acquire]. The caller waits for a lock that belongs to the key, and that is
+// independent of other locks of that name. If fn calls Do for the same key, with the ctx that fn
+// got, that call returns [sqllock.ErrDeadlock], and so does a call that closes a longer circle (see
+// [sqllock.Client.Acquire]). With any other ctx the call waits until that ctx ends.
 //
 // If fn fails, Do returns its error and remembers nothing, and the next caller does the work (but
 // see [RememberFailure]). The ctx that fn gets ends with ctx, and with cause [sqllock.ErrLost] when
 // the lock can't be trusted any longer. As soon as the lease has expired another caller does the
 // work, so fn should return when its ctx ends. If fn goes on, or had just finished, the effects of
 // the work may happen twice. The first outcome that is written wins, and every caller gets that
-// one. There are ways to prevent that: if fn writes to this database, call [sqllock.Lock.Guard] in
-// its transaction or use [DoTx]; another resource can refuse a smaller [sqllock.Lock.Fence].
+// one. To keep effects from happening twice, call [sqllock.Lock.Guard] in fn's transaction or use
+// [DoTx], if fn writes to this database. Another resource can refuse a smaller
+// [sqllock.Lock.Fence].
 //
-// The result is remembered for [DefaultKeep], or as [Keep] says. If the work was done and its
-// outcome could not be written, the error is an [ErrNotRemembered] and the result is in the
-// [Outcome] all the same. The work may then be done again. That happens if the database failed for
+// The result is remembered for [DefaultKeep], or as [Keep] says. If the work was done but its
+// outcome could not be written, the error is an [ErrNotRemembered], and the [Outcome] has the
+// result all the same. The work may then be done again. That happens if the database failed for
 // several seconds, if the [sqllock.Client] was closed, or if the result is longer than
 // [MaxResultBytes] (which is also an [sqllock.ErrInvalid]). If fn panics, the lock is released and
 // the panic goes on.
@@ -133,7 +134,7 @@ func (w *work) remember(ctx context.Context, done dialect.Done) (o dialect.Outco
 // process is killed. If an outcome is remembered already, DoTx does not call fn and returns that
 // outcome with [Outcome].Replayed set: commit tx or roll it back, then acknowledge the message.
 //
-// Call it before anything else in tx. Another transaction for the same key waits in the database
+// Call DoTx before anything else in tx. Another transaction for the same key waits in the database
 // until this one or its own ctx has ended; on SQLite all writers wait.
 //
 // After an error roll tx back; nothing is remembered then. The errors are:
@@ -206,8 +207,8 @@ const MaxJobBytes = sqllock.MaxNameBytes - len("@2006-01-02T15:04:05.000000000Z"
 
 // RunOccurrence runs a scheduled job once for each time that it is scheduled for. All hosts call it
 // at about that time and one of them runs the job, however quick the job and however different the
-// hosts' clocks are, as long as the outcome is kept ([DefaultKeep], or [Keep]). scheduled is
-// the time that the schedule says, the same on every host, and not the time of the call.
+// hosts' clocks are, as long as the outcome is kept ([DefaultKeep], or [Keep]). scheduled is the
+// time that the schedule gives, which is the same on every host, and not the time of the call.
 // RunOccurrence reports whether it called fn. It does not wait for another host:
 //
 //   - false and no error: the job was run already, by any host.
@@ -221,9 +222,9 @@ const MaxJobBytes = sqllock.MaxNameBytes - len("@2006-01-02T15:04:05.000000000Z"
 //
 // Use RunOccurrence if the schedule gives the time of each run. Use [sqllock.Client.TryAcquire]
 // with [sqllock.HoldAtLeast] if there is no such time, or if a run that failed must not be
-// repeated: it keeps other hosts out for a time that must be longer than the difference of their
-// clocks and shorter than the schedule's interval. With both, the next occurrence can begin while a
-// long one is still running; to prevent that, run the job under a lock of its name
+// repeated. HoldAtLeast keeps other hosts out for a time that must be longer than the difference of
+// their clocks and shorter than the schedule's interval. In both cases the next run can begin while
+// a long one is still in progress. To prevent that, run the job under a lock of its name
 // ([sqllock.Client.Do]).
 func RunOccurrence(
 	ctx context.Context, c *sqllock.Client, job string, scheduled time.Time,

@@ -35,11 +35,11 @@ func mustNotRun(t *testing.T) func(context.Context, *sqllock.Lock) ([]byte, erro
 	}
 }
 
-// wantOutcome checks the results of Once.
+// wantOutcome checks the results of [once.Do].
 func wantOutcome(t *testing.T, out once.Outcome, err error, text string, replayed bool) {
 	t.Helper()
 	if err != nil || string(out.Result) != text || out.Replayed != replayed || out.At.IsZero() {
-		t.Errorf("Once = %q, replayed %t, at %s, %v; want %q, replayed %t",
+		t.Errorf("Do = %q, replayed %t, at %s, %v; want %q, replayed %t",
 			out.Result, out.Replayed, out.At, err, text, replayed)
 	}
 }
@@ -60,7 +60,7 @@ func TestOnceConcurrently(t *testing.T) {
 					}
 					out, err := once.Do(t.Context(), c, "invoice/42", pay)
 					if err != nil || string(out.Result) != "paid" {
-						t.Errorf("Once = %q, %v", out.Result, err)
+						t.Errorf("Do = %q, %v", out.Result, err)
 					}
 					if !out.Replayed {
 						first.Add(1)
@@ -80,7 +80,7 @@ func TestOnceFailure(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		_, err := once.Do(t.Context(), a, "key", fails)
-		wantErr(t, "Once", err, errBroken)
+		wantErr(t, "Do", err, errBroken)
 		out, err := once.Do(t.Context(), b, "key", says("done"))
 		wantOutcome(t, out, err, "done", false)
 		out, err = once.Do(t.Context(), a, "key", mustNotRun(t))
@@ -271,7 +271,7 @@ func TestOnceContext(t *testing.T) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		})
-		wantErr(t, "Once", err, errBroken)
+		wantErr(t, "Do", err, errBroken)
 		mustRelease(t, lock)
 		_, err = once.Do(ctx, c, "key", mustNotRun(t))
 		wantErr(t, "with a ctx that has ended", err, sqllock.ErrNotAcquired)

@@ -70,8 +70,8 @@ func (o option) apply(w *work)   { o(w) }
 func (o option) applyTx(w *work) { o(w) }
 
 // Keep remembers the outcome for d, from [MinKeep] to [sqllock.MaxHold], counted by the database's
-// clock from when it was written. After that, the work for the key would be done again. The default
-// is [DefaultKeep].
+// clock from when the outcome was written. After that, a call does the work for the key again. The
+// default is [DefaultKeep].
 func Keep(d time.Duration) TxOption { return option(func(w *work) { w.keep = d }) }
 
 // RememberFailure also remembers that the work has failed, with the text of its error (cut, and

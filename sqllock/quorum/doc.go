@@ -22,5 +22,6 @@
 //	released
 //
 // A database that is new, or has lost its data, votes only after the longest TTL has passed: see
-// [Options].MaxTTL. QUORUM.md beside this file says what a Quorum guarantees and what it doesn't.
+// [Options].MaxTTL. The file QUORUM.md in this package's folder says what a Quorum guarantees and
+// what it doesn't.
 package quorum

@@ -55,12 +55,12 @@ func (l *Lock) Name() string { return l.name }
 
 // Fence returns the fencing token of this acquisition. It is greater than the token of every
 // acquisition of this name that the quorum granted before, whichever databases voted and however
-// their clocks differ. Only if a database has lost its data since, the databases' clocks must have
-// agreed to within [Options].MaxTTL.
+// their clocks differ. There is one condition: if a database has lost its data since, the
+// databases' clocks must have agreed to within [Options].MaxTTL.
 //
 // Send it with each request to the resource that the lock protects. The resource has to keep the
-// greatest token that it has seen and refuse smaller ones. Nothing else makes a request harmless
-// that was held up on its way until another had the lock.
+// greatest token that it has seen and refuse smaller ones. Nothing else protects the resource from
+// a request that was held up on its way until another process had the lock.
 func (l *Lock) Fence() int64 { return l.fence }
 
 // Context returns a context that ends with cause [sqllock.ErrLost] as soon as fewer votes than a
@@ -69,8 +69,8 @@ func (l *Lock) Fence() int64 { return l.fence }
 //
 // A vote is trusted as [sqllock.Lock.Context] describes: until some time before its lease can
 // expire, counted from before the last successful heartbeat was sent. So the time that the
-// acquisition took is subtracted. A vote that was lost is not asked for again: of five votes, two
-// may be lost while the lock is held.
+// acquisition took shortens the time for which the vote is trusted. A vote that was lost is not
+// asked for again: of five votes, two may be lost while the lock is held.
 func (l *Lock) Context() context.Context { return &l.ctx }
 
 // lockEnder ends the lock's context.

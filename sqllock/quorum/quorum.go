@@ -21,21 +21,21 @@ import (
 // of the databases says so, so a minority may be down, slow or cut off, or be restarted without its
 // data.
 //
-// It is the Redlock algorithm (Antirez,
+// A Quorum is the Redlock algorithm (Antirez,
 // https://redis.io/docs/latest/develop/use/patterns/distributed-locks/) with two additions. There
-// is one fencing token ([Lock.Fence]), which grows from each acquisition to the next,
-// whichever majorities answer. And a database that has lost its data gives no vote for as long as a
-// lock may last that it has forgotten. The databases may be of different engines and do not know of
-// each other. They must share nothing that can fail at once, so no two of them may replicate from
-// one another.
+// is one fencing token ([Lock.Fence]), which grows from each acquisition to the next, whichever
+// majorities answer. And a database that has lost its data gives no vote until every lock that it
+// may have forgotten is over. The databases may be of different engines and do not know of each
+// other. They must share nothing that can fail at once, so no two of them may replicate from one
+// another.
 //
-// QUORUM.md beside this file says what a Quorum guarantees and what it doesn't, and answers
-// Kleppmann's "How to do distributed locking" (2016). In short, at most one holder trusts its lock
-// as long as the databases' clocks run at the right speed, none of a majority is set meanwhile, and
-// no database comes back with old data. Fences protect beyond that, if the resource refuses fences
-// that are smaller than one it has seen. There is no Guard, because no transaction spans several
-// databases. If the protected data lives in one database, a lock in that database
-// ([sqllock.Client]) is simpler and safer.
+// The file QUORUM.md in this package's folder says what a Quorum guarantees and what it doesn't,
+// and answers Kleppmann's "How to do distributed locking" (2016). In short, at most one holder
+// trusts its lock as long as the databases' clocks run at the right speed, no clock of the holder's
+// majority is set ahead meanwhile, and no database comes back with old data. Fences protect beyond
+// that, if the resource refuses fences that are smaller than one it has seen. There is no Guard,
+// because no transaction spans several databases. If the protected data lives in one database, a
+// lock in that database ([sqllock.Client]) is simpler and safer.
 //
 // Its methods are safe for concurrent use. A Quorum has nothing to close: close the Clients. After
 // that, its methods return [sqllock.ErrClosed].
@@ -57,8 +57,8 @@ type Quorum struct {
 type Options struct {
 	// Name distinguishes the quorums that a database takes part in. The default is "quorum". To
 	// change the number of databases or MaxTTL, stop everything that uses the quorum for MaxTTL and
-	// start it with another Name. Locks of one name are one lock in each database, whatever the
-	// quorum.
+	// start it with another Name. Quorums of different Names don't separate locks: in one database,
+	// the votes for locks of one name exclude each other, whatever the quorum.
 	Name string
 
 	// TTL of the locks, unless an acquisition says otherwise ([sqllock.WithTTL]). The default is 15
@@ -72,8 +72,8 @@ type Options struct {
 	MaxTTL time.Duration
 
 	// SharedServers accepts databases that are seen to depend on the same server, cluster or
-	// replication. A quorum of them does not survive the failure of that. It is for tests and
-	// development.
+	// replication. A quorum of such databases does not survive the failure of what they share. It
+	// is for tests and development.
 	SharedServers bool
 }
 
@@ -113,22 +113,22 @@ type Option interface{ request.Quorum }
 // cases:
 //
 //   - The number of Clients is even or less than three.
-//   - Two of the databases are the same one or are on the same server. The databases themselves are
-//     asked for that. A replica is noticed on PostgreSQL, and on MySQL if the account may see it.
+//   - Two of the databases are the same one or are on the same server. New asks the databases
+//     themselves. A replica is noticed on PostgreSQL, and on MySQL if the account may see it.
 //     SQLite files on one disk are not noticed.
 //   - A database takes part in a quorum of that Name with another number of databases or another
 //     MaxTTL.
 //
-// All of that is checked before any database is registered, so a New that fails in this way
-// has changed nothing. A minority of the databases may be unreachable; such a database is checked
-// when it answers, before its first vote counts. If a majority is unreachable, the error describes
-// each of them.
+// All of that is checked before any database is registered, so a New that fails in this way has
+// registered none. A minority of the databases may be unreachable; such a database is checked when
+// it answers, before its first vote counts. If a majority is unreachable, the error describes each
+// of them.
 //
-// New blocks until all databases have answered or ctx ends. It waits for 5 seconds for a
+// New blocks until all databases have answered or ctx ends, but waits at most 5 seconds for a
 // database that does not answer. The caller still has to close the Clients.
 //
-// The very first start registers the databases. From then on it takes MaxTTL until locks can be
-// acquired.
+// The very first start registers the databases. Locks can be acquired when MaxTTL has passed since
+// then.
 func New(ctx context.Context, clients []*sqllock.Client, opts *Options) (*Quorum, error) {
 	full, err := opts.withDefaults()
 	if err != nil {
@@ -198,8 +198,8 @@ func (q *Quorum) registerMembers(ctx context.Context) error {
 }
 
 // TryAcquire takes the lock if a majority of the databases votes for it. It waits for nothing but
-// their answers, for a fifth of the TTL at most. It makes no difference if a minority answers late
-// or never. ctx does not bound the lock: canceling it later does not release the lock.
+// their answers, for a fifth of the TTL at most. It does not matter if a minority answers late or
+// never. ctx does not bound the lock: canceling it later does not release the lock.
 //
 // On an error nothing stays taken: votes that were given are released in the background. The error
 // says of each database without a vote why it gave none. It is an [sqllock.ErrNotAcquired] in these

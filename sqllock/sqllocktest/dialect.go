@@ -87,8 +87,8 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return dialect.Server{Product: "sqllocktest", Version: "1", Schema: schemaVersion, Versioned: true}, nil
 }
 
-// Classify returns the class of a scripted [*Error], Permanent for a call that was refused, and
-// Unknown for everything else.
+// Classify returns the class of a scripted [*Error], [dialect.ClassPermanent] for a call that was
+// refused, and [dialect.ClassUnknown] for everything else.
 func (d *Dialect) Classify(err error) dialect.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class

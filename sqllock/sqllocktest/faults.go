@@ -11,7 +11,7 @@ import (
 // Op names an operation of the dialect.
 type Op string
 
-// The operations that call the database, except for OpNextNotification. Any stands for all of them.
+// The operations. All except OpNextNotification call the database, and Any stands for all that do.
 const (
 	Any             Op = "any"
 	OpProbe         Op = "Probe"
@@ -90,15 +90,15 @@ func (d *Dialect) FailNext(op Op, n int, class dialect.Class) {
 	d.script(op, n, fault{class: class, reason: "scripted failure"})
 }
 
-// LoseReplies makes the next n calls of op be carried out and then fail with an Unknown error, as
-// when the connection is cut after the commit.
+// LoseReplies makes the next n calls of op fail with an Unknown error after they were carried out,
+// as when the connection is cut after the commit.
 func (d *Dialect) LoseReplies(op Op, n int) {
 	d.script(op, n, fault{class: dialect.ClassUnknown, reason: "reply lost", applied: true})
 }
 
 // Delay makes every call of op take that long to arrive at the database; zero ends the delay. If
-// ctx ends before, the caller gets ctx's error, but its request is carried out all the same once
-// the time has passed. A delay for one operation takes precedence over a delay for [Any].
+// ctx ends first, the caller gets ctx's error, but its request is carried out all the same once the
+// time has passed. A delay for one operation takes precedence over a delay for [Any].
 func (d *Dialect) Delay(op Op, by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

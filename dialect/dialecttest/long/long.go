@@ -4,8 +4,8 @@ package long
 
 import "os"
 
-// Enabled reports whether the tests run for as long, and as often, as they can find anything. make
-// test-all sets SQLLOCK_TEST_LONG for this.
+// Enabled reports whether the tests run long and often enough to find rare failures. make test-all
+// sets SQLLOCK_TEST_LONG for this.
 var Enabled = os.Getenv("SQLLOCK_TEST_LONG") != ""
 
 // Or returns short in make test and full in make test-all: a test's duration, number of rounds, or

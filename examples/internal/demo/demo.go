@@ -22,7 +22,8 @@ const urlEnv = "SQLLOCK_DATABASE_URL"
 
 // Demo is one run of an example. It must be used by one goroutine.
 type Demo struct {
-	DB *open.Database // the database, with sqllock's tables
+	DB     *open.Database // the database, with sqllock's tables
+	OnLine func(Line)     // called with each line of output, unless it is nil
 
 	url     string
 	dir     string // removed by Close

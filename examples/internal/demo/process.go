@@ -64,11 +64,7 @@ func (s *Demo) until(ctx context.Context, what string, matches func(output) bool
 	for {
 		select {
 		case o := <-s.output:
-			if o.ended {
-				s.ended[o.Name] = true
-			} else {
-				s.Say(o.Name, o.Text)
-			}
+			s.receive(o)
 			if matches(o) {
 				return o, nil
 			}
@@ -80,6 +76,17 @@ func (s *Demo) until(ctx context.Context, what string, matches func(output) bool
 	}
 }
 
+func (s *Demo) receive(o output) {
+	if o.ended {
+		s.ended[o.Name] = true
+		return
+	}
+	s.Say(o.Name, o.Text)
+	if s.OnLine != nil {
+		s.OnLine(o.Line)
+	}
+}
+
 // Kill kills a process with SIGKILL.
 func (s *Demo) Kill(ctx context.Context, name string) error {
 	s.Say(name, "KILLED with kill -9")
@@ -88,6 +95,16 @@ func (s *Demo) Kill(ctx context.Context, name string) error {
 	}
 	_ = s.Wait(ctx, name) // returns "signal: killed", as intended
 	return nil
+}
+
+// KillAt waits for a line of output that begins with prefix, kills its process, and returns the
+// line.
+func (s *Demo) KillAt(ctx context.Context, prefix string) (Line, error) {
+	l, err := s.Until(ctx, prefix)
+	if err == nil {
+		err = s.Kill(ctx, l.Name)
+	}
+	return l, err
 }
 
 // Stop sends SIGTERM to processes, and waits until all have ended.

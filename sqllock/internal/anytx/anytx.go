@@ -1,4 +1,4 @@
-// Package anytx makes a transaction that the dialects can use of any library's.
+// Package anytx turns a transaction of any library into one that the dialects can use.
 package anytx
 
 import (

@@ -11,8 +11,8 @@ type Validity struct {
 	TTL  time.Duration
 }
 
-// Remaining returns for how long after now the lease can be relied on: not any longer if that is
-// zero or less.
+// Remaining returns for how long after now the lease can be relied on. Zero or less means that it
+// can't.
 func (v Validity) Remaining(now Instant) time.Duration {
 	return v.TTL - Margin(v.TTL) - now.Since(v.Sent)
 }

@@ -130,9 +130,9 @@ func (w *Watcher) Expire(ctx context.Context, row dialect.Row) (dialect.Expiry, 
 	return store.One(w.store.ExpireUnrenewed(ctx, []dialect.Renewal{lastRenewal(row)}))
 }
 
-// ExpireOverlong ends the leases that last too long because the clock was set back, once they have
-// been watched for their TTL, and limit at most. These are leases of holders and of dead waiters,
-// which nothing else reads.
+// ExpireOverlong ends leases that last too long because the clock was set back, once they have been
+// watched for their TTL. These are leases of holders and of dead waiters, and nothing else reads
+// them. It ends limit leases at most.
 func (w *Watcher) ExpireOverlong(ctx context.Context, limit int) error {
 	renewals, err := w.store.OverlongLeases(ctx, limit)
 	if err != nil {

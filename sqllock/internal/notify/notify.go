@@ -67,7 +67,7 @@ func (l *Listener) worksLocked() bool {
 	return l.notifier != nil && (!l.failed || clock.Now().Since(l.failedAt) >= retryAfter)
 }
 
-// Subscription is what one waiter has of the connection. A nil *Subscription gets no notifications.
+// Subscription is one waiter's share of the connection. A nil *Subscription gets no notifications.
 type Subscription struct {
 	c     *connection
 	owner string

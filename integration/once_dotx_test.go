@@ -38,12 +38,12 @@ func effects(t *testing.T) (*sql.DB, *sqllock.Client) {
 func wantPaid(t *testing.T, out once.Outcome, err error, replayed bool) {
 	t.Helper()
 	if err != nil || string(out.Result) != "paid" || out.Replayed != replayed || out.At.IsZero() {
-		t.Errorf("OnceTx = %q, replayed %t, at %s, %v; want %q, replayed %t",
+		t.Errorf("DoTx = %q, replayed %t, at %s, %v; want %q, replayed %t",
 			out.Result, out.Replayed, out.At, err, "paid", replayed)
 	}
 }
 
-func TestOnceTx(t *testing.T) {
+func TestOnceDoTx(t *testing.T) {
 	db, c := effects(t)
 	for i, replayed := range []bool{false, true, true} {
 		tx := begin(t, db)
@@ -65,7 +65,7 @@ func TestOnceTx(t *testing.T) {
 
 // An outcome that isn't committed isn't remembered, nor is one that is committed in spite of an
 // error.
-func TestOnceTxUndone(t *testing.T) {
+func TestOnceDoTxUndone(t *testing.T) {
 	db, c := effects(t)
 	tx := begin(t, db)
 	out, err := once.DoTx(t.Context(), c, tx, "key", pay(tx))
@@ -76,7 +76,7 @@ func TestOnceTxUndone(t *testing.T) {
 	tx = begin(t, db)
 	_, err = once.DoTx(t.Context(), c, tx, "key", func(context.Context) ([]byte, error) { return nil, errBroken })
 	if !errors.Is(err, errBroken) || err.Error() != errBroken.Error() {
-		t.Errorf("OnceTx of work that fails: %v; want its own error", err)
+		t.Errorf("DoTx of work that fails: %v; want its own error", err)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestOnceTxUndone(t *testing.T) {
 	}
 }
 
-func TestOnceTxRefused(t *testing.T) {
+func TestOnceDoTxRefused(t *testing.T) {
 	db, c := effects(t)
 	tx := begin(t, db)
 	never := func(context.Context) ([]byte, error) { t.Error("the work was done"); return nil, nil }
@@ -138,7 +138,7 @@ func TestOnceTxRefused(t *testing.T) {
 
 // If a transaction has read before, and can't write any more because another one has written, the
 // error says what to do.
-func TestOnceTxBeginAgain(t *testing.T) {
+func TestOnceDoTxBeginAgain(t *testing.T) {
 	db, c := effects(t)
 	var file string
 	if err := db.QueryRow("SELECT file FROM pragma_database_list").Scan(&file); err != nil {
