@@ -87,8 +87,8 @@ func TestDatabaseFrozen(t *testing.T) {
 	})
 }
 
-// leavesFrozen checks that a caller leaves soon after its ctx has ended, although the statement that
-// it runs itself gets no reply.
+// leavesFrozen checks that a caller leaves soon after its ctx has ended, although the statement
+// that it runs itself gets no reply.
 func leavesFrozen(t *testing.T, c *sqllock.Client, stall func() time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

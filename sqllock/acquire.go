@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock/internal/request"
@@ -125,7 +126,8 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWaiter(a, req, q)
+	busy := a.queues.contended(req.queueKey())
+	w := &waiter{c: a, req: req, queue: q, began: time.Now(), readFirst: busy, firstWaiter: !busy}
 	defer w.end()
 	for {
 		lock, err := w.step(ctx)

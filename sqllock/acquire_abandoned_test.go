@@ -11,8 +11,8 @@ import (
 )
 
 // Callers that come and go don't pile up work on a slow database: one statement for each name is in
-// flight, and nothing is begun for callers that have left. Only the first caller's statement, before
-// which statements were quick, is broken off, and what it may still do is released.
+// flight, and nothing is begun for callers that have left. Only the first caller's statement,
+// before which statements were quick, is broken off, and what it may still do is released.
 func TestCallersThatGiveUpDontPileUp(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		c := client(t, db, "a")

@@ -88,8 +88,8 @@ var errGrantTooLate = fmt.Errorf("%w: the database's answer came too late", ErrN
 // grant makes a lock that was granted the caller's, unless the grant came too late.
 func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 	lock.c, lock.lease = l.c, l
-	lock.held = heldContext{store.WithoutCancel(caller), append(heldIn(caller), lock)}
-	ctx, cancel := context.WithCancelCause(&lock.held)
+	held := &heldContext{store.WithoutCancel(caller), append(heldIn(caller), lock)}
+	ctx, cancel := context.WithCancelCause(held)
 	lock.ctx, lock.cancel = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}, cancel
 	if !l.hold(lock) {
 		lock.cancel(context.Canceled)

@@ -25,7 +25,7 @@ type localQueues struct {
 	mu     sync.Mutex // guards the fields below
 	queues map[queueKey]*localQueue
 	busy   map[queueKey]time.Time // when another process was last found to hold the lock
-	spare  []*localQueue          // that are used again: most are of one waiter, and short-lived
+	spare  []*localQueue          // queues without waiters, to be used again: most are short-lived
 }
 
 func newLocalQueues() *localQueues {
@@ -37,7 +37,11 @@ func (qs *localQueues) enter(ctx context.Context, key queueKey) (*localQueue, er
 	qs.mu.Lock()
 	q := qs.queues[key]
 	if q == nil {
-		q = qs.unused()
+		if n := len(qs.spare); n > 0 {
+			q, qs.spare = qs.spare[n-1], qs.spare[:n-1]
+		} else {
+			q = &localQueue{head: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+		}
 		qs.queues[key] = q
 	}
 	q.waiters++
@@ -80,17 +84,6 @@ func (qs *localQueues) quit(key queueKey, q *localQueue) {
 
 // maxSpare is the number of queues that are kept for use.
 const maxSpare = 64
-
-// unused returns a queue without waiters. The caller holds mu.
-func (qs *localQueues) unused() *localQueue {
-	n := len(qs.spare)
-	if n == 0 {
-		return &localQueue{head: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
-	}
-	q := qs.spare[n-1]
-	qs.spare = qs.spare[:n-1]
-	return q
-}
 
 // freed wakes the head of the queue, so that a hand-off within the process needs no poll.
 func (qs *localQueues) freed(key queueKey) {

@@ -26,7 +26,6 @@ type Lock struct {
 	inDoubt bool        // was requested twice: the first request may still be carried out late
 	entry   *queueEntry // the entry in the database's queue that is being removed
 
-	held     heldContext // says that this lock is held, and the locks that were held when it was acquired
 	ctx      clock.Context
 	cancel   context.CancelCauseFunc
 	released atomic.Bool

@@ -49,11 +49,6 @@ type waiter struct {
 	handOff     *handOff
 }
 
-func newWaiter(c acquirer, req acquisition, q *localQueue) *waiter {
-	busy := c.queues.contended(req.queueKey())
-	return &waiter{c: c, req: req, queue: q, began: time.Now(), readFirst: busy, firstWaiter: !busy}
-}
-
 // end cleans up when the caller leaves, with or without the lock.
 func (w *waiter) end() {
 	if w.handOff != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/coverage"
+	"time"
 
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
@@ -30,6 +31,7 @@ func acquire(dir string) error {
 	if err != nil {
 		return err
 	}
+	time.Sleep(20 * time.Millisecond) // for the heartbeat's goroutine to begin
 	if err := coverage.ClearCounters(); err != nil {
 		return err
 	}

@@ -20,10 +20,10 @@ const (
 	longStatement = Grace / 5 // statements that take this long are not run in their caller's goroutine
 )
 
-// Batcher is group commit. While as many statements are in flight as its lane has at a time, usually
-// one, calls that arrive wait and are then sent together in the next one, with one commit. Any other
-// call is sent at once, alone, as its caller's own statement; it doesn't wait for others. A statement
-// has at most one call for each key.
+// Batcher is group commit. While as many statements are in flight as its lane has at a time,
+// usually one, calls that arrive wait and are then sent together in the next one, with one commit.
+// Any other call is sent at once, alone, as its caller's own statement; it doesn't wait for others.
+// A statement has at most one call for each key.
 type Batcher[Q, A any] struct {
 	*lane
 	store     *Store
@@ -153,8 +153,8 @@ func (b *Batcher[Q, A]) doSome(ctx context.Context, qs []Q) (answers []A, err er
 	return answers, err
 }
 
-// Send sends the call, alone if nothing is in flight and otherwise in the next statement. It returns
-// the answer, or a pending call if there is none yet.
+// Send sends the call, alone if nothing is in flight and otherwise in the next statement. It
+// returns the answer, or a pending call if there is none yet.
 //
 // A call that is alone is run in the caller's goroutine, because waking another one costs more than
 // the rest: Send then returns when it has been answered, but no later than Grace after the end of
@@ -233,7 +233,7 @@ func (b *Batcher[Q, A]) Idle() bool {
 // tryStart begins a statement if it may be in flight beside the others, and no call waits. The
 // caller holds mu.
 func (b *Batcher[Q, A]) tryStart() bool {
-	if b.allFlights >= b.limit() || b.queued > 0 {
+	if b.allFlights >= b.limit || b.queued > 0 {
 		return false
 	}
 	b.allFlights++
@@ -250,12 +250,12 @@ func (b *Batcher[Q, A]) enqueue(call *Call[Q, A]) {
 
 // armStallTimer bounds how long calls wait behind a slow statement. The caller holds mu.
 func (l *lane) armStallTimer() {
-	if l.allFlights < l.limit()+maxStalled && l.stallTimer == nil {
+	if l.allFlights < l.limit+maxStalled && l.stallTimer == nil {
 		l.stallTimer = time.AfterFunc(stallAfter, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.stallTimer = nil
-			if l.allFlights < l.limit()+maxStalled {
+			if l.allFlights < l.limit+maxStalled {
 				l.flushNext()
 			}
 		})
@@ -289,7 +289,10 @@ func (b *Batcher[Q, A]) finish(n int) {
 		b.stallTimer = nil
 	}
 	b.answered(time.Now(), n, b.allFlights == 0 && b.queued == 0)
-	for b.allFlights < b.limit() && b.flushNext() {
+	for b.queued > 0 && b.allFlights < b.limit {
+		if !b.flushNext() {
+			break
+		}
 	}
 }
 

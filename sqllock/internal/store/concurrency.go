@@ -3,21 +3,21 @@ package store
 import "time"
 
 // concurrency decides how many statements of a lane are in flight at a time. More let the server
-// work on several at once. Fewer make larger batches, each of which has one commit. Which of the two
-// is better depends on the server, its disk, the network, the pool and the number of callers, so it
-// is measured: as long as calls follow one another, another number is tried from time to time, and
-// the one with which more calls were answered in the same time is kept.
+// work on several at once. Fewer make larger batches, each of which has one commit. Which of the
+// two is better depends on the server, its disk, the network, the pool and the number of callers,
+// so it is measured: as long as calls follow one another, another number is tried from time to
+// time, and the one with which more calls were answered in the same time is kept.
 //
-// The zero value is ready for use. It is not safe for concurrent use.
+// It is not safe for concurrent use.
 type concurrency struct {
 	fixed bool // one at a time, and no trials
-	more  int  // the number of statements in flight at a time, less one
+	limit int  // how many statements may be in flight at a time
 
 	began time.Time // of the present measurement; zero if there is none
 	calls int       // answered since then
 
 	trial   bool    // the number is on trial
-	before  int     // more, before the trial
+	before  int     // limit, before the trial
 	rate    float64 // calls a second, before the trial
 	down    bool    // the next trial is of a smaller number
 	resting time.Time
@@ -38,11 +38,8 @@ const (
 	maxRest = 30 * time.Second
 )
 
-// limit returns how many statements may be in flight at a time.
-func (c *concurrency) limit() int { return 1 + c.more }
-
-// answered records that a statement of n calls has ended. idle reports that no other is in flight or
-// waits for it.
+// answered records that a statement of n calls has ended. idle reports that no other statement is
+// in flight, and that no call waits.
 func (c *concurrency) answered(now time.Time, n int, idle bool) {
 	switch {
 	case c.fixed:
@@ -69,7 +66,7 @@ func (c *concurrency) measured(now time.Time, rate float64) {
 	case c.trial && rate > minGain*c.rate: // then another step in that direction may be better still
 		c.trial, c.rest, c.resting = false, 0, now
 	case c.trial:
-		c.trial, c.more, c.down = false, c.before, !c.down
+		c.trial, c.limit, c.down = false, c.before, !c.down
 		c.rest = min(max(2*c.rest, minRest), maxRest)
 		c.resting = now.Add(c.rest)
 		return
@@ -77,13 +74,13 @@ func (c *concurrency) measured(now time.Time, rate float64) {
 	if now.Before(c.resting) {
 		return
 	}
-	c.trial, c.before, c.rate = true, c.more, rate
-	if c.down && c.more > 0 {
-		c.more = c.limit()/2 - 1
+	c.trial, c.before, c.rate = true, c.limit, rate
+	if c.down && c.limit > 1 {
+		c.limit /= 2
 	} else {
-		c.down, c.more = false, min(2*c.limit(), maxConcurrency)-1
+		c.down, c.limit = false, min(2*c.limit, maxConcurrency)
 	}
-	if c.more == c.before { // at the greatest number: try a smaller one next time
+	if c.limit == c.before { // at the greatest number: try a smaller one next time
 		c.trial, c.down = false, true
 	}
 }

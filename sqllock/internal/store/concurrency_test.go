@@ -14,7 +14,7 @@ import (
 // The number of statements that are in flight at a time follows what the server does best.
 func TestConcurrencyFollowsTheServer(t *testing.T) {
 	const each, all = 500 * time.Microsecond, time.Millisecond // a statement takes that for each call, and for itself
-	var one chan struct{} // a mutex in which time passes
+	var one chan struct{}                                      // a mutex in which time passes
 	for name, test := range map[string]struct {
 		callers int
 		fixed   bool
@@ -52,7 +52,7 @@ func TestConcurrencyFollowsTheServer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				one = make(chan struct{}, 1)
 				var l lane
-				l.fixed = test.fixed
+				l.limit, l.fixed = 1, test.fixed
 				s := &Store{}
 				s.Start(t.Context())
 				var mu sync.Mutex
@@ -80,10 +80,10 @@ func TestConcurrencyFollowsTheServer(t *testing.T) {
 				}
 				group.Wait()
 				if l.trial { // the number before it counts
-					l.more = l.before
+					l.limit = l.before
 				}
-				if !test.want(l.limit()) {
-					t.Errorf("%d statements at a time", l.limit())
+				if !test.want(l.limit) {
+					t.Errorf("%d statements at a time", l.limit)
 				}
 			})
 		})
@@ -92,13 +92,13 @@ func TestConcurrencyFollowsTheServer(t *testing.T) {
 
 // While callers come now and then, nothing is measured, and so nothing is tried.
 func TestConcurrencyNeedsCallers(t *testing.T) {
-	var c concurrency
+	c := concurrency{limit: 1}
 	now := time.Now()
 	for range 10_000 {
 		now = now.Add(time.Millisecond)
 		c.answered(now, 1, true)
 	}
-	if c.limit() != 1 || c.trial {
-		t.Errorf("%d statements at a time, on trial: %t", c.limit(), c.trial)
+	if c.limit != 1 || c.trial {
+		t.Errorf("%d statements at a time, on trial: %t", c.limit, c.trial)
 	}
 }

@@ -39,8 +39,8 @@ func WithoutCancel(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-// outlast is Operation for a call that the caller makes itself. It ends Grace after ctx, so that the
-// caller can leave. Call end when the call has returned.
+// outlast is Operation for a call that the caller makes itself. The context ends Grace after ctx,
+// so that the caller can leave. Call end when the call has returned.
 func (s *Store) outlast(ctx context.Context) (op context.Context, end func()) {
 	op = s.Operation(ctx)
 	if ctx.Done() == nil {

@@ -55,7 +55,7 @@ func New(d dialect.Dialect) *Store {
 	s := &Store{Dialect: d}
 	// Calls that come before a lock is held share one lane, and calls that come after it share
 	// another, so two connections serve any number of callers.
-	var before, after lane
+	before, after := lane{concurrency: concurrency{limit: 1}}, lane{concurrency: concurrency{limit: 1}}
 	_, oneWriter := d.(dialect.OneWriter)
 	before.fixed, after.fixed = oneWriter, oneWriter
 	s.Acquires = newBatcher(s, &before, d.Acquire, func(r dialect.Request) dialect.Key { return r.Key })
@@ -117,22 +117,15 @@ func (s *Store) Spawn(f func()) bool {
 
 // RunInline is Spawn in the caller's own goroutine. It blocks until f has returned.
 func (s *Store) RunInline(f func()) bool {
-	if !s.begin() {
-		return false
-	}
-	defer s.work.Done()
-	f()
-	return true
-}
-
-// begin adds to the work in progress. It returns false after Shut.
-func (s *Store) begin() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return false
 	}
 	s.work.Add(1)
+	s.mu.Unlock()
+	defer s.work.Done()
+	f()
 	return true
 }
 
