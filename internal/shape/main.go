@@ -24,7 +24,7 @@ var figures = []figure{
 	{"files of package sqllock", 30, 40, filesOfPackage},
 	{"arrows between files of package sqllock of which the reverse exists too, in percent", 10, 10, backArrows},
 	{"functions that one uncontended Acquire enters", 60, 35, enteredFunctions},
-	{"files that these are in", 18, 10, enteredFiles},
+	{"files that these are in", 17, 10, enteredFiles},
 	{"retired words", 0, 0, func() (int, error) { return len(mustRetired()), nil }},
 	{"comment lines over 100 columns", 0, 0, func() (int, error) {
 		comments, _, err := longLines()

@@ -13,17 +13,17 @@ import (
 
 // Limits of group commit.
 const (
-	maxBatch   = 256                   // calls in one statement
-	stallAfter = 20 * time.Millisecond // a statement in flight for longer may be stuck; calls don't wait for it
-	maxStalled = 3                     // statements of one lane that others don't wait for
+	maxBatch    = 256                   // calls in one statement
+	maxInFlight = 4                     // statements of one lane in flight, if they are slow
+	stallAfter  = 20 * time.Millisecond // a statement in flight for longer may be stuck; calls don't wait for it
 
 	longStatement = Grace / 5 // statements that take this long are not run in their caller's goroutine
 )
 
-// Batcher is group commit. While as many statements are in flight as its lane has at a time,
-// usually one, calls that arrive wait and are then sent together in the next one, with one commit.
-// Any other call is sent at once, alone, as its caller's own statement; it doesn't wait for others.
-// A statement has at most one call for each key.
+// Batcher is group commit. While one statement is in flight, calls that arrive wait and are then
+// sent together in the next one, with one commit. A call that finds nothing in flight is sent at
+// once, alone, as its caller's own statement; it doesn't wait for others. A statement has at most
+// one call for each key.
 type Batcher[Q, A any] struct {
 	*lane
 	store     *Store
@@ -40,11 +40,10 @@ type Batcher[Q, A any] struct {
 	batchLimit int
 }
 
-// lane is what several batchers share. Usually one statement of all their calls is in flight at a
-// time, as long as it is quick. So two lanes need two connections, which is what a pool of
-// database/sql keeps open by default: however many goroutines call, no connection is opened and
-// closed again for one statement. More are in flight where that has proved to be faster: see
-// [concurrency].
+// lane is what several batchers share. One statement of all their calls is in flight at a time, as
+// long as it is quick. So two lanes need two connections, which is what a pool of database/sql
+// keeps open by default: however many goroutines call, no connection is opened and closed again for
+// one statement.
 type lane struct {
 	mu         sync.Mutex    // guards what follows
 	flushes    []func() bool // one of each batcher
@@ -52,7 +51,6 @@ type lane struct {
 	queued     int           // calls that wait, in all batchers
 	allFlights int           // statements in flight, of all batchers
 	stallTimer *time.Timer
-	concurrency
 }
 
 // Call is one caller's call that waits for the next statement or is in flight.
@@ -89,7 +87,7 @@ func (b *Batcher[Q, A]) Do(ctx context.Context, q Q) (A, error) {
 	b.mu.Lock()
 	if b.tryStart() {
 		b.mu.Unlock()
-		defer b.finish(1)
+		defer b.finish()
 		return One(b.execute(ctx, []Q{q}))
 	}
 	call := newCall[Q, A](ctx, q)
@@ -132,7 +130,7 @@ func (b *Batcher[Q, A]) doSome(ctx context.Context, qs []Q) (answers []A, err er
 	b.mu.Lock()
 	if b.tryStart() {
 		b.mu.Unlock()
-		defer b.finish(len(qs))
+		defer b.finish()
 		return b.execute(ctx, qs)
 	}
 	var calls []*Call[Q, A]
@@ -186,7 +184,7 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 	}
 	if !begun {
 		if !b.unbatched {
-			b.finish(0)
+			b.finish()
 		}
 		return Result[A]{Err: errClosed}, nil
 	}
@@ -197,7 +195,7 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 func (b *Batcher[Q, A]) sendAlone(ctx context.Context, q Q) Result[A] {
 	a, err := One(b.execute(ctx, []Q{q}))
 	if !b.unbatched {
-		b.finish(1)
+		b.finish()
 	}
 	return Result[A]{a, err}
 }
@@ -230,10 +228,9 @@ func (b *Batcher[Q, A]) Idle() bool {
 	return b.inFlight == 0
 }
 
-// tryStart begins a statement if it may be in flight beside the others, and no call waits. The
-// caller holds mu.
+// tryStart begins a statement if nothing is in flight or waiting. The caller holds mu.
 func (b *Batcher[Q, A]) tryStart() bool {
-	if b.allFlights >= b.limit || b.queued > 0 {
+	if b.allFlights > 0 || b.queued > 0 {
 		return false
 	}
 	b.allFlights++
@@ -250,36 +247,34 @@ func (b *Batcher[Q, A]) enqueue(call *Call[Q, A]) {
 
 // armStallTimer bounds how long calls wait behind a slow statement. The caller holds mu.
 func (l *lane) armStallTimer() {
-	if l.allFlights < l.limit+maxStalled && l.stallTimer == nil {
+	if l.allFlights < maxInFlight && l.stallTimer == nil {
 		l.stallTimer = time.AfterFunc(stallAfter, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.stallTimer = nil
-			if l.allFlights < l.limit+maxStalled {
+			if l.allFlights < maxInFlight {
 				l.flushNext()
 			}
 		})
 	}
 }
 
-// flushNext flushes the next batcher that has waiting calls, in turn. It returns false if there is
-// none. The caller holds mu.
-func (l *lane) flushNext() (flushed bool) {
+// flushNext flushes the next batcher that has waiting calls, in turn. The caller holds mu.
+func (l *lane) flushNext() {
 	for range l.flushes {
 		flush := l.flushes[l.next]
 		l.next = (l.next + 1) % len(l.flushes)
-		if flushed = flush(); flushed {
+		if flush() {
 			break
 		}
 	}
 	if l.queued > 0 {
 		l.armStallTimer()
 	}
-	return flushed
 }
 
-// finish ends a statement of n calls, and flushes the calls that have waited for it.
-func (b *Batcher[Q, A]) finish(n int) {
+// finish ends a statement, and flushes the calls that have waited for it.
+func (b *Batcher[Q, A]) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.allFlights--
@@ -288,11 +283,8 @@ func (b *Batcher[Q, A]) finish(n int) {
 		b.stallTimer.Stop()
 		b.stallTimer = nil
 	}
-	b.answered(time.Now(), n, b.allFlights == 0 && b.queued == 0)
-	for b.queued > 0 && b.allFlights < b.limit {
-		if !b.flushNext() {
-			break
-		}
+	if b.queued > 0 {
+		b.flushNext()
 	}
 }
 
@@ -336,7 +328,7 @@ func (b *Batcher[Q, A]) send(batch []*Call[Q, A]) {
 		ctx = batch[0].ctx
 	}
 	ctx = b.store.Operation(ctx)
-	defer b.finish(len(batch))
+	defer b.finish()
 	qs := make([]Q, len(batch))
 	for i, call := range batch {
 		qs[i] = call.q

@@ -55,9 +55,7 @@ func New(d dialect.Dialect) *Store {
 	s := &Store{Dialect: d}
 	// Calls that come before a lock is held share one lane, and calls that come after it share
 	// another, so two connections serve any number of callers.
-	before, after := lane{concurrency: concurrency{limit: 1}}, lane{concurrency: concurrency{limit: 1}}
-	_, oneWriter := d.(dialect.OneWriter)
-	before.fixed, after.fixed = oneWriter, oneWriter
+	var before, after lane
 	s.Acquires = newBatcher(s, &before, d.Acquire, func(r dialect.Request) dialect.Key { return r.Key })
 	s.Gets = newBatcher(s, &before, d.Get, func(k dialect.Key) dialect.Key { return k })
 	s.Enqueues = newBatcher(s, &before, d.Enqueue, func(w dialect.Waiter) dialect.Key { return w.Key })
