@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -104,21 +105,7 @@ func flagsWithValue(root *cobra.Command) map[string]bool {
 func limit(args []string) (int, error) {
 	n, err := strconv.ParseUint(args[0], 10, 31)
 	if err != nil {
-		return 0, usagef("N is %q: want a number of migrations, 0 or more", args[0])
+		return 0, cli.Usagef("N is %q: want a number of migrations, 0 or more", args[0])
 	}
 	return int(n), nil
-}
-
-// argument returns a check that there are least to most arguments. what describes them in the
-// error.
-func argument(least, most int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least {
-			return usagef("%s needs %s", commandName(cmd), what)
-		}
-		if len(args) > most {
-			return usagef("%s got %q: too many arguments", commandName(cmd), args)
-		}
-		return nil
-	}
 }
