@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -18,22 +17,7 @@ import (
 const defaultLockTimeout = 15 * time.Second
 
 // lockTimeout is a flag whose value is a number of seconds, as in golang-migrate, or a duration.
-type lockTimeout time.Duration
-
-func (t *lockTimeout) String() string { return time.Duration(*t).String() }
-func (t *lockTimeout) Type() string   { return "seconds" }
-
-func (t *lockTimeout) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if seconds, notSeconds := strconv.ParseUint(text, 10, 31); notSeconds == nil {
-		d, err = time.Duration(seconds)*time.Second, nil
-	}
-	if err != nil || d < 0 {
-		return errors.New("want seconds, 0 or more, or a duration like 2m")
-	}
-	*t = lockTimeout(d)
-	return nil
-}
+type lockTimeout = cli.Duration
 
 // lockTTL is a flag with the same syntax as lockTimeout.
 type lockTTL struct{ lockTimeout }

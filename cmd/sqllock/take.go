@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// holding is what run holds, of whatever kind.
+type holding struct {
+	names []string
+	locks []*sqllock.Lock // empty for a session lock
+	keys  []dialect.Key   // the rows of the locks; shorter if some are unknown
+	ttl   time.Duration
+
+	ctx     context.Context // the lock's own
+	release func(ctx context.Context) error
+}
+
+// take acquires the lock that the flags describe.
+func (a *app) take(ctx context.Context, db *connection, f *runFlags, names []string) (*holding, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	try := f.try || f.limited && f.wait == 0
+	if f.limited && !try {
+		var end context.CancelFunc
+		ctx, end = context.WithTimeout(ctx, time.Duration(f.wait))
+		defer end()
+	}
+	wait := sqllock.OnWait(func(held *sqllock.HeldError) {
+		a.waitsFor(held)
+		if err := ancestor(held); err != nil {
+			cancel(err)
+			return
+		}
+		a.reporter().waiting(held)
+	})
+	h, err := f.acquire(ctx, db.locks, names, try, wait)
+	if err != nil {
+		if cause := new(ancestorError); errors.As(context.Cause(ctx), &cause) {
+			return nil, cause
+		}
+		if held := new(sqllock.HeldError); errors.As(err, &held) {
+			if own := ancestor(held); own != nil {
+				return nil, own
+			}
+		}
+		return nil, err
+	}
+	h.names, h.ttl = names, sqllock.DefaultTTL
+	if f.ttl > 0 {
+		h.ttl = time.Duration(f.ttl)
+	}
+	h.keys = keysOf(ctx, db, h.locks)
+	return h, nil
+}
+
+// acquire acquires the lock of the flags' kind.
+func (f *runFlags) acquire(
+	ctx context.Context, locks *sqllock.Client, names []string, try bool, wait sqllock.WaitOption,
+) (*holding, error) {
+	shared, set, single := f.options(wait)
+	switch name := names[0]; {
+	case f.session:
+		return sessionHolding(pick(try, locks.Session(name).TryAcquire, locks.Session(name).Acquire)(ctx, wait))
+	case f.all:
+		return setHolding(pick(try, locks.TryAcquireAll, locks.AcquireAll)(ctx, names, set...))
+	case f.shared:
+		return lockHolding(pick(try, locks.RWLock(name).TryAcquireShared, locks.RWLock(name).AcquireShared)(ctx, shared...))
+	case f.writer:
+		return lockHolding(pick(try, locks.RWLock(name).TryAcquire, locks.RWLock(name).Acquire)(ctx, single...))
+	case f.permits > 0:
+		permits := locks.Semaphore(name, f.permits)
+		return lockHolding(pick(try, permits.TryAcquire, permits.Acquire)(ctx, single...))
+	default:
+		return lockHolding(pick(try, locks.TryAcquire, locks.Acquire)(ctx, name, single...))
+	}
+}
+
+// options returns the options for each kind of lock.
+func (f *runFlags) options(wait sqllock.WaitOption) (
+	shared []sqllock.SharedOption, set []sqllock.SetOption, single []sqllock.Option,
+) {
+	shared, set, single = append(shared, wait), append(set, wait), append(single, wait)
+	if f.fair {
+		shared, set, single = append(shared, sqllock.Fair()), append(set, sqllock.Fair()), append(single, sqllock.Fair())
+	}
+	if f.note != "" {
+		note := sqllock.WithNote(f.note)
+		shared, set, single = append(shared, note), append(set, note), append(single, note)
+	}
+	if f.lockDelay > 0 {
+		delay := sqllock.LockDelay(time.Duration(f.lockDelay))
+		set, single = append(set, delay), append(single, delay)
+	}
+	if f.holdAtLeast > 0 {
+		single = append(single, sqllock.HoldAtLeast(time.Duration(f.holdAtLeast)))
+	}
+	return shared, set, single
+}
+
+func pick[F any](first bool, a, b F) F {
+	if first {
+		return a
+	}
+	return b
+}
+
+func lockHolding(lock *sqllock.Lock, err error) (*holding, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &holding{locks: []*sqllock.Lock{lock}, ctx: lock.Context(), release: lock.Release}, nil
+}
+
+func setHolding(set *sqllock.Set, err error) (*holding, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &holding{locks: set.Locks(), ctx: set.Context(), release: set.Release}, nil
+}
+
+func sessionHolding(lock *sqllock.SessionLock, err error) (*holding, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &holding{ctx: lock.Context(), release: lock.Release}, nil
+}
+
+// ancestorError means that the lock is held by a process in which this one runs.
+type ancestorError struct{ name string }
+
+func (e *ancestorError) Error() string {
+	return fmt.Sprintf("lock %q not acquired: this command runs under that lock itself (SQLLOCK_NAME, SQLLOCK_FENCE), "+
+		"so it would wait for its own end: remove one of the two, or use another name", e.name)
+}
+
+func (e *ancestorError) Is(target error) bool { return target == sqllock.ErrNotAcquired }
+
+// ancestor returns an error if the holder is a sqllock run in which this process runs.
+func ancestor(held *sqllock.HeldError) error {
+	names, fences := strings.Split(env(envName), "\n"), strings.Split(env(envFence), "\n")
+	for i, name := range names {
+		if i < len(fences) && name == held.Name && held.Fence != 0 && fences[i] == strconv.FormatInt(held.Fence, 10) {
+			return &ancestorError{name}
+		}
+	}
+	return nil
+}
+
+// keysOf returns the rows of the locks. It leaves out what it doesn't find.
+func keysOf(ctx context.Context, db *connection, locks []*sqllock.Lock) (keys []dialect.Key) {
+	for _, lock := range locks {
+		if lock.Kind() == sqllock.KindLock {
+			keys = append(keys, dialect.Key{Name: lock.Name()})
+			continue
+		}
+		rows, err := rowsOf(ctx, db, lock.Name())
+		if err != nil {
+			return nil
+		}
+		if i := slices.IndexFunc(rows, func(row dialect.Row) bool { return row.Owner == lock.Owner() }); i >= 0 {
+			keys = append(keys, rows[i].Key)
+		}
+	}
+	return keys
+}
+
+// rowsOf reads the rows of a name, of all kinds of locks.
+func rowsOf(ctx context.Context, db *connection, name string) (rows []dialect.Row, err error) {
+	const page = 1000
+	for after := (dialect.Key{Name: name, Slot: -1}); ; {
+		some, err := db.Dialect.List(ctx, after, true, page)
+		if err != nil {
+			return rows, err
+		}
+		for _, row := range some {
+			if row.Name != name {
+				return rows, nil
+			}
+			rows = append(rows, row)
+			after = row.Key
+		}
+		if len(some) < page {
+			return rows, nil
+		}
+	}
+}
