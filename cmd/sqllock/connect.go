@@ -60,7 +60,7 @@ func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, e
 	}
 	database.DB.SetMaxOpenConns(4)
 	database.DB.SetMaxIdleConns(4)
-	opts.Holder, opts.Logger = a.holder, a.logger()
+	opts.Holder, opts.Logger = a.identity, a.logger()
 	locks, err := sqllock.New(ctx, database.Dialect, &opts)
 	if err != nil {
 		return nil, errors.Join(err, database.DB.Close())
@@ -92,5 +92,5 @@ func (a *app) logger() *slog.Logger {
 	case a.quiet:
 		level = slog.LevelError
 	}
-	return slog.New(&logHandler{report: a.reporter(), level: level})
+	return slog.New(&logHandler{report: a.reporter(), level: level}).With(a.record...)
 }

@@ -10,9 +10,12 @@ import (
 
 // document is the output of --json. Fields that don't apply to a command are left out.
 type document struct {
-	Command string   `json:"command,omitempty"`
-	Run     *ran     `json:"run,omitempty"`
-	Error   *failure `json:"error,omitempty"`
+	Command string      `json:"command,omitempty"`
+	Run     *ran        `json:"run,omitempty"`
+	Locks   *[]lockInfo `json:"locks,omitempty"`
+	Lock    *shown      `json:"lock,omitempty"`
+	Broken  *broken     `json:"broken,omitempty"`
+	Error   *failure    `json:"error,omitempty"`
 }
 
 // finish writes the document and the error, and returns the exit code.

@@ -22,13 +22,14 @@ type app struct {
 	database, databaseFile string
 	explicit               bool // the database is named on the command line
 	env                    string
-	holder                 string
+	identity               string
 	json                   bool
 	quiet, verbose         bool
 
 	document document
 	toStderr bool // the document goes to stderr, since stdout is the child's
 	report   *reporter
+	record   []any // attributes that the log of the Client gets, in pairs
 }
 
 // run executes a command line and returns the exit code.
@@ -94,14 +95,14 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.database, "database", "", "database `URL`")
 	flags.StringVar(&a.databaseFile, "database-url-file", "", "a `file` whose only line is the database URL, such as "+
 		"a container's secret")
-	flags.StringVar(&a.holder, "holder", "", "the `name` of this process for people who ask who holds a lock (default "+
+	flags.StringVar(&a.identity, "identity", "", "the `name` of this process for people who ask who holds a lock (default "+
 		"sqllock@host[pid])")
 	flags.StringVar(&a.env, "env", "", "read variables that the environment doesn't set from this `file` (default "+
 		".env, if it exists); none: read no file")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write nothing but errors to stderr")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	flags.BoolVar(&a.json, "json", false, "write the result, or the failure, as one JSON document")
-	root.AddCommand(a.runCommand())
+	root.AddCommand(a.runCommand(), a.ls(), a.show(), a.breakCommand(), a.waitCommand())
 	cli.NameVariables(root)
 	return root
 }
