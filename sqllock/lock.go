@@ -55,11 +55,6 @@ func (l *Lock) Permit() int {
 // do distributed locking, 2016). [Lock.Guard] needs no such column.
 func (l *Lock) Fence() int64 { return l.fence }
 
-// Owner returns the owner token of this acquisition: the text in the column owner of the lock's row
-// for as long as the lock is held. It is for programs that can't call [Lock.Guard] and check the
-// row themselves, in their own transactions. No other acquisition ever has the same token.
-func (l *Lock) Owner() string { return l.claim.Owner }
-
 // Context returns a context that ends when the lock can't be trusted any longer, with cause
 // [ErrLost]; when it is released, with cause [ErrNotHeld]; and when the [Client] is closed, with
 // cause [ErrClosed]. It has the values of the ctx that the lock was acquired with, but not its

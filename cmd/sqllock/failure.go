@@ -45,7 +45,7 @@ func (e *timeoutError) Error() string { return e.what }
 
 // explain maps an error to the documented exit codes.
 func explain(err error) *failure {
-	f := &failure{Kind: "database", Exit: exitUnavailable, Message: err.Error()}
+	f := &failure{Kind: "database", Exit: exitUnavailable, Message: bare(err)}
 	var (
 		usage   *cli.UsageError
 		no      *noError

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -33,11 +34,11 @@ func (h *holding) environment(environ []string) []string {
 			out = append(out, entry)
 		}
 	}
-	for i, lock := range h.locks {
-		fences, owners = append(fences, strconv.FormatInt(lock.Fence(), 10)), append(owners, lock.Owner())
-		if len(h.keys) == len(h.locks) {
-			slots = append(slots, strconv.Itoa(h.keys[i].Slot))
-		}
+	for _, fence := range h.fences {
+		fences = append(fences, strconv.FormatInt(fence, 10))
+	}
+	for _, claim := range h.claims {
+		owners, slots = append(owners, claim.Owner), append(slots, strconv.Itoa(claim.Slot))
 	}
 	set := func(name string, lines []string) {
 		if len(lines) > 0 {
@@ -53,19 +54,6 @@ func (h *holding) environment(environ []string) []string {
 
 // trusted reports, by the clock, whether everything is still held.
 func (h *holding) trusted() bool { return h.ctx.Err() == nil }
-
-// remaining returns for how long nobody else can get any of the locks. It returns zero for a
-// session lock: the server frees it as soon as the connection has ended.
-func (h *holding) remaining() time.Duration {
-	if len(h.locks) == 0 {
-		return 0
-	}
-	left := h.locks[0].Remaining()
-	for _, lock := range h.locks[1:] {
-		left = min(left, lock.Remaining())
-	}
-	return left
-}
 
 // errBroken means that somebody has taken the lock away.
 var errBroken = errors.New("somebody has broken it, or its row was removed")
@@ -84,7 +72,7 @@ func (h *holding) graceFor(cause error) time.Duration {
 // must call end.
 func (h *holding) watched(db *connection) (ctx context.Context, end context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(h.ctx)
-	if len(h.keys) == 0 || len(h.keys) != len(h.locks) {
+	if len(h.claims) == 0 {
 		return ctx, cancel
 	}
 	go func() {
@@ -106,13 +94,17 @@ func (h *holding) watched(db *connection) (ctx context.Context, end context.Canc
 
 // brokenLock returns the name of a lock whose row no longer names this acquisition, or "".
 func (h *holding) brokenLock(ctx context.Context, db *connection) string {
-	rows, err := db.Dialect.Get(ctx, h.keys)
-	if err != nil || len(rows) != len(h.locks) {
-		return "" // unknown
+	keys := make([]dialect.Key, len(h.claims))
+	for i, claim := range h.claims {
+		keys[i] = claim.Key
 	}
-	for i, lock := range h.locks {
-		if rows[i].Owner != lock.Owner() && lock.Context().Err() == nil {
-			return lock.Name()
+	rows, err := db.Dialect.Get(ctx, keys)
+	if err != nil || !h.trusted() {
+		return "" // unknown, or lost anyway
+	}
+	for i, claim := range h.claims {
+		if rows[i].Owner != claim.Owner {
+			return claim.Name
 		}
 	}
 	return ""

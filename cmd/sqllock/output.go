@@ -3,19 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sqllock/sqllock/internal/cli"
 )
 
 // document is the output of --json. Fields that don't apply to a command are left out.
 type document struct {
-	Command string      `json:"command,omitempty"`
-	Run     *ran        `json:"run,omitempty"`
-	Locks   *[]lockInfo `json:"locks,omitempty"`
-	Lock    *shown      `json:"lock,omitempty"`
-	Broken  *broken     `json:"broken,omitempty"`
-	Error   *failure    `json:"error,omitempty"`
+	Command  string        `json:"command,omitempty"`
+	Run      *ran          `json:"run,omitempty"`
+	Locks    *[]lockInfo   `json:"locks,omitempty"`
+	Lock     *shown        `json:"lock,omitempty"`
+	Broken   *broken       `json:"broken,omitempty"`
+	Findings []findingInfo `json:"findings,omitempty"`
+	SQL      string        `json:"sql,omitempty"`
+	Error    *failure      `json:"error,omitempty"`
 }
 
 // finish writes the document and the error, and returns the exit code.
@@ -47,7 +48,7 @@ func (a *app) showError(err error) {
 	case errors.As(err, &silent) && silent.told:
 	case a.quiet && f.Kind == "not acquired":
 	default:
-		_, _ = fmt.Fprintf(a.stderr, "sqllock: %s\n", strings.TrimPrefix(f.Message, "sqllock: "))
+		_, _ = fmt.Fprintf(a.stderr, "sqllock: %s\n", f.Message)
 		if f.Kind == "invalid" && a.document.Command != "" {
 			_, _ = fmt.Fprintf(a.stderr, "sqllock %s --help says how to use it\n", a.document.Command)
 		}

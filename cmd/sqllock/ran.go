@@ -34,7 +34,7 @@ func (r *ran) ended(end ended) {
 	}
 	switch {
 	case end.stopped != nil:
-		r.Stopped = end.stopped.Error()
+		r.Stopped = bare(end.stopped)
 	case end.timeout:
 		r.Stopped = "timeout"
 	}
@@ -52,11 +52,9 @@ func (a *app) acquired(held *holding, waited time.Duration) {
 	a.document.Run.Waited = float64(waited) / float64(time.Millisecond)
 	e := event{Event: "acquired", Name: strings.Join(held.names, "\n")}
 	what := fmt.Sprintf("%q", held.names)
-	for _, lock := range held.locks {
-		a.document.Run.Fences = append(a.document.Run.Fences, lock.Fence())
-	}
-	if len(held.locks) == 1 {
-		e.Fence = held.locks[0].Fence()
+	a.document.Run.Fences = held.fences
+	if len(held.fences) == 1 {
+		e.Fence = held.fences[0]
 		what = fmt.Sprintf("%q with fence %d", held.names[0], e.Fence)
 	}
 	e.Message = fmt.Sprintf("acquired %s after %v", what, waited.Round(time.Millisecond))
@@ -69,7 +67,7 @@ func (a *app) released(held *holding, err error) error {
 	switch failed := held.release(context.Background()); {
 	case errors.Is(failed, sqllock.ErrLost):
 		if lost := new(childError); !errors.As(err, &lost) || lost.kind == kindChild {
-			return &childError{kind: "lost", status: exitLost, text: failed.Error() + "; the command had ended by then"}
+			return &childError{kind: "lost", status: exitLost, text: bare(failed) + "; the command had ended by then"}
 		}
 	case failed != nil && !broken:
 		a.reporter().emit(problem, event{Event: "log", Message: failed.Error()})
@@ -84,8 +82,8 @@ func (a *app) released(held *holding, err error) error {
 func verdict(end ended, name string, timeout time.Duration) error {
 	switch {
 	case end.stopped != nil:
-		return &childError{kind: "lost", status: exitLost, text: fmt.Sprintf("the command was stopped (%v): %v",
-			end.Exit, end.stopped)}
+		return &childError{kind: "lost", status: exitLost, text: fmt.Sprintf("the command was stopped (%v): %s",
+			end.Exit, bare(end.stopped))}
 	case end.timeout:
 		return &childError{kind: "timeout", status: exitTimeout, text: fmt.Sprintf("the command was stopped because it "+
 			"ran for longer than %v (%v)", timeout, end.Exit)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -102,7 +103,8 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write nothing but errors to stderr")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	flags.BoolVar(&a.json, "json", false, "write the result, or the failure, as one JSON document")
-	root.AddCommand(a.runCommand(), a.ls(), a.show(), a.breakCommand(), a.waitCommand())
+	root.AddCommand(a.runCommand(), a.ls(), a.show(), a.breakCommand(), a.waitCommand(), a.elect(),
+		a.doctor(), a.grants(), a.guardSQL())
 	cli.NameVariables(root)
 	return root
 }
@@ -141,6 +143,12 @@ func (e *signalError) status() int {
 // stop ends that: from then on signals stay in a.signals.
 func (a *app) untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	return ctx, a.onSignal(cancel)
+}
+
+// onSignal calls cancel with a [*signalError] when a signal asks this process to end, until stop is
+// called.
+func (a *app) onSignal(cancel context.CancelCauseFunc) (stop func()) {
 	stopped, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -158,14 +166,10 @@ func (a *app) untilSignal() (ctx context.Context, stop func()) {
 			}
 		}
 	}()
-	return ctx, func() {
-		select {
-		case <-stopped:
-		default:
-			close(stopped)
-		}
+	return sync.OnceFunc(func() {
+		close(stopped)
 		<-ended
-	}
+	})
 }
 
 // say writes a line for people to stderr.

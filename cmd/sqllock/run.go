@@ -242,10 +242,8 @@ func (a *app) runUnderLock(f *runFlags, names, command []string) (err error) {
 
 // signalOr returns the signal that has ended ctx, if it is what the error comes from.
 func signalOr(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		if s := new(signalError); errors.As(cause, &s) {
-			return s
-		}
+	if s := new(signalError); err != nil && errors.As(context.Cause(ctx), &s) {
+		return s
 	}
 	return err
 }

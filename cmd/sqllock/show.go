@@ -77,7 +77,7 @@ func (s *shown) String() string {
 // describe says who holds a lock.
 func describe(l lockInfo) []string {
 	lines := []string{
-		fmt.Sprintf("%q, a %s, is held by %s", clean(l.Name), l.kind(), holderName(l)),
+		fmt.Sprintf("%q (%s) is held by %s", clean(l.Name), l.kind(), holderName(l)),
 		fmt.Sprintf("  since %s (%s ago), with fence %d", l.Since.UTC().Format(time.RFC3339), ago(l.Since), l.Fence),
 	}
 	if l.Note != "" {
@@ -106,7 +106,7 @@ func forestLines(queue []waiter) (lines []string) {
 		}
 		lines = append(lines, line)
 		for _, h := range w.Holds {
-			lines = append(lines, fmt.Sprintf("     holds %q, a %s, with fence %d", clean(h.Name), h.Kind, h.Fence))
+			lines = append(lines, fmt.Sprintf("     holds %q (%s), with fence %d", clean(h.Name), h.Kind, h.Fence))
 			lines = append(lines, indent(indent(forestLines(h.Waiters)))...)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,6 +49,7 @@ type ended struct {
 	child.Exit
 	stopped error // the cause of held's end
 	timeout bool
+	asked   os.Signal // the last signal that was forwarded and that asks to end; nil if there was none
 }
 
 // run starts the child and returns when it has ended.
@@ -87,6 +89,9 @@ func (s *supervisor) watch(c *child.Child) (end ended) {
 			return end
 		case signal := <-s.a.signals:
 			s.forward(c, signal)
+			if child.Ends(signal) {
+				end.asked = signal
+			}
 		case <-held:
 			held, overtime = nil, nil
 			end.stopped = context.Cause(s.held)
@@ -127,7 +132,7 @@ func (p *stop) due(remaining func() time.Duration) bool {
 // stopFor plans how to stop the child because held has ended. Half of the time that is left is for
 // the child, and the other half, but at most maxKillTime, for killing it.
 func (s *supervisor) stopFor(cause error) *stop {
-	p := &stop{why: cause.Error()}
+	p := &stop{why: bare(cause)}
 	if grace := s.graceFor(cause); grace > 0 {
 		p.by = time.Now().Add(grace)
 		return p
@@ -157,6 +162,9 @@ func (s *supervisor) forward(c *child.Child, signal os.Signal) {
 }
 
 func (s *supervisor) emit(of importance, e event) { s.a.reporter().emit(of, e) }
+
+// bare returns an error's text without the name of the library.
+func bare(err error) string { return strings.TrimPrefix(err.Error(), "sqllock: ") }
 
 func ms(d time.Duration) *float64 {
 	n := float64(d) / float64(time.Millisecond)

@@ -10,18 +10,20 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// holding is what run holds, of whatever kind.
+// holding is what run or elect holds, of whatever kind.
 type holding struct {
-	names []string
-	locks []*sqllock.Lock // empty for a session lock
-	keys  []dialect.Key   // the rows of the locks; shorter if some are unknown
-	ttl   time.Duration
+	names  []string
+	fences []int64         // one for each name; empty for a session lock
+	claims []dialect.Claim // the rows of the locks; empty if they are unknown
+	ttl    time.Duration
 
-	ctx     context.Context // the lock's own
-	release func(ctx context.Context) error
+	ctx       context.Context // the lock's own
+	remaining func() time.Duration
+	release   func(ctx context.Context) error
 }
 
 // take acquires the lock that the flags describe.
@@ -54,12 +56,16 @@ func (a *app) take(ctx context.Context, db *connection, f *runFlags, names []str
 		}
 		return nil, err
 	}
-	h.names, h.ttl = names, sqllock.DefaultTTL
-	if f.ttl > 0 {
-		h.ttl = time.Duration(f.ttl)
-	}
-	h.keys = keysOf(ctx, db, h.locks)
+	h.names, h.ttl = names, orDefault(f.ttl)
+	h.claims = claimsOf(ctx, db, h)
 	return h, nil
+}
+
+func orDefault(ttl cli.Duration) time.Duration {
+	if ttl == 0 {
+		return sqllock.DefaultTTL
+	}
+	return time.Duration(ttl)
 }
 
 // acquire acquires the lock of the flags' kind.
@@ -117,21 +123,37 @@ func lockHolding(lock *sqllock.Lock, err error) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &holding{locks: []*sqllock.Lock{lock}, ctx: lock.Context(), release: lock.Release}, nil
+	return &holding{
+		fences: []int64{lock.Fence()}, ctx: lock.Context(), remaining: lock.Remaining, release: lock.Release,
+	}, nil
 }
 
 func setHolding(set *sqllock.Set, err error) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &holding{locks: set.Locks(), ctx: set.Context(), release: set.Release}, nil
+	h := &holding{ctx: set.Context(), release: set.Release}
+	for _, lock := range set.Locks() {
+		h.fences = append(h.fences, lock.Fence())
+	}
+	h.remaining = func() time.Duration {
+		left := sqllock.MaxTTL
+		for _, lock := range set.Locks() {
+			left = min(left, lock.Remaining())
+		}
+		return left
+	}
+	return h, nil
 }
 
+// sessionHolding has nothing remaining once the lock is lost: the server frees it as soon as the
+// connection has ended.
 func sessionHolding(lock *sqllock.SessionLock, err error) (*holding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &holding{ctx: lock.Context(), release: lock.Release}, nil
+	none := func() time.Duration { return 0 }
+	return &holding{ctx: lock.Context(), remaining: none, release: lock.Release}, nil
 }
 
 // ancestorError means that the lock is held by a process in which this one runs.
@@ -155,22 +177,21 @@ func ancestor(held *sqllock.HeldError) error {
 	return nil
 }
 
-// keysOf returns the rows of the locks. It leaves out what it doesn't find.
-func keysOf(ctx context.Context, db *connection, locks []*sqllock.Lock) (keys []dialect.Key) {
-	for _, lock := range locks {
-		if lock.Kind() == sqllock.KindLock {
-			keys = append(keys, dialect.Key{Name: lock.Name()})
-			continue
-		}
-		rows, err := rowsOf(ctx, db, lock.Name())
+// claimsOf returns the rows of the locks, or nothing if it can't find one of them, or if
+// two readers have got the same fence.
+func claimsOf(ctx context.Context, db *connection, h *holding) (claims []dialect.Claim) {
+	for i, fence := range h.fences {
+		rows, err := rowsOf(ctx, db, h.names[i])
 		if err != nil {
 			return nil
 		}
-		if i := slices.IndexFunc(rows, func(row dialect.Row) bool { return row.Owner == lock.Owner() }); i >= 0 {
-			keys = append(keys, rows[i].Key)
+		rows = slices.DeleteFunc(rows, func(row dialect.Row) bool { return row.Fence != fence })
+		if len(rows) != 1 {
+			return nil
 		}
+		claims = append(claims, dialect.Claim{Key: rows[0].Key, Owner: rows[0].Owner})
 	}
-	return keys
+	return claims
 }
 
 // rowsOf reads the rows of a name, of all kinds of locks.

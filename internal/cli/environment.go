@@ -35,7 +35,8 @@ func Variable(cmd *cobra.Command, f *pflag.Flag) string {
 // command.
 func hasVariable(f *pflag.Flag) bool { return f.Name != "help" && f.Name != "version" }
 
-// NameVariables adds the variable's name to the description of each flag.
+// NameVariables adds the variable's name to the description of each flag. It also keeps the help
+// from naming a default of 0s, which stands for a default that the description names.
 func NameVariables(root *cobra.Command) {
 	all := []*cobra.Command{root}
 	for len(all) > 0 {
@@ -48,6 +49,9 @@ func NameVariables(root *cobra.Command) {
 		flags.VisitAll(func(f *pflag.Flag) {
 			if hasVariable(f) {
 				f.Usage += " [$" + Variable(cmd, f) + "]"
+			}
+			if f.DefValue == "0s" {
+				f.DefValue = ""
 			}
 		})
 	}

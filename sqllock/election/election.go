@@ -137,6 +137,10 @@ func (t *Term) Number() int64 { return t.lock.Fence() }
 // deadline or cancellation.
 func (t *Term) Context() context.Context { return t.lock.Context() }
 
+// Remaining returns for how long from now nobody else can lead, even if no heartbeat succeeds any
+// more. It is [sqllock.Lock.Remaining] of the leader's lock.
+func (t *Term) Remaining() time.Duration { return t.lock.Remaining() }
+
 // Guard makes sure that nobody else leads before tx has ended. It is [sqllock.Lock.Guard] of the
 // leader's lock, with its errors.
 func (t *Term) Guard(ctx context.Context, tx sqllock.Tx) error { return t.lock.Guard(ctx, tx) }
