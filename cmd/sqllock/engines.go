@@ -8,25 +8,25 @@ import (
 
 // The engines whose SQL grants and guard-sql print.
 const (
-	postgres  = "postgres"
-	mysql     = "mysql"
-	sqlserver = "sqlserver"
-	sqlite    = "sqlite"
+	enginePostgres  = "postgres"
+	engineMySQL     = "mysql"
+	engineSQLServer = "sqlserver"
+	engineSQLite    = "sqlite"
 )
 
-var engineNames = []string{postgres, mysql, "mariadb", sqlserver, sqlite}
+var engineNames = []string{enginePostgres, engineMySQL, "mariadb", engineSQLServer, engineSQLite}
 
 // engineOf returns the engine that an argument or the scheme of a URL names.
 func engineOf(name string) (string, error) {
 	switch strings.ToLower(name) {
 	case "postgres", "postgresql":
-		return postgres, nil
+		return enginePostgres, nil
 	case "mysql", "mariadb":
-		return mysql, nil
+		return engineMySQL, nil
 	case "sqlserver", "mssql":
-		return sqlserver, nil
+		return engineSQLServer, nil
 	case "sqlite", "sqlite3":
-		return sqlite, nil
+		return engineSQLite, nil
 	}
 	return "", cli.Usagef("there is no engine %q; there are %s", name, strings.Join(engineNames, ", "))
 }
@@ -35,13 +35,13 @@ func engineOf(name string) (string, error) {
 func literal(engine, text string) string {
 	quoted := "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	switch engine {
-	case mysql: // a backslash escapes what follows, unless a mode of the server says otherwise: hex has none
+	case engineMySQL: // a backslash escapes what follows, unless a mode of the server says otherwise: hex has none
 		if strings.ContainsAny(text, `\'`) {
 			return "CONVERT(X'" + hex(text) + "' USING utf8mb4)"
 		}
-	case sqlserver:
+	case engineSQLServer:
 		return "N" + quoted
-	case postgres: // standard_conforming_strings may be off
+	case enginePostgres: // standard_conforming_strings may be off
 		if strings.Contains(text, `\`) {
 			return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
 		}
@@ -61,9 +61,9 @@ func hex(text string) string {
 // identifier returns a name as a quoted identifier of the engine.
 func identifier(engine, name string) string {
 	switch engine {
-	case mysql:
+	case engineMySQL:
 		return "`" + strings.ReplaceAll(name, "`", "``") + "`"
-	case sqlserver:
+	case engineSQLServer:
 		return "[" + strings.ReplaceAll(name, "]", "]]") + "]"
 	}
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`

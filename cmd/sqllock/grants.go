@@ -68,7 +68,7 @@ func (a *app) grants() *cobra.Command {
 				return err
 			case !slices.Contains(roles, role):
 				return cli.Usagef("--role %q: want one of %s", role, strings.Join(roles, ", "))
-			case engine == sqlite:
+			case engine == engineSQLite:
 				return cli.Usagef("SQLite has no accounts: whoever may write the file and its folder may do everything")
 			}
 			if account == "" {
@@ -88,7 +88,7 @@ func (a *app) grants() *cobra.Command {
 // grantStatements returns the statements for an account.
 func grantStatements(engine, role, account string) string {
 	to := identifier(engine, account)
-	if engine == mysql {
+	if engine == engineMySQL {
 		name, host, found := strings.Cut(account, "@")
 		if !found {
 			host = "%"
@@ -96,7 +96,7 @@ func grantStatements(engine, role, account string) string {
 		to = literal(engine, name) + "@" + literal(engine, host)
 	}
 	lines := []string{fmt.Sprintf("-- The rights of the role %s for %s.", role, to)}
-	if engine == postgres {
+	if engine == enginePostgres {
 		lines = append(lines, fmt.Sprintf("DO $sqllock$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %%I', "+
 			"current_schema(), %s); END $sqllock$;", literal(engine, account)))
 	}

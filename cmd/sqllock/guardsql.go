@@ -101,17 +101,17 @@ func guardStatement(engine string, g guarded) string {
 	row := fmt.Sprintf("name = %s AND slot = %d AND owner = %s", name, g.slot, owner)
 	lost := literal(engine, fmt.Sprintf("sqllock: lock lost: %q", g.name))
 	switch engine {
-	case postgres:
+	case enginePostgres:
 		tag := "$sqllock$"
 		for strings.Contains(row+lost, tag) {
 			tag = strings.TrimSuffix(tag, "$") + "_$"
 		}
 		return fmt.Sprintf("DO %[1]s BEGIN PERFORM FROM sqllock_locks WHERE %[2]s FOR SHARE; IF NOT FOUND THEN RAISE "+
 			"EXCEPTION USING MESSAGE = %[3]s; END IF; END %[1]s;", tag, row, lost)
-	case mysql: // there is no other way to fail in a plain statement than a subquery of two rows
+	case engineMySQL: // there is no other way to fail in a plain statement than a subquery of two rows
 		return fmt.Sprintf("SELECT CASE COUNT(*) WHEN 1 THEN 'sqllock: lock held' ELSE (SELECT 'lock lost' UNION SELECT "+
 			"'sqllock') END AS guard FROM sqllock_locks WHERE %s LOCK IN SHARE MODE;", row)
-	case sqlserver:
+	case engineSQLServer:
 		return fmt.Sprintf("UPDATE sqllock_locks WITH (ROWLOCK, READCOMMITTEDLOCK) SET note = note WHERE %s;\n"+
 			"IF @@ROWCOUNT = 0 BEGIN IF @@TRANCOUNT > 0 ROLLBACK; THROW 50000, %s, 1; END;", row, lost)
 	default: // the insert writes nothing if the lock is held, and takes SQLite's write lock all the same

@@ -36,6 +36,7 @@ type heldBy struct {
 	Fence     int64      `json:"fence,omitempty"`
 	Since     *time.Time `json:"since,omitempty"`
 	Remaining float64    `json:"remaining_ms,omitempty"` // until its lease ends, unless renewed
+	Queued    bool       `json:"queued,omitempty"`       // it doesn't hold the lock yet: it is first in the queue
 }
 
 // importance says who wants to know of an event.
@@ -49,9 +50,10 @@ const (
 
 // reporter writes events to stderr: as lines for people, or as lines of JSON.
 type reporter struct {
-	a      *app
-	asJSON bool
-	mu     sync.Mutex
+	a       *app
+	asJSON  bool
+	session bool // the lock is a session lock, whose holder has no fence
+	mu      sync.Mutex
 }
 
 func (a *app) reporter() *reporter {
@@ -80,23 +82,28 @@ func (r *reporter) emit(of importance, e event) {
 
 // waiting reports for whom the command waits.
 func (r *reporter) waiting(held *sqllock.HeldError) {
-	e := event{Event: "waiting", Name: held.Name, Held: holderOf(held)}
-	e.Message = fmt.Sprintf("waiting for %q, held by %s", held.Name, lock.Describe(held))
-	if held.Fence != 0 && held.Holder != "" {
-		e.Message += fmt.Sprintf(", fence %d", held.Fence)
-	}
-	if held.Holder == "" && held.Remaining > 0 && held.Connected.IsZero() {
+	h := holderOf(held, r.session)
+	e := event{Event: "waiting", Name: held.Name, Held: h}
+	switch {
+	case h.Queued:
+		e.Message = fmt.Sprintf("waiting for %q, behind %s, which is first in the queue", held.Name, lock.Describe(held))
+	case held.Holder == "" && held.Remaining > 0:
 		e.Message = fmt.Sprintf("waiting for %q, which nobody holds and nobody may take for another %v "+
 			"(--hold-at-least or --lock-delay of its last holder)", held.Name, held.Remaining.Round(time.Millisecond))
+	case held.Fence != 0:
+		e.Message = fmt.Sprintf("waiting for %q, held by %s, fence %d", held.Name, lock.Describe(held), held.Fence)
+	default:
+		e.Message = fmt.Sprintf("waiting for %q, held by %s", held.Name, lock.Describe(held))
 	}
 	r.emit(notable, e)
 }
 
-func holderOf(held *sqllock.HeldError) *heldBy {
+func holderOf(held *sqllock.HeldError, session bool) *heldBy {
 	h := &heldBy{
 		Holder: held.Holder, Note: held.Note, Fence: held.Fence,
 		Remaining: float64(held.Remaining) / float64(time.Millisecond),
 	}
+	h.Queued = held.Fence == 0 && held.Since.IsZero() && held.Connected.IsZero() && !session && held.Holder != ""
 	since := held.Since
 	if since.IsZero() {
 		since = held.Connected

@@ -81,7 +81,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long:    runLong,
 		Example: runExample,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a.toStderr, a.reporter().asJSON = true, f.events.json
+			a.toStderr, a.reporter().asJSON, a.reporter().session = true, f.events.json, f.session
 			f.limited = cmd.Flag("wait").Changed
 			names, command, err := f.parse(cmd, args)
 			if err != nil {
