@@ -51,7 +51,9 @@ const nextEnv = "SQLLOCK_CLI_TEST_NEXT"
 // childMain is what a child does.
 func childMain(kind string) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
+	if kind != "plain" {
+		signal.Notify(signals)
+	}
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
 	switch kind {
 	case "signals": // reports each signal, and ends by SIGTERM
@@ -64,6 +66,11 @@ func childMain(kind string) {
 			if s == syscall.SIGTERM {
 				os.Exit(7)
 			}
+		}
+	case "plain": // writes all the time
+		for {
+			say("alive")
+			time.Sleep(time.Millisecond)
 		}
 	case "stubborn": // writes the time all the time, and only writes when it is told to end
 		say("ready")
@@ -336,4 +343,23 @@ func query(t *testing.T, db interface {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// guardedInsert commits a transaction with an insert and the statement. It ends it as a script
+// would: by COMMIT, whatever the statement said.
+func guardedInsert(t *testing.T, db *sql.DB, statement string) error {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, text := range []string{"BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)"} {
+		if _, err := conn.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = conn.ExecContext(t.Context(), statement)
+	_, _ = conn.ExecContext(t.Context(), "COMMIT")
+	return err
 }

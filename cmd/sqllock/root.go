@@ -157,7 +157,7 @@ func (a *app) onSignal(cancel context.CancelCauseFunc) (stop func()) {
 			case s := <-a.signals:
 				switch {
 				case child.Suspends(s):
-					child.Suspend(a.signals)
+					child.Suspend()
 				case child.Ends(s):
 					cancel(&signalError{s})
 				}

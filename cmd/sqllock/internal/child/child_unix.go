@@ -68,18 +68,24 @@ func (c *Child) stopped() {
 		return
 	}
 	c.terminal.takeBack()
-	resumed := make(chan os.Signal, 1)
-	signal.Notify(resumed, unix.SIGCONT)
-	defer signal.Stop(resumed)
-	signal.Reset(unix.SIGTSTP)
-	_ = unix.Kill(0, unix.SIGTSTP)
-	select {
-	case <-resumed:
-	case <-time.After(200 * time.Millisecond): // nobody could continue this process, so the kernel doesn't stop it
-	}
+	suspend(0)
 	if c.resume() {
 		c.terminal.giveTo(c.PID())
 		_ = c.Signal(unix.SIGCONT)
+	}
+}
+
+// suspend stops a process or, if pid is 0, this process's group, and returns when this process is
+// continued. The signal is SIGTTIN, since Go keeps SIGTSTP from having its default effect once it
+// was caught. If nobody could continue this process, the kernel ignores the signal.
+func suspend(pid int) {
+	resumed := make(chan os.Signal, 1)
+	signal.Notify(resumed, unix.SIGCONT)
+	defer signal.Stop(resumed)
+	_ = unix.Kill(pid, unix.SIGTTIN)
+	select {
+	case <-resumed:
+	case <-time.After(200 * time.Millisecond):
 	}
 }
 
@@ -121,12 +127,9 @@ func (t *terminal) fd() int { return int(t.file.Fd()) }
 func (t *terminal) takeBack() { t.giveTo(unix.Getpgrp()) }
 
 // giveTo makes a group the foreground group. The kernel lets a background process do so only while
-// it ignores SIGTTOU.
+// SIGTTOU is blocked or ignored.
 func (t *terminal) giveTo(group int) {
-	if t == nil {
-		return
+	if t != nil {
+		withoutTTOU(func() { _ = unix.IoctlSetPointerInt(t.fd(), unix.TIOCSPGRP, group) })
 	}
-	signal.Ignore(unix.SIGTTOU)
-	defer signal.Reset(unix.SIGTTOU)
-	_ = unix.IoctlSetPointerInt(t.fd(), unix.TIOCSPGRP, group)
 }

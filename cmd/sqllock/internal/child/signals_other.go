@@ -22,7 +22,7 @@ func Ends(os.Signal) bool { return true }
 func Suspends(os.Signal) bool { return false }
 
 // Suspend does nothing.
-func Suspend(chan os.Signal) {}
+func Suspend() {}
 
 // Continues reports false: no signal continues a process here.
 func Continues(os.Signal) bool { return false }

@@ -45,13 +45,8 @@ func Ends(s os.Signal) bool {
 // Suspends reports whether a signal asks this process to stop until it is continued.
 func Suspends(s os.Signal) bool { return s == unix.SIGTSTP }
 
-// Suspend stops this process, as SIGTSTP does by default, and returns when it is continued. signals
-// is what [Signals] returned.
-func Suspend(signals chan os.Signal) {
-	signal.Reset(unix.SIGTSTP)
-	_ = unix.Kill(unix.Getpid(), unix.SIGTSTP)
-	signal.Notify(signals, unix.SIGTSTP)
-}
+// Suspend stops this process, as SIGTSTP does by default, and returns when it is continued.
+func Suspend() { suspend(unix.Getpid()) }
 
 // Continues reports whether a signal continues a process that is stopped.
 func Continues(s os.Signal) bool { return s == unix.SIGCONT }
