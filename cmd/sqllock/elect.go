@@ -168,12 +168,11 @@ func (a *app) handOver(ctx context.Context, e *election.Election, f *electFlags)
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.wait))
 		defer cancel()
 	}
-	err := error(nil)
+	ask := e.HandOver
 	if f.to != "" {
-		err = e.HandOverTo(ctx, f.to)
-	} else {
-		err = e.HandOver(ctx)
+		ask = func(ctx context.Context) error { return e.HandOverTo(ctx, f.to) }
 	}
+	err := ask(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &timeoutError{bare(err)}
 	}
@@ -254,7 +253,7 @@ func (l *leader) run(ctx context.Context, held *holding) error {
 	l.a.document.Run.ended(end)
 	switch {
 	case end.stopped == nil:
-		l.finished, l.own = true, verdict(end, l.e.Name(), 0)
+		l.finished, l.own = true, verdict(end, 0)
 		return l.own
 	case end.asked != nil:
 		l.leave(&signalError{end.asked})

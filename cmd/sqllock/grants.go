@@ -45,7 +45,10 @@ func rightsOf(role string) []tableRights {
 		waiters = []string{"SELECT", "UPDATE", "DELETE"}
 	}
 	return []tableRights{
-		{"sqllock_leases", leases}, {"sqllock_locks", locks}, {"sqllock_waiters", waiters}, {"sqllock_outcomes", outcomes},
+		{"sqllock_leases", leases},
+		{"sqllock_locks", locks},
+		{"sqllock_waiters", waiters},
+		{"sqllock_outcomes", outcomes},
 		{"sqllock_schema", read},
 	}
 }

@@ -62,7 +62,7 @@ func childMain(kind string) {
 			if s == syscall.SIGURG || s == syscall.SIGCONT {
 				continue
 			}
-			say("%d", int(s.(syscall.Signal))) //nolint:errcheck // there are no others
+			say("%d", int(s.(syscall.Signal)))
 			if s == syscall.SIGTERM {
 				os.Exit(7)
 			}

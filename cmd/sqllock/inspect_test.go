@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // holder starts a run that holds a lock until SIGTERM.
@@ -48,7 +49,8 @@ func TestLs(t *testing.T) {
 	two := holder(t, "partner -n 2 --identity second")
 	waiting := start(t, "", "run report/nightly --fair --events json -- true")
 	waiting.await("waiting")
-	for query(t, db, "SELECT count(*) FROM sqllock_waiters") == 0 { // it is about to be written
+	for query(t, db, "SELECT count(*) FROM sqllock_waiters") == 0 {
+		time.Sleep(time.Millisecond) // it is about to be written
 	}
 	check(t, []want{
 		{"ls", 0, "report/nightly  lock          first", ""},

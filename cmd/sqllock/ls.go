@@ -150,7 +150,7 @@ func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches 
 func (a *app) writeList(f *lsFlags, list []lockInfo) error {
 	colour := colours(a.stdout)
 	if f.watch && isTerminal(a.stdout) {
-		_, _ = io.WriteString(a.stdout, clear)
+		_, _ = io.WriteString(a.stdout, wipe)
 	}
 	switch {
 	case f.count:

@@ -208,8 +208,15 @@ func TestGlob(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"*", "", true}, {"*", "a/b", true}, {"a*", "a/b", true}, {"a?c", "abc", true}, {"a?c", "ac", false},
-		{"a.c", "abc", false}, {"[a]", "a", false}, {"[a]", "[a]", true}, {"A", "a", false},
+		{"*", "", true},
+		{"*", "a/b", true},
+		{"a*", "a/b", true},
+		{"a?c", "abc", true},
+		{"a?c", "ac", false},
+		{"a.c", "abc", false},
+		{"[a]", "a", false},
+		{"[a]", "[a]", true},
+		{"A", "a", false},
 	} {
 		if got := glob(c.pattern)(c.text); got != c.want {
 			t.Errorf("glob %q matches %q: %t", c.pattern, c.text, got)

@@ -72,14 +72,16 @@ func (a *app) released(held *holding, err error) error {
 	case failed != nil && !broken:
 		a.reporter().emit(problem, event{Event: "log", Message: failed.Error()})
 	case failed == nil:
-		a.reporter().emit(detail, event{Event: "released", Name: strings.Join(held.names, "\n"),
-			Message: fmt.Sprintf("released %q", held.names)})
+		a.reporter().emit(detail, event{
+			Event: "released", Name: strings.Join(held.names, "\n"),
+			Message: fmt.Sprintf("released %q", held.names),
+		})
 	}
 	return err
 }
 
 // verdict returns the error with which a command ends whose child has ended.
-func verdict(end ended, name string, timeout time.Duration) error {
+func verdict(end ended, timeout time.Duration) error {
 	switch {
 	case end.stopped != nil:
 		return &childError{kind: "lost", status: exitLost, text: fmt.Sprintf("the command was stopped (%v): %s",

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -341,5 +340,5 @@ func (a *app) runChild(ctx context.Context, f *runFlags, held *holding, command 
 		return err
 	}
 	a.document.Run.ended(end)
-	return verdict(end, strings.Join(held.names, ", "), time.Duration(f.timeout))
+	return verdict(end, time.Duration(f.timeout))
 }

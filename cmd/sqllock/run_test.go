@@ -55,14 +55,11 @@ func TestRunExitCodes(t *testing.T) {
 func TestPasswords(t *testing.T) {
 	for _, url := range []string{
 		"postgres://u:s3cret@127.0.0.1:1/d", "mysql://u:s3cret@tcp(127.0.0.1:1)/d", "nosuch://u:s3cret@h/d",
-		"postgres://u:s3cret@127.0.0.1:nosuch/d", "sqlserver://u:s3cret@127.0.0.1:1?database=d",
+		"postgres://u:s3cret@127.0.0.1:nosuch/d",
 	} {
-		for _, line := range []string{"run a -- true", "run a --json -- true", "ls --json", "doctor", "show a", "break a"} {
-			_, stdout, stderr := command(t, line, "--database", url)
-			if strings.Contains(stdout+stderr, "s3cret") {
-				t.Errorf("%s with %s shows the password:\n%s%s", line, url, stdout, stderr)
-			}
-			break // the others have their URLs from the same place: see connect
+		code, stdout, stderr := command(t, "run a --json --database "+url+" -- true")
+		if code == 0 || strings.Contains(stdout+stderr, "s3cret") {
+			t.Errorf("run with %s ends with %d and writes:\n%s%s", url, code, stdout, stderr)
 		}
 	}
 	t.Setenv("SQLLOCK_DATABASE_URL", "postgres://u:s3cret@127.0.0.1:nosuch/d")

@@ -46,7 +46,7 @@ const (
 	bold  = "\x1b[1m"
 	red   = "\x1b[31m"
 	reset = "\x1b[0m"
-	clear = "\x1b[H\x1b[2J"
+	wipe  = "\x1b[H\x1b[2J"
 )
 
 // colours reports whether output on w may be coloured.
