@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -64,7 +65,7 @@ func (a *app) breakCommand() *cobra.Command {
 			a.record = []any{"operator", operator(), "reason", f.reason}
 			ctx, stop := a.untilSignal()
 			defer stop()
-			db, err := a.connect(ctx, sqllock.Options{Unprobed: true, ReapEvery: -1, PollOnly: true})
+			db, err := a.reading(ctx) // the break itself names the acquisition that was seen, however old the reading is
 			if err != nil {
 				return signalOr(ctx, err)
 			}
@@ -170,6 +171,10 @@ func (a *app) awaitEnd(ctx context.Context, db *connection, f *breakFlags, targe
 	a.document.Broken.Noticed = &over
 	for !over {
 		ends, err := db.Dialect.ExpireLeases(ctx, []string{target.lease})
+		if err != nil && db.Dialect.Classify(err) == dialect.ClassPermanent {
+			return fmt.Errorf("the lock is broken, but whether the lease of %s is over can't be found out: %w",
+				holderName(target), err)
+		}
 		over = err == nil && ends[0].Dead
 		select {
 		case <-limit.Done():

@@ -42,9 +42,14 @@ type connection struct {
 	locks *sqllock.Client
 }
 
-// connect makes a Client. A Client that only reads doesn't try out whether locks work, so that it
-// does with the right to SELECT.
+// connect makes a Client.
 func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, error) {
+	return a.connectBy(ctx, open.URL, opts)
+}
+
+func (a *app) connectBy(
+	ctx context.Context, opener func(url string) (*open.Database, error), opts sqllock.Options,
+) (*connection, error) {
 	url, err := a.url()
 	if err != nil {
 		return nil, err
@@ -54,7 +59,7 @@ func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, e
 	} else if file != "" {
 		return nil, &missingError{file}
 	}
-	database, err := open.URL(url)
+	database, err := opener(url)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +73,10 @@ func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, e
 	return &connection{database, locks}, nil
 }
 
-// reading makes a Client for a command that only reads.
+// reading makes a Client for a command that only reads. It doesn't try out whether locks work, so
+// the right to SELECT is enough.
 func (a *app) reading(ctx context.Context) (*connection, error) {
-	return a.connect(ctx, sqllock.Options{Unprobed: true, ReapEvery: -1, PollOnly: true})
+	return a.connectBy(ctx, open.Reading, sqllock.Options{Unprobed: true, ReapEvery: -1, PollOnly: true})
 }
 
 // close releases everything and closes the pool.

@@ -41,7 +41,7 @@ func rightsOf(role string) []tableRights {
 	case application:
 		leases, locks, waiters, outcomes = all, all, all, all
 	case operatorOf: // a release passes the lock on to the first waiter, and --wait ends the lease of a dead holder
-		leases, locks = []string{"SELECT", "UPDATE"}, []string{"SELECT", "UPDATE"}
+		leases, locks = []string{"SELECT", "UPDATE", "DELETE"}, []string{"SELECT", "UPDATE"}
 		waiters = []string{"SELECT", "UPDATE", "DELETE"}
 	}
 	return []tableRights{
