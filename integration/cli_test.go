@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -296,17 +297,20 @@ func afterStatement(t *testing.T, target *open.Database, statement string, f fun
 	if err != nil {
 		return err
 	}
-	for rows.Next() { // the statement is over when its rows are
-		continue
-	}
-	err = rows.Err()
-	if closed := rows.Close(); err == nil {
-		err = closed
-	}
+	err = drain(rows)
 	if err == nil {
 		f()
 	}
 	return err
+}
+
+// drain reads rows to their end: only then is the statement over.
+func drain(rows *sql.Rows) error {
+	defer rows.Close()
+	for rows.Next() {
+		continue
+	}
+	return rows.Err()
 }
 
 // An account that has the rights of a role can do what the role is for, and nothing else.

@@ -105,7 +105,7 @@ func URL(url string) (*Database, error) {
 }
 
 // Reading opens the database that a URL names for a program that only shows locks to people: the
-// right to SELECT is enough, and a replica too. Its errors are those of [URL].
+// right to SELECT is enough. Its errors are those of [URL].
 func Reading(url string) (*Database, error) {
 	d, err := URL(url)
 	if err == nil && d.Migrations == pgmigrations.Engine {

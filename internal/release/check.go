@@ -66,7 +66,13 @@ func (r *repository) check() (sums []byte, err error) {
 	defer func() { err = errors.Join(err, r.forget()) }()
 	main := r.modules[0].path
 	for _, step := range []func() error{
-		func() error { return r.checkCommand(user, main+"/cmd/sqllock-migrate", bin) },
+		func() error {
+			return r.checkCommand(user, bin, main+"/cmd/sqllock-migrate", "CREATE TABLE sqllock_locks", "schema", "postgres")
+		},
+		func() error {
+			return r.checkCommand(user, bin, main+"/cmd/sqllock", "GRANT SELECT ON sqllock_locks",
+				"grants", "postgres", "--role", "reader")
+		},
 		func() error { return r.checkProgram(user, filepath.Join(dir, "program")) },
 		func() error { return user.run(staged, "vet", "./...") },
 		func() error { return user.run(staged, "mod", "tidy", "-diff") },
@@ -89,14 +95,14 @@ func (e environment) run(dir string, args ...string) error {
 	return err
 }
 
-// checkCommand installs the command and runs it.
-func (r *repository) checkCommand(user environment, path, bin string) error {
+// checkCommand installs a command and runs it. It must print prints.
+func (r *repository) checkCommand(user environment, bin, path, prints string, args ...string) error {
 	if err := user.run(os.TempDir(), "install", path+"@"+r.version); err != nil {
 		return err
 	}
-	schema, err := output(bin, nil, filepath.Join(bin, filepath.Base(path)), "schema", "postgres")
-	if err == nil && !strings.Contains(schema, "CREATE TABLE sqllock_locks") {
-		err = fmt.Errorf("the installed command prints no table: %s", schema)
+	printed, err := output(bin, nil, filepath.Join(bin, filepath.Base(path)), args...)
+	if err == nil && !strings.Contains(printed, prints) {
+		err = fmt.Errorf("the installed command doesn't print %q: %s", prints, printed)
 	}
 	return err
 }

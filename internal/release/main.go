@@ -4,7 +4,7 @@
 //	release v1.2.3     does the same, then commits the version and tags each module
 //
 // The check publishes every module in a module proxy of files. With nothing else it installs
-// sqllock-migrate, builds the main module without its workspace, and builds a program that uses
+// the commands, builds the main module without its workspace, and builds a program that uses
 // sqllock on PostgreSQL. It fails if that program's build list has more than sqllock, pgx and what
 // these require.
 //
