@@ -224,7 +224,8 @@ func TestCLI(t *testing.T) {
 		first := c.hold(t, db, "a --identity first --ttl 1s", untilTold)
 		next := c.start(t, db, "a --identity second --fair", untilTold)
 		found := c.awaitWaiter(t, db, "a")
-		if h := found.Lock.Holders[0]; h.Holder != "first" || h.Heartbeat == nil || found.Lock.Queue[0].Holder != "second" {
+		h, w := found.Lock.Holders[0], found.Lock.Queue[0]
+		if h.Holder != "first" || h.Heartbeat == nil || w.Holder != "second" {
 			t.Errorf("show --json says %+v", found)
 		}
 		fence := fmt.Sprint(" --fence ", found.Lock.Holders[0].Fence)
@@ -326,8 +327,8 @@ func TestCLIGrants(t *testing.T) {
 		app, reader, operator := c.account(t, admin, "application"), c.account(t, admin, "reader"),
 			c.account(t, admin, "operator")
 		for _, line := range []string{
-			"run a -- true", "run a --shared -- true", "run a --writer -- true", "run a -n 2 -- true", "run a b --all -- true",
-			"run a --once k -- true", "run a --fair -- true", "elect a -- true", "elect a --handover", "ls", "doctor",
+			"run a -- true", "run a --shared -- true", "run a --writer -- true", "run a -n 2 -- true",
+			"run a b --all -- true", "run a --once k -- true", "run a --fair -- true", "elect a -- true", "elect a --handover", "ls", "doctor",
 		} {
 			c.want(t, app, 0, "", line)
 		}
@@ -361,11 +362,11 @@ func (c lockCommand) account(t *testing.T, admin, role string) string {
 		t.Fatal(output)
 	}
 	target := connect(t, admin)
-	create, drop := []string{"CREATE ROLE " + name + " LOGIN PASSWORD 'p'"}, []string{"DROP OWNED BY " + name, "DROP ROLE " + name}
+	create, drop := "CREATE ROLE "+name+" LOGIN PASSWORD 'p'", []string{"DROP OWNED BY " + name, "DROP ROLE " + name}
 	if engine == "mysql" {
-		create, drop = []string{"CREATE USER " + name + "@'%' IDENTIFIED BY 'p'"}, []string{"DROP USER " + name + "@'%'"}
+		create, drop = "CREATE USER "+name+"@'%' IDENTIFIED BY 'p'", []string{"DROP USER " + name + "@'%'"}
 	}
-	execute(t, target, create...)
+	execute(t, target, create)
 	t.Cleanup(func() {
 		for _, statement := range drop {
 			_, _ = target.DB.ExecContext(context.Background(), statement)

@@ -191,14 +191,6 @@ func (l *lease) lose(why string) {
 	l.backend.abandon()
 }
 
-// lapse ends the lease because no heartbeat has succeeded in time.
-func (l *lease) lapse() {
-	l.mu.Lock()
-	l.lapsed = !l.over
-	l.mu.Unlock()
-	l.lose(l.expiredReason())
-}
-
 // maxLoggedNames bounds how many locks a line of the log names.
 const maxLoggedNames = 10
 
@@ -262,7 +254,10 @@ func (l *lease) keep() {
 	for {
 		left := l.remaining()
 		if left <= 0 {
-			l.lapse()
+			l.mu.Lock()
+			l.lapsed = !l.over
+			l.mu.Unlock()
+			l.lose(l.expiredReason())
 			return
 		}
 		due := interval - clock.Now().Since(last)

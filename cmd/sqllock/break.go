@@ -34,15 +34,16 @@ type broken struct {
 	Noticed *bool    `json:"noticed,omitempty"` // with --wait: whether the holder's lease is over
 }
 
-const breakLong = `Take a lock away from its holder. break shows the holder first. If it is alive, which its last heartbeat tells, end its
-process instead, or give --alive too: what the holder does under the lock goes on until it notices. A sqllock run
-notices within a third of its TTL and stops its command. A program notices at its next Guard or Release.
+const breakLong = `Take a lock away from its holder. break shows the holder first. If it is alive, which its last
+heartbeat tells, end its process instead, or give --alive too: what the holder does under the lock goes on until it
+notices. A sqllock run notices within a third of its TTL and stops its command. A program notices at its next Guard or
+Release.
 
 break then asks for the lock's name. A script gives --force and the --fence that it has seen, so that it breaks that
 acquisition and no later one. The lock of a dead holder is free by itself when its lease has run out.
 
---wait waits until the lease of the holder is over too, so that nothing of that process can count any more. That is
-so when the process has ended, or has closed its Client. Exit code 75 means that it was not so in time; the lock is
+--wait waits until the lease of the holder is over too, so that nothing of that process can count any more. That is so
+when the process has ended, or has closed its Client. Exit code 75 means that it was not so in time; the lock is
 broken all the same.`
 
 func (a *app) breakCommand() *cobra.Command {
@@ -51,8 +52,8 @@ func (a *app) breakCommand() *cobra.Command {
 		Use:   "break NAME",
 		Short: "Take a lock away from its holder",
 		Long:  breakLong,
-		Example: "  sqllock break migrate\n  sqllock break migrate --alive --reason 'host is being replaced'\n  sqllock break " +
-			"migrate --force --fence 1796055766842000",
+		Example: "  sqllock break migrate\n  sqllock break migrate --alive --reason 'host is being replaced'\n  sqllock " +
+			"break migrate --force --fence 1796055766842000",
 		Args: cli.Arguments(1, 1, "the NAME of the lock"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -65,7 +66,7 @@ func (a *app) breakCommand() *cobra.Command {
 			a.record = []any{"operator", operator(), "reason", f.reason}
 			ctx, stop := a.untilSignal()
 			defer stop()
-			db, err := a.reading(ctx) // the break itself names the acquisition that was seen, however old the reading is
+			db, err := a.reading(ctx) // the break names the acquisition that was seen, however old the reading is
 			if err != nil {
 				return signalOr(ctx, err)
 			}
@@ -126,7 +127,8 @@ func (f *breakFlags) target(found *shown) (lockInfo, error) {
 	target, seen := byFence(found.Holders, f.fence)
 	switch {
 	case f.fence == 0 && len(found.Holders) > 1:
-		return target, cli.Usagef("%q has %d holders: say with --fence which one", clean(found.Name), len(found.Holders))
+		return target, cli.Usagef("%q has %d holders: say with --fence which one", clean(found.Name),
+			len(found.Holders))
 	case f.fence == 0:
 		target = found.Holders[0]
 	case !seen:
@@ -136,10 +138,11 @@ func (f *breakFlags) target(found *shown) (lockInfo, error) {
 	if target.State == sqllock.StateHeld && !f.alive {
 		renewed := ""
 		if target.Heartbeat != nil {
-			renewed = fmt.Sprintf(", renewed its lease %s ago,", short(time.Duration(*target.Heartbeat*float64(time.Millisecond))))
+			beat := time.Duration(*target.Heartbeat * float64(time.Millisecond))
+			renewed = fmt.Sprintf(", renewed its lease %s ago,", short(beat))
 		}
-		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s%s is alive as far as the database knows: "+
-			"end that process, or break the lock nevertheless with --alive", holderName(target), renewed)}
+		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s%s is alive as far as the database "+
+			"knows: end that process, or break the lock nevertheless with --alive", holderName(target), renewed)}
 	}
 	return target, nil
 }
@@ -182,8 +185,9 @@ func (a *app) awaitEnd(ctx context.Context, db *connection, f *breakFlags, targe
 				return ctx.Err()
 			}
 			if !over {
-				return &timeoutError{fmt.Sprintf("the lock is broken, but after %v the lease of %s is still alive: that "+
-					"process may hold other locks, or may not have noticed yet", time.Duration(f.wait), holderName(target))}
+				return &timeoutError{fmt.Sprintf("the lock is broken, but after %v the lease of %s is still alive: "+
+					"that process may hold other locks, or may not have noticed yet",
+					time.Duration(f.wait), holderName(target))}
 			}
 		case <-time.After(firstLook):
 		}

@@ -13,11 +13,12 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-const doctorLong = `Try out whether locks can be trusted in this database, and report what may surprise: the tables and their version, the
-rights of this account, lease locks and session locks, the server's settings and clock, a pooler, a replica, a cluster.
-Each finding says what to do about it. doctor takes and releases a lock of its own.
+const doctorLong = `Try out whether locks can be trusted in this database, and report what may surprise: the tables
+and their version, the rights of this account, lease locks and session locks, the server's settings and clock, a
+pooler, a replica, a cluster. Each finding says what to do about it. doctor takes and releases a lock of its own.
 
-Exit code 0: locks work. 1: something is bad; with --strict also if something may surprise. So doctor can gate a deploy.`
+Exit code 0: locks work. 1: something is bad; with --strict also if something may surprise. So doctor can gate a
+deploy.`
 
 // findingInfo is a finding of doctor.
 type findingInfo struct {
@@ -80,7 +81,8 @@ func tables(ctx context.Context, db *connection) findingInfo {
 	server, err := db.Dialect.Probe(ctx)
 	want := db.Dialect.SchemaVersion()
 	schema := &sqllock.SchemaError{
-		Have: server.Schema, Want: want, CompatibleFrom: server.CompatibleFrom, Dirty: server.Dirty, Several: server.Several,
+		Have: server.Schema, Want: want, CompatibleFrom: server.CompatibleFrom, Dirty: server.Dirty,
+		Several: server.Several,
 	}
 	switch {
 	case err != nil && db.Dialect.Classify(err) == dialect.ClassNoSchema:

@@ -40,8 +40,8 @@ type term struct {
 	Error  string     `json:"error,omitempty"` // why the leader is unknown
 }
 
-const electLong = `Run a command while this process leads an election, and again after each election that it wins. One process leads at a
-time. When the command ends by itself, this process resigns and ends with the command's exit code.
+const electLong = `Run a command while this process leads an election, and again after each election that it wins. One
+process leads at a time. When the command ends by itself, this process resigns and ends with the command's exit code.
 
 If the lead is lost, the command is stopped as by run: SIGTERM, and SIGKILL before another process can lead. If the
 leader is asked to hand over, the command gets SIGTERM, and SIGKILL after --kill-after, and this process campaigns
@@ -97,7 +97,8 @@ func (a *app) elect() *cobra.Command {
 	flags.Var(&f.lockDelay, "lock-delay", "how long nobody leads after the lease of a leader has ended")
 	flags.StringVar(&f.note, "note", "", "a `text` for people who ask about the leader, such as a build number")
 	flags.IntVar(&f.priority, "priority", 0, "leaders of a lower priority hand over to a candidate of a higher one")
-	flags.Var(&f.killAfter, "kill-after", "when the lead is handed over: how long after SIGTERM the command gets SIGKILL")
+	flags.Var(&f.killAfter, "kill-after", "when the lead is handed over: how long after SIGTERM the command gets "+
+		"SIGKILL")
 	flags.BoolVar(&f.shell, "shell", false, "run the command, a single argument, by /bin/sh -c")
 	flags.Var(&f.events, "events", "how to write what happens to stderr: text, or json for one object a line")
 	return cmd
@@ -113,8 +114,8 @@ func (f *electFlags) parse(cmd *cobra.Command, args []string) (command []string,
 	alone := f.observe || f.handOver
 	switch {
 	case len(names) != 1:
-		return nil, cli.Usagef("elect needs the NAME of one election, and a -- before the command: sqllock elect NAME -- " +
-			"COMMAND")
+		return nil, cli.Usagef("elect needs the NAME of one election, and a -- before the command: sqllock elect NAME " +
+			"-- COMMAND")
 	case f.observe && f.handOver:
 		return nil, cli.Usagef("--observe and --handover exclude each other")
 	case alone && dash >= 0:

@@ -10,9 +10,10 @@ import (
 	"github.com/sqllock/sqllock/internal/cli"
 )
 
-const guardLong = `Print the statement that makes sure, inside a transaction of a script, that the lock of the surrounding sqllock run or
-elect is still held, and stays held until the transaction has ended: Lock.Guard for psql, mysql, sqlite3 and sqlcmd.
-Put it last, right before COMMIT. If the lock is lost, the statement fails, and nothing may be committed:
+const guardLong = `Print the statement that makes sure, inside a transaction of a script, that the lock of the
+surrounding sqllock run or elect is still held, and stays held until the transaction has ended: Lock.Guard for psql,
+mysql, sqlite3 and sqlcmd. Put it last, right before COMMIT. If the lock is lost, the statement fails, and nothing may
+be committed:
 
   psql      the transaction is aborted, so COMMIT rolls back; -v ON_ERROR_STOP=1 gives the exit code
   mysql     the client ends at the error, unless --force is given, and the server rolls back. The statement guards on
@@ -23,8 +24,8 @@ Put it last, right before COMMIT. If the lock is lost, the statement fails, and 
 The ENGINE is that of the database URL, if it isn't given. The lock is that of SQLLOCK_NAME, SQLLOCK_OWNER and
 SQLLOCK_SLOT, which run and elect set. If several locks are held, there is a statement for each.`
 
-const guardExample = `  sqllock run books --shell -- '(echo "BEGIN;"; cat changes.sql; sqllock guard-sql postgres; echo "COMMIT;") |
-    psql -v ON_ERROR_STOP=1'`
+const guardExample = `  sqllock run books --shell -- '
+    (echo "BEGIN;"; cat changes.sql; sqllock guard-sql postgres; echo "COMMIT;") | psql -v ON_ERROR_STOP=1'`
 
 func (a *app) guardSQL() *cobra.Command {
 	return &cobra.Command{
@@ -80,8 +81,8 @@ func claimsOfEnvironment() (all []guarded, err error) {
 	}
 	names, owners, slots := lines(envName), lines(envOwner), lines(envSlot)
 	if len(names) != len(owners) || len(owners) != len(slots) {
-		return nil, cli.Usagef("SQLLOCK_NAME, SQLLOCK_OWNER and SQLLOCK_SLOT have %d, %d and %d lines; they must have a "+
-			"line for each lock", len(names), len(owners), len(slots))
+		return nil, cli.Usagef("SQLLOCK_NAME, SQLLOCK_OWNER and SQLLOCK_SLOT have %d, %d and %d lines; they must have "+
+			"a line for each lock", len(names), len(owners), len(slots))
 	}
 	for i, name := range names {
 		slot, err := strconv.Atoi(slots[i])
@@ -109,13 +110,13 @@ func guardStatement(engine string, g guarded) string {
 		return fmt.Sprintf("DO %[1]s BEGIN PERFORM FROM sqllock_locks WHERE %[2]s FOR SHARE; IF NOT FOUND THEN RAISE "+
 			"EXCEPTION USING MESSAGE = %[3]s; END IF; END %[1]s;", tag, row, lost)
 	case engineMySQL: // there is no other way to fail in a plain statement than a subquery of two rows
-		return fmt.Sprintf("SELECT CASE COUNT(*) WHEN 1 THEN 'sqllock: lock held' ELSE (SELECT 'lock lost' UNION SELECT "+
-			"'sqllock') END AS guard FROM sqllock_locks WHERE %s LOCK IN SHARE MODE;", row)
+		return fmt.Sprintf("SELECT CASE COUNT(*) WHEN 1 THEN 'sqllock: lock held' ELSE (SELECT 'lock lost' UNION "+
+			"SELECT 'sqllock') END AS guard FROM sqllock_locks WHERE %s LOCK IN SHARE MODE;", row)
 	case engineSQLServer:
 		return fmt.Sprintf("UPDATE sqllock_locks WITH (ROWLOCK, READCOMMITTEDLOCK) SET note = note WHERE %s;\n"+
 			"IF @@ROWCOUNT = 0 BEGIN IF @@TRANCOUNT > 0 ROLLBACK; THROW 50000, %s, 1; END;", row, lost)
 	default: // the insert writes nothing if the lock is held, and takes SQLite's write lock all the same
-		return fmt.Sprintf("INSERT OR ROLLBACK INTO sqllock_locks (name, slot) SELECT NULL, NULL WHERE NOT EXISTS (SELECT 1 "+
-			"FROM sqllock_locks WHERE %s);", row)
+		return fmt.Sprintf("INSERT OR ROLLBACK INTO sqllock_locks (name, slot) SELECT NULL, NULL WHERE NOT EXISTS "+
+			"(SELECT 1 FROM sqllock_locks WHERE %s);", row)
 	}
 }

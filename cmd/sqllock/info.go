@@ -22,7 +22,7 @@ type lockInfo struct {
 	Note      string        `json:"note,omitempty"`
 	Fence     int64         `json:"fence"`
 	Since     time.Time     `json:"since"`        // when it was acquired, or released
-	Left      float64       `json:"remaining_ms"` // until the lease ends, unless renewed, or until the lock can be taken
+	Left      float64       `json:"remaining_ms"` // until the lease ends, unless renewed; or the lock can be taken
 	Heartbeat *float64      `json:"heartbeat_ms,omitempty"`
 	Waiters   int           `json:"waiters"`
 	Waiting   *time.Time    `json:"waiting_since,omitempty"` // since when the first of them waits

@@ -149,7 +149,10 @@ func TestWait(t *testing.T) {
 	held := start(t, "", "wait a --held")
 	p := holder(t, "a --identity first")
 	held.end(0)
-	check(t, []want{{"wait a --free -w 20ms", 75, "", "held by first"}, {"wait a --leader -w 20ms", 75, "", "nobody leads"}})
+	check(t, []want{
+		{"wait a --free -w 20ms", 75, "", "held by first"},
+		{"wait a --leader -w 20ms", 75, "", "nobody leads"},
+	})
 	free := start(t, "", "wait a --free --json")
 	p.finish()
 	free.end(0)
@@ -185,7 +188,8 @@ func TestBreak(t *testing.T) {
 		{"break a --alive --dry-run", 0, "would break \"a\"", ""},
 	})
 	for _, text := range []string{"", "y\n", "b\n"} {
-		if code, _, stderr := answer(t, text, "break a --alive"); code != 1 || !strings.Contains(stderr, "nothing was broken") {
+		code, _, stderr := answer(t, text, "break a --alive")
+		if code != 1 || !strings.Contains(stderr, "nothing was broken") {
 			t.Errorf("to %q break ends with %d: %s", text, code, stderr)
 		}
 	}

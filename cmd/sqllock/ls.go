@@ -31,12 +31,12 @@ type lsFlags struct {
 	onlyStuck          bool
 }
 
-const lsLong = `List the locks that are held, by any process, with those whose holder is dead. GLOB selects names: * stands for any
-text, also with slashes, and ? for one character.
+const lsLong = `List the locks that are held, by any process, with those whose holder is dead. GLOB selects names: *
+stands for any text, also with slashes, and ? for one character.
 
-LEASE-LEFT is how long the lock stays taken if its holder is dead; a live holder renews it. A lock whose lease has
-run out is "expired": the next process that wants it gets it, unless a transaction that it guards is still open.
-Session locks have no rows and are not listed.`
+LEASE-LEFT is how long the lock stays taken if its holder is dead; a live holder renews it. A lock whose lease has run
+out is "expired": the next process that wants it gets it, unless a transaction that it guards is still open. Session
+locks have no rows and are not listed.`
 
 func (a *app) ls() *cobra.Command {
 	f := &lsFlags{output: "table", interval: cli.Duration(defaultInterval)}
@@ -44,8 +44,8 @@ func (a *app) ls() *cobra.Command {
 		Use:   "ls [GLOB]",
 		Short: "List the locks that are held",
 		Long:  lsLong,
-		Example: "  sqllock ls\n  sqllock ls 'report/*' -o wide\n  sqllock ls --stuck=5m --fail-if-any    # for a cron job " +
-			"that alerts",
+		Example: "  sqllock ls\n  sqllock ls 'report/*' -o wide\n  sqllock ls --stuck=5m --fail-if-any    # for a " +
+			"cron job that alerts",
 		Args: cli.Arguments(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.onlyStuck = cmd.Flag("stuck").Changed
@@ -66,8 +66,8 @@ func (a *app) ls() *cobra.Command {
 	flags.StringVarP(&f.output, "output", "o", "table", "the `format`: table, wide, json (as --json), jsonl or name")
 	flags.BoolVar(&f.all, "all", false, "also list locks that are free, or that can't be taken yet")
 	flags.StringVar(&f.holder, "holder", "", "only locks whose holder matches this `GLOB`")
-	flags.Var(&f.stuck, "stuck", "only locks whose holder is dead, or for which somebody has waited for longer than so "+
-		"long (1m without a value: write --stuck=5m)")
+	flags.Var(&f.stuck, "stuck", "only locks whose holder is dead, or for which somebody has waited for longer than "+
+		"so long (1m without a value: write --stuck=5m)")
 	flags.Lookup("stuck").NoOptDefVal = defaultStuck.String()
 	flags.BoolVar(&f.count, "count", false, "print only how many there are")
 	flags.BoolVar(&f.failIf, "fail-if-any", false, "exit with 1 if there is any")

@@ -87,10 +87,11 @@ func verdict(end ended, timeout time.Duration) error {
 		return &childError{kind: "lost", status: exitLost, text: fmt.Sprintf("the command was stopped (%v): %s",
 			end.Exit, bare(end.stopped))}
 	case end.timeout:
-		return &childError{kind: "timeout", status: exitTimeout, text: fmt.Sprintf("the command was stopped because it "+
-			"ran for longer than %v (%v)", timeout, end.Exit)}
+		return &childError{kind: "timeout", status: exitTimeout, text: fmt.Sprintf("the command was stopped because "+
+			"it ran for longer than %v (%v)", timeout, end.Exit)}
 	case end.Status() != 0:
-		return &childError{kind: kindChild, status: end.Status(), text: "the command ended: " + end.Exit.String(), told: true}
+		text := "the command ended: " + end.Exit.String()
+		return &childError{kind: kindChild, status: end.Status(), text: text, told: true}
 	}
 	return nil
 }

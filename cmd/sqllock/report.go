@@ -86,7 +86,8 @@ func (r *reporter) waiting(held *sqllock.HeldError) {
 	e := event{Event: "waiting", Name: held.Name, Held: h}
 	switch {
 	case h.Queued:
-		e.Message = fmt.Sprintf("waiting for %q, behind %s, which is first in the queue", held.Name, lock.Describe(held))
+		e.Message = fmt.Sprintf("waiting for %q, behind %s, which is first in the queue", held.Name,
+			lock.Describe(held))
 	case held.Holder == "" && held.Remaining > 0:
 		e.Message = fmt.Sprintf("waiting for %q, which nobody holds and nobody may take for another %v "+
 			"(--hold-at-least or --lock-delay of its last holder)", held.Name, held.Remaining.Round(time.Millisecond))

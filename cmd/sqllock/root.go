@@ -41,8 +41,8 @@ func run(args []string, signals chan os.Signal, stdin io.Reader, stdout, stderr 
 	return a.finish(root.Execute())
 }
 
-const long = `sqllock takes locks in the database that your application already runs (PostgreSQL, MySQL, MariaDB, SQL Server or
-SQLite), for scripts and for the person on call. Its tables are made by ` + "`sqllock-migrate own up`" + `.
+const long = `sqllock takes locks in the database that your application already runs (PostgreSQL, MySQL, MariaDB, SQL
+Server or SQLite), for scripts and for the person on call. Its tables are made by ` + "`sqllock-migrate own up`" + `.
 
   sqllock run migrate -- alembic upgrade head    one process at a time runs the command, the others wait
   sqllock ls                                     who holds what
@@ -57,8 +57,8 @@ Database URLs:
 The URL comes from --database, SQLLOCK_DATABASE_URL, or the file that SQLLOCK_DATABASE_URL_FILE names. A password is
 never shown.
 
-Every flag has an environment variable, which --help names. The command line takes precedence over the environment, and
-the environment over the file .env, or the file that --env names.
+Every flag has an environment variable, which --help names. The command line takes precedence over the environment,
+and the environment over the file .env, or the file that --env names.
 
 Exit codes:
   0    done
@@ -96,8 +96,8 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.database, "database", "", "database `URL`")
 	flags.StringVar(&a.databaseFile, "database-url-file", "", "a `file` whose only line is the database URL, such as "+
 		"a container's secret")
-	flags.StringVar(&a.identity, "identity", "", "the `name` of this process for people who ask who holds a lock (default "+
-		"sqllock@host[pid])")
+	flags.StringVar(&a.identity, "identity", "", "the `name` of this process for people who ask who holds a lock "+
+		"(default sqllock@host[pid])")
 	flags.StringVar(&a.env, "env", "", "read variables that the environment doesn't set from this `file` (default "+
 		".env, if it exists); none: read no file")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write nothing but errors to stderr")

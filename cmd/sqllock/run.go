@@ -38,8 +38,8 @@ type runFlags struct {
 	events    eventFormat
 }
 
-const runLong = `Run a command while a lock is held, and release the lock when the command has ended. The lock is held in a lease:
-if this process dies, the lock is free after --ttl.
+const runLong = `Run a command while a lock is held, and release the lock when the command has ended. The lock is held
+in a lease: if this process dies, the lock is free after --ttl.
 
 Kinds of locks. Each has names of its own: a run with --writer does not wait for one without.
   (none)           exclusive: one holder at a time, as Client.Acquire in Go
@@ -62,7 +62,8 @@ left the process group (setsid) is not reached.
 
 If this process is killed by SIGKILL, Linux kills the command itself, but not what that has started; elsewhere the
 command goes on. The lock is free after --ttl, so let such a command check the fence where it writes: its environment
-has SQLLOCK_NAME, SQLLOCK_FENCE, SQLLOCK_OWNER and SQLLOCK_SLOT, and ` + "`sqllock guard-sql`" + ` prints the statement.
+has SQLLOCK_NAME, SQLLOCK_FENCE, SQLLOCK_OWNER and SQLLOCK_SLOT, and ` + "`sqllock guard-sql`" + ` prints the
+statement.
 
 Exit codes: those of ` + "`sqllock --help`" + `; the command's own if it ran to its end.`
 
@@ -105,10 +106,12 @@ func (a *app) runCommand() *cobra.Command {
 	flags.VarP(&f.wait, "wait", "w", "how long to wait for the lock (default: for ever)")
 	flags.BoolVar(&f.fair, "fair", false, "first come, first served: let all callers use it")
 	flags.Var(&f.ttl, "ttl", "how long the lock stays taken after the death of this process (default 15s)")
-	flags.Var(&f.holdAtLeast, "hold-at-least", "keep others from the lock for so long, even if the command ends earlier")
+	flags.Var(&f.holdAtLeast, "hold-at-least", "keep others from the lock for so long, even if the command ends "+
+		"earlier")
 	flags.Var(&f.lockDelay, "lock-delay", "keep others from the lock for so long after its lease has ended")
 	flags.StringVar(&f.note, "note", "", "a `text` for people who ask about the lock, such as a build number")
-	flags.IntVarP(&f.notAcquired, "not-acquired-exit", "E", exitNotAcquired, "the exit `CODE` if the lock was not acquired")
+	flags.IntVarP(&f.notAcquired, "not-acquired-exit", "E", exitNotAcquired,
+		"the exit `CODE` if the lock was not acquired")
 	flags.BoolVar(&f.shell, "shell", false, "run the command, a single argument, by /bin/sh -c")
 	flags.Var(&f.timeout, "timeout", "stop the command after so long (default: never)")
 	flags.Var(&f.killAfter, "kill-after", "with --timeout: how long after SIGTERM the command gets SIGKILL")
@@ -192,8 +195,8 @@ func (f *runFlags) occurrence() (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339Nano, f.at)
 	if err != nil {
-		return at, cli.Usagef("--at %q: want a time with its zone, like 2026-12-01T03:00:00Z: the one that the schedule "+
-			"says, the same on every host", f.at)
+		return at, cli.Usagef("--at %q: want a time with its zone, like 2026-12-01T03:00:00Z: the one that the "+
+			"schedule says, the same on every host", f.at)
 	}
 	return at, nil
 }
@@ -267,9 +270,8 @@ func (a *app) runOnce(db *connection, f *runFlags, held *holding, command []stri
 		if err != nil {
 			return err
 		}
-		ran, err := once.RunOccurrence(ctx, db.locks, held.names[0], at, func(ctx context.Context, _ *sqllock.Lock) error {
-			return a.runChild(ctx, f, held, command)
-		}, opts...)
+		work := func(ctx context.Context, _ *sqllock.Lock) error { return a.runChild(ctx, f, held, command) }
+		ran, err := once.RunOccurrence(ctx, db.locks, held.names[0], at, work, opts...)
 		if !ran && err == nil {
 			a.skip(fmt.Sprintf("nothing to do: the run of %s has succeeded before", at.Format(time.RFC3339)))
 		}

@@ -110,7 +110,8 @@ func TestRunNotAcquired(t *testing.T) {
 	}
 	_, _, stderr := command(t, "run a --try --json -- true")
 	var doc document
-	if err := json.Unmarshal([]byte(stderr), &doc); err != nil || doc.Error.Exit != 75 || doc.Error.Kind != "not acquired" {
+	err := json.Unmarshal([]byte(stderr), &doc)
+	if err != nil || doc.Error.Exit != 75 || doc.Error.Kind != "not acquired" {
 		t.Errorf("--json wrote %s (%v)", stderr, err)
 	}
 	_ = syscall.Kill(started.PID, syscall.SIGTERM)
@@ -160,7 +161,7 @@ func TestRunWaits(t *testing.T) {
 	first.signal(syscall.SIGTERM)
 	first.end(7)
 	second.line("ready")
-	for e := third.await("waiting"); e.Held.Holder != "second" || e.Held.Queued; { // until it sees that one hold the lock
+	for e := third.await("waiting"); e.Held.Holder != "second" || e.Held.Queued; { // until that one holds the lock
 		e = third.await("waiting")
 	}
 	second.signal(syscall.SIGTERM)
@@ -201,8 +202,8 @@ func TestRunForwardsSignals(t *testing.T) {
 func TestRunUnderNohup(t *testing.T) {
 	newDatabase(t)
 	path, _ := os.Executable()
-	cmd := self(t, "", "-c", fmt.Sprintf("trap '' HUP; %s=1 exec %s run a --shell -- 'kill -HUP $PPID; kill -HUP $$; echo on'",
-		mainEnv, path))
+	cmd := self(t, "", "-c", fmt.Sprintf("trap '' HUP; %s=1 exec %s run a --shell -- "+
+		"'kill -HUP $PPID; kill -HUP $$; echo on'", mainEnv, path))
 	cmd.Path = "/bin/sh"
 	out, err := cmd.Output()
 	if string(out) != "on\n" || err != nil {
@@ -244,7 +245,8 @@ func TestLostByOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(t.Context(), "UPDATE sqllock_leases SET holder = holder"); err != nil { // no heartbeat gets in
+	// No heartbeat gets in from now on.
+	if _, err := tx.ExecContext(t.Context(), "UPDATE sqllock_leases SET holder = holder"); err != nil {
 		t.Fatal(err)
 	}
 	expires := query(t, tx, "SELECT expires_at FROM sqllock_leases")
@@ -359,7 +361,8 @@ func TestOnce(t *testing.T) {
 	const at = "run a --at 2026-12-01T03:00:00Z --"
 	check(t, []want{{at, 3, "", ""}}, "sh", "-c", "exit 3")
 	check(t, []want{{at, 0, "ran", ""}}, "echo", "ran")
-	if code, stdout, _ := command(t, "run a --at 2026-12-01T04:00:00+01:00 --", "echo", "again"); code != 0 || stdout != "" {
+	code, stdout, _ := command(t, "run a --at 2026-12-01T04:00:00+01:00 --", "echo", "again")
+	if code != 0 || stdout != "" {
 		t.Errorf("the same time once more ends with %d and writes %q", code, stdout)
 	}
 }

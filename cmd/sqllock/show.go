@@ -19,8 +19,9 @@ type shown struct {
 	Queue   []waiter   `json:"queue"`
 }
 
-const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its process last showed that
-it is alive. Then show who waits for them, what each of these processes holds meanwhile, and who waits for that.`
+const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its
+process last showed that it is alive. Then show who waits for them, what each of these processes holds meanwhile, and
+who waits for that.`
 
 func (a *app) show() *cobra.Command {
 	return &cobra.Command{
@@ -85,12 +86,12 @@ func describe(l lockInfo) []string {
 	}
 	switch {
 	case l.State == sqllock.StateExpired:
-		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock gets it, "+
-			"unless a transaction that it guards is still open")
+		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock gets "+
+			"it, unless a transaction that it guards is still open")
 	case l.Heartbeat != nil:
 		beat := time.Duration(*l.Heartbeat * float64(time.Millisecond))
-		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one the "+
-			"lock is free in %s", short(beat), short(l.left())))
+		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
+			"the lock is free in %s", short(beat), short(l.left())))
 	default:
 		lines = append(lines, fmt.Sprintf("  without another heartbeat the lock is free in %s", short(l.left())))
 	}

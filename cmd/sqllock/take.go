@@ -79,9 +79,11 @@ func (f *runFlags) acquire(
 	case f.all:
 		return setHolding(pick(try, locks.TryAcquireAll, locks.AcquireAll)(ctx, names, set...))
 	case f.shared:
-		return lockHolding(pick(try, locks.RWLock(name).TryAcquireShared, locks.RWLock(name).AcquireShared)(ctx, shared...))
+		rw := locks.RWLock(name)
+		return lockHolding(pick(try, rw.TryAcquireShared, rw.AcquireShared)(ctx, shared...))
 	case f.writer:
-		return lockHolding(pick(try, locks.RWLock(name).TryAcquire, locks.RWLock(name).Acquire)(ctx, single...))
+		rw := locks.RWLock(name)
+		return lockHolding(pick(try, rw.TryAcquire, rw.Acquire)(ctx, single...))
 	case f.permits > 0:
 		permits := locks.Semaphore(name, f.permits)
 		return lockHolding(pick(try, permits.TryAcquire, permits.Acquire)(ctx, single...))
@@ -96,7 +98,8 @@ func (f *runFlags) options(wait sqllock.WaitOption) (
 ) {
 	shared, set, single = append(shared, wait), append(set, wait), append(single, wait)
 	if f.fair {
-		shared, set, single = append(shared, sqllock.Fair()), append(set, sqllock.Fair()), append(single, sqllock.Fair())
+		fair := sqllock.Fair()
+		shared, set, single = append(shared, fair), append(set, fair), append(single, fair)
 	}
 	if f.note != "" {
 		note := sqllock.WithNote(f.note)

@@ -25,9 +25,10 @@ type waitFlags struct {
 	limited            bool
 }
 
-const waitLong = `Wait until a lock is free or held, or until an election has a leader: for entry points, init containers and deploy
-hooks. Only one of --free, --held and --leader can be given. All kinds of locks of that name count, except session
-locks. A lock whose holder is dead is free. What is free may be taken a moment later: to work under a lock, use run.
+const waitLong = `Wait until a lock is free or held, or until an election has a leader: for entry points, init
+containers and deploy hooks. Only one of --free, --held and --leader can be given. All kinds of locks of that name
+count, except session locks. A lock whose holder is dead is free. What is free may be taken a moment later: to work
+under a lock, use run.
 
 While the database can't be reached, wait goes on. Exit code 75 means that --wait is over.`
 

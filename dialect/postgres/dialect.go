@@ -73,9 +73,9 @@ var (
 // Option is a setting of [New].
 type Option func(*Dialect)
 
-// ReadsAnywhere lets the reads of locks run with the right to SELECT alone. It is for a program that
-// only shows locks to people: a read/write splitter may send such a read to a replica, so what it
-// returns may be old, and a lock must not be taken through such a dialect.
+// ReadsAnywhere lets the reads of locks run with the right to SELECT alone. It is for a program
+// that only shows locks to people: a read/write splitter may send such a read to a replica, so what
+// it returns may be old, and a lock must not be taken through such a dialect.
 func ReadsAnywhere() Option {
 	return func(d *Dialect) { d.readsAnywhere = true }
 }

@@ -67,7 +67,8 @@ func (r *repository) check() (sums []byte, err error) {
 	main := r.modules[0].path
 	for _, step := range []func() error{
 		func() error {
-			return r.checkCommand(user, bin, main+"/cmd/sqllock-migrate", "CREATE TABLE sqllock_locks", "schema", "postgres")
+			return r.checkCommand(user, bin, main+"/cmd/sqllock-migrate", "CREATE TABLE sqllock_locks",
+				"schema", "postgres")
 		},
 		func() error {
 			return r.checkCommand(user, bin, main+"/cmd/sqllock", "GRANT SELECT ON sqllock_locks",

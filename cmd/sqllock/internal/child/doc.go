@@ -1,5 +1,5 @@
 // Package child runs a command as a child process that can be stopped for certain: in a process
-// group of its own, with the terminal if there is one, and, on Linux, dead as soon as its parent is.
+// group of its own, with the terminal if there is one. On Linux it is killed when its parent dies.
 //
 // # Job control
 //
