@@ -328,7 +328,8 @@ func TestCLIGrants(t *testing.T) {
 			c.account(t, admin, "operator")
 		for _, line := range []string{
 			"run a -- true", "run a --shared -- true", "run a --writer -- true", "run a -n 2 -- true",
-			"run a b --all -- true", "run a --once k -- true", "run a --fair -- true", "elect a -- true", "elect a --handover", "ls", "doctor",
+			"run a b --all -- true", "run a --once k -- true", "run a --fair -- true",
+			"elect a -- true", "elect a --handover", "ls", "doctor",
 		} {
 			c.want(t, app, 0, "", line)
 		}

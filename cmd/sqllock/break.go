@@ -52,7 +52,7 @@ func (a *app) breakCommand() *cobra.Command {
 		Use:   "break NAME",
 		Short: "Take a lock away from its holder",
 		Long:  breakLong,
-		Example: "  sqllock break migrate\n  sqllock break migrate --alive --reason 'host is being replaced'\n  sqllock " +
+		Example: "  sqllock break migrate\n  sqllock break migrate --alive --reason 'host is gone'\n  sqllock " +
 			"break migrate --force --fence 1796055766842000",
 		Args: cli.Arguments(1, 1, "the NAME of the lock"),
 		RunE: func(_ *cobra.Command, args []string) error {

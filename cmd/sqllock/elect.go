@@ -114,8 +114,8 @@ func (f *electFlags) parse(cmd *cobra.Command, args []string) (command []string,
 	alone := f.observe || f.handOver
 	switch {
 	case len(names) != 1:
-		return nil, cli.Usagef("elect needs the NAME of one election, and a -- before the command: sqllock elect NAME " +
-			"-- COMMAND")
+		return nil, cli.Usagef("elect needs the NAME of one election, and a -- before the command: sqllock elect " +
+			"NAME -- COMMAND")
 	case f.observe && f.handOver:
 		return nil, cli.Usagef("--observe and --handover exclude each other")
 	case alone && dash >= 0:

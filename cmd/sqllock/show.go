@@ -86,8 +86,8 @@ func describe(l lockInfo) []string {
 	}
 	switch {
 	case l.State == sqllock.StateExpired:
-		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock gets "+
-			"it, unless a transaction that it guards is still open")
+		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock "+
+			"gets it, unless a transaction that it guards is still open")
 	case l.Heartbeat != nil:
 		beat := time.Duration(*l.Heartbeat * float64(time.Millisecond))
 		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
