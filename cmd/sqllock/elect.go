@@ -47,8 +47,8 @@ If the lead is lost, the command is stopped as by run: SIGTERM, and SIGKILL befo
 leader is asked to hand over, the command gets SIGTERM, and SIGKILL after --kill-after, and this process campaigns
 again. A signal is forwarded to the command; while another process leads, it ends this process.
 
-The command's environment has SQLLOCK_NAME, and SQLLOCK_FENCE with the number of the term, which grows from each
-leader to the next.
+The command's environment is that of run. SQLLOCK_FENCE is the number of the term, which grows from each leader to the
+next.
 
   elect NAME --observe        print the leader and each change, as one JSON object a line, until a signal comes
   elect NAME --handover       ask the leader to hand over, and wait until it has
