@@ -363,3 +363,28 @@ func guardedInsert(t *testing.T, db *sql.DB, statement string) error {
 	_, _ = conn.ExecContext(t.Context(), "COMMIT")
 	return err
 }
+
+// watchTimers measures how late timers are, until the function that it returns is called.
+func watchTimers(t *testing.T) (latest func() time.Duration) {
+	stop, result := make(chan struct{}), make(chan time.Duration, 1)
+	stopOnce := sync.OnceFunc(func() { close(stop) })
+	t.Cleanup(stopOnce)
+	go func() {
+		most := time.Duration(0)
+		for {
+			const tick = 5 * time.Millisecond
+			due := time.Now().Add(tick)
+			select {
+			case <-time.After(tick):
+				most = max(most, time.Since(due))
+			case <-stop:
+				result <- most
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		stopOnce()
+		return <-result
+	}
+}

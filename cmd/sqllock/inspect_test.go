@@ -177,7 +177,7 @@ func TestBreak(t *testing.T) {
 		{"break a --force", 64, "", "needs --fence"},
 		{"break", 64, "", "needs the NAME"},
 	})
-	p := holder(t, "a --ttl 600ms --identity first")
+	p := holder(t, "a --ttl 1500ms --identity first")
 	fence := documentOf(t, 0, "show a").Lock.Holders[0].Fence
 	right, wrong := fmt.Sprint(" --fence ", fence), fmt.Sprint(" --fence ", fence+1)
 	check(t, []want{

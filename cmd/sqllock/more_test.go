@@ -82,7 +82,7 @@ func TestElect(t *testing.T) {
 // A leader whose lead was broken stops its command, and may lead again.
 func TestElectLost(t *testing.T) {
 	db := newDatabase(t)
-	p := start(t, "signals", "elect a --ttl 600ms --events json --", testBinary)
+	p := start(t, "signals", "elect a --ttl 1500ms --events json --", testBinary)
 	first := p.await("leads").Fence
 	p.line("ready")
 	if _, err := db.ExecContext(t.Context(), "UPDATE sqllock_locks SET owner = NULL, lease_id = NULL"); err != nil {

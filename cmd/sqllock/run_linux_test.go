@@ -28,6 +28,7 @@ type console struct {
 	t      *testing.T
 	master *os.File
 	cmd    *exec.Cmd
+	read   chan struct{} // closed when all processes have closed the terminal, and its output was read
 
 	mu      sync.Mutex
 	output  bytes.Buffer
@@ -60,14 +61,14 @@ func newConsole(t *testing.T, args ...string) *console {
 	for i, arg := range args {
 		args[i] = strings.NewReplacer("RUN", mainEnv+"=1 "+nextEnv+"=plain "+path, testBinary, path).Replace(arg)
 	}
-	c := &console{t: t, master: master, cmd: exec.Command("sh", args...), changed: make(chan struct{})}
+	c := &console{t: t, master: master, cmd: exec.Command("sh", args...), changed: make(chan struct{}), read: make(chan struct{})}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	_ = slave.Close()
-	go c.read()
+	go c.readAll()
 	t.Cleanup(func() {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
@@ -76,7 +77,8 @@ func newConsole(t *testing.T, args ...string) *console {
 	return c
 }
 
-func (c *console) read() {
+func (c *console) readAll() {
+	defer close(c.read)
 	buffer := make([]byte, 4096)
 	for {
 		n, err := c.master.Read(buffer)
@@ -132,6 +134,7 @@ func (c *console) end() string {
 	}()
 	select {
 	case <-ended:
+		<-c.read
 	case <-time.After(stepTimeout):
 		all, _ := c.text()
 		c.t.Fatalf("the shell has not ended; the terminal shows:\n%s", all)
