@@ -136,8 +136,11 @@ func TestGuardSQL(t *testing.T) {
 			if _, err := db.ExecContext(t.Context(), "CREATE TABLE IF NOT EXISTS t (n INTEGER)"); err != nil {
 				t.Fatal(err)
 			}
-			if err := guardedInsert(t, db, statement); err == nil { // the run has ended
-				t.Errorf("without the lock %s succeeds", statement)
+			for _, owner := range []string{"owner", "'another'"} { // the run has ended, and another holds the lock
+				_, _ = db.ExecContext(t.Context(), "UPDATE sqllock_locks SET owner = "+owner)
+				if err := guardedInsert(t, db, statement); err == nil {
+					t.Errorf("without the lock %s succeeds", statement)
+				}
 			}
 			if n := query(t, db, "SELECT count(*) FROM t"); n != 0 {
 				t.Error("the transaction was committed without the lock")
