@@ -96,6 +96,23 @@ func TestElectLost(t *testing.T) {
 	p.finish()
 }
 
+// A leader that is about to hand over and loses the lead meanwhile has no more time.
+func TestElectLostWhileHandingOver(t *testing.T) {
+	db := newDatabase(t)
+	p := start(t, "stubborn", "elect a --ttl 1500ms --kill-after 1m --events json --", testBinary)
+	p.line("ready")
+	asks := start(t, "", "elect a --handover")
+	p.await("stopping")
+	if _, err := db.ExecContext(t.Context(), "DELETE FROM sqllock_leases"); err != nil {
+		t.Fatal(err)
+	}
+	p.await("killed")
+	asks.end(0)
+	p.await("leads") // again
+	p.signal(syscall.SIGKILL)
+	p.end(-int(syscall.SIGKILL))
+}
+
 func TestDoctor(t *testing.T) {
 	db := newDatabase(t)
 	check(t, []want{

@@ -99,10 +99,15 @@ func (s *supervisor) watch(c *child.Child) (end ended) {
 			kill = s.tell(c, stopping)
 		case <-overtime:
 			end.timeout, overtime = true, nil
-			stopping = &stop{by: time.Now().Add(s.grace), why: fmt.Sprintf("the command has run for %v", s.timeout)}
+			stopping = &stop{
+				by: time.Now().Add(s.grace), reserve: maxKillTime, why: fmt.Sprintf("the command has run for %v", s.timeout),
+			}
 			kill = s.tell(c, stopping)
 		case <-kill:
 			kill = nil
+			if !s.trusted() { // it may have been lost while the child had another reason to stop
+				stopping.by = time.Time{}
+			}
 			if !stopping.due(s.remaining) {
 				kill = time.After(lostTick)
 				continue
@@ -132,7 +137,7 @@ func (p *stop) due(remaining func() time.Duration) bool {
 // stopFor plans how to stop the child because held has ended. Half of the time that is left is for
 // the child, and the other half, but at most maxKillTime, for killing it.
 func (s *supervisor) stopFor(cause error) *stop {
-	p := &stop{why: bare(cause)}
+	p := &stop{why: bare(cause), reserve: maxKillTime}
 	if grace := s.graceFor(cause); grace > 0 {
 		p.by = time.Now().Add(grace)
 		return p
