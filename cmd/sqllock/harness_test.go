@@ -139,8 +139,36 @@ type process struct {
 	t      *testing.T
 	events chan event  // what it writes to stderr with --events json
 	out    chan string // the lines of stdout
-	errs   *bytes.Buffer
+	errs   *lockedBuffer
 	gone   chan struct{}
+}
+
+// lockedBuffer is a buffer that may be read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// until waits until f reports true, by asking again and again.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for begun := time.Now(); !f(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > stepTimeout {
+			t.Fatalf("%s: not within %v", what, stepTimeout)
+		}
+	}
 }
 
 // self returns the test binary as the command, whose child is of that kind.
@@ -169,7 +197,7 @@ func start(t *testing.T, kind, line string, more ...string) *process {
 	}
 	p := &process{
 		Cmd: self(t, kind, args...), t: t, events: make(chan event, 1000), out: make(chan string, 1_000_000),
-		errs: new(bytes.Buffer), gone: make(chan struct{}),
+		errs: new(lockedBuffer), gone: make(chan struct{}),
 	}
 	stdout, err := p.StdoutPipe()
 	if err != nil {

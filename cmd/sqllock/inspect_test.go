@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // holder starts a run that holds a lock until SIGTERM.
@@ -49,9 +48,9 @@ func TestLs(t *testing.T) {
 	two := holder(t, "partner -n 2 --identity second")
 	waiting := start(t, "", "run report/nightly --fair --events json -- true")
 	waiting.await("waiting")
-	for query(t, db, "SELECT count(*) FROM sqllock_waiters") == 0 {
-		time.Sleep(time.Millisecond) // it is about to be written
-	}
+	until(t, "a waiter in the queue", func() bool {
+		return query(t, db, "SELECT count(*) FROM sqllock_waiters") > 0
+	})
 	check(t, []want{
 		{"ls", 0, "report/nightly  lock          first", ""},
 		{"ls", 0, "semaphore #", ""},
@@ -115,10 +114,11 @@ func TestShow(t *testing.T) {
 	both.await("waiting")
 	third := start(t, "", "run 0 --identity third --fair --events json -- true")
 	third.await("waiting")
-	found := documentOf(t, 0, "show a").Lock
-	for len(found.Queue) == 0 || len(found.Queue[0].Holds) == 0 || len(found.Queue[0].Holds[0].Waiters) == 0 {
+	var found *shown
+	until(t, "a waiter who waits for a waiter", func() bool {
 		found = documentOf(t, 0, "show a").Lock
-	}
+		return len(found.Queue) > 0 && len(found.Queue[0].Holds) > 0 && len(found.Queue[0].Holds[0].Waiters) > 0
+	})
 	h, w := found.Holders[0], found.Queue[0]
 	if h.Holder != "first" || h.Note != "build 7" || h.Heartbeat == nil || w.Holder != "second" ||
 		w.Holds[0].Name != "0" || w.Holds[0].Waiters[0].Holder != "third" {
@@ -162,9 +162,7 @@ func TestWait(t *testing.T) {
 	leader.end(0)
 	e.finish()
 	stopped := start(t, "", "wait a --held")
-	for !strings.Contains(stopped.errs.String(), "nobody holds it") {
-		stopped.awaitText()
-	}
+	until(t, "the wait says why", func() bool { return strings.Contains(stopped.errs.String(), "nobody holds it") })
 	stopped.signal(syscall.SIGTERM)
 	stopped.end(128 + int(syscall.SIGTERM))
 }

@@ -17,16 +17,6 @@ import (
 	"github.com/sqllock/sqllock/internal/cli"
 )
 
-// awaitText waits for more of stderr, which is not JSON.
-func (p *process) awaitText() {
-	p.t.Helper()
-	select {
-	case <-p.gone:
-		p.t.Fatalf("ended: %s", p.errs)
-	default:
-	}
-}
-
 // One process leads at a time, and each term has a greater number than the one before.
 func TestElect(t *testing.T) {
 	newDatabase(t)
@@ -67,9 +57,10 @@ func TestElect(t *testing.T) {
 	one.line("15")
 	one.line("ready")
 	three := start(t, "", "elect a --identity third --events json -- echo ran")
-	for n := ""; n != "1\n"; {
-		_, n, _ = command(t, "ls a --count --stuck=0")
-	}
+	until(t, "the third campaigns", func() bool {
+		_, n, _ := command(t, "ls a --count --stuck=0")
+		return n == "1\n"
+	})
 	three.signal(syscall.SIGINT) // another process leads
 	if out := three.end(128 + int(syscall.SIGINT)); len(out) > 0 {
 		t.Errorf("a candidate ran its command: %q", out)
