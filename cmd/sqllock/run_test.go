@@ -90,6 +90,15 @@ func TestRunEnvironment(t *testing.T) {
 	}
 }
 
+// A session lock has a name only. Its child must not take an outer lock's fence for its own.
+func TestSessionEnvironment(t *testing.T) {
+	outer := []string{"X=1", envName + "=outer", envFence + "=1", envOwner + "=outer", envSlot + "=0"}
+	got := (&holding{names: []string{"a"}}).environment(outer)
+	if want := []string{"X=1", envName + "=a"}; !slices.Equal(got, want) {
+		t.Errorf("the child has %q, want %q", got, want)
+	}
+}
+
 // -E replaces the exit code 75 and no other, and --quiet says nothing about it.
 func TestRunNotAcquired(t *testing.T) {
 	newDatabase(t)
