@@ -72,8 +72,8 @@ func (a *app) grants() *cobra.Command {
 			case !slices.Contains(roles, role):
 				return cli.Usagef("--role %q: want one of %s", role, strings.Join(roles, ", "))
 			case engine == engineSQLite:
-				return cli.Usagef("SQLite has no accounts: the right to write the file and its folder is the right to " +
-					"everything")
+				return cli.Usagef("SQLite has no accounts: the right to write the file and its folder is the right " +
+					"to everything")
 			}
 			if account == "" {
 				account = "sqllock_" + role

@@ -61,7 +61,9 @@ func newConsole(t *testing.T, args ...string) *console {
 	for i, arg := range args {
 		args[i] = strings.NewReplacer("RUN", mainEnv+"=1 "+nextEnv+"=plain "+path, testBinary, path).Replace(arg)
 	}
-	c := &console{t: t, master: master, cmd: exec.Command("sh", args...), changed: make(chan struct{}), read: make(chan struct{})}
+	c := &console{
+		t: t, master: master, cmd: exec.Command("sh", args...), changed: make(chan struct{}), read: make(chan struct{}),
+	}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := c.cmd.Start(); err != nil {

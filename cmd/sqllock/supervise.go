@@ -100,7 +100,8 @@ func (s *supervisor) watch(c *child.Child) (end ended) {
 		case <-overtime:
 			end.timeout, overtime = true, nil
 			stopping = &stop{
-				by: time.Now().Add(s.grace), reserve: maxKillTime, why: fmt.Sprintf("the command has run for %v", s.timeout),
+				by: time.Now().Add(s.grace), reserve: maxKillTime,
+				why: fmt.Sprintf("the command has run for %v", s.timeout),
 			}
 			kill = s.tell(c, stopping)
 		case <-kill:
