@@ -25,28 +25,46 @@ import (
 	sqlitemigrations "github.com/sqllock/sqllock/migrations/sqlite"
 )
 
-// The test binary is also the command, and the child that the command runs.
-const (
-	mainEnv  = "SQLLOCK_CLI_TEST_MAIN"
-	childEnv = "SQLLOCK_CLI_TEST_CHILD"
-)
+// The test binary is also the child that the command runs.
+const childEnv = "SQLLOCK_CLI_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	switch kind := os.Getenv(childEnv); {
-	case kind != "":
+	if kind := os.Getenv(childEnv); kind != "" {
 		_ = os.Unsetenv(childEnv)
 		childMain(kind)
-	case os.Getenv(mainEnv) != "":
-		_ = os.Unsetenv(mainEnv)
-		_ = os.Setenv(childEnv, os.Getenv(nextEnv)) // the command's own children are children
-		main()
 	}
 	code := m.Run()
-	_ = os.RemoveAll(templateDir)
+	for _, dir := range []string{templateDir, commandDir} {
+		_ = os.RemoveAll(dir)
+	}
 	os.Exit(code)
 }
 
-const nextEnv = "SQLLOCK_CLI_TEST_NEXT"
+var (
+	built = sync.OnceValues(func() (path string, err error) {
+		if commandDir, err = os.MkdirTemp("", "sqllock-command-"); err != nil {
+			return "", err
+		}
+		path = filepath.Join(commandDir, "sqllock")
+		build := exec.Command("go", "build", "-o", path, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w: %s", err, out)
+		}
+		return path, nil
+	})
+	commandDir string
+)
+
+// commandPath builds the command, once for all tests, and returns its path.
+func commandPath(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // childMain is what a child does.
 func childMain(kind string) {
@@ -171,15 +189,11 @@ func until(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// self returns the test binary as the command, whose child is of that kind.
+// self returns the command, whose child is of that kind.
 func self(t *testing.T, kind string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), mainEnv+"=1", nextEnv+"="+kind)
+	cmd := exec.Command(commandPath(t), args...)
+	cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	return cmd
 }
 

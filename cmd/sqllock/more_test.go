@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -136,8 +135,7 @@ func TestGuardSQL(t *testing.T) {
 			if kind != "" {
 				args = append(args, kind)
 			}
-			path, _ := os.Executable()
-			code, statement, stderr := command(t, "", append(args, "--", "env", mainEnv+"=1", path, "guard-sql")...)
+			code, statement, stderr := command(t, "", append(args, "--", commandPath(t), "guard-sql")...)
 			if code != 0 {
 				t.Fatalf("guard-sql ends with %d: %s", code, stderr)
 			}

@@ -58,8 +58,9 @@ func newConsole(t *testing.T, args ...string) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := childEnv + "=plain " + commandPath(t)
 	for i, arg := range args {
-		args[i] = strings.NewReplacer("RUN", mainEnv+"=1 "+nextEnv+"=plain "+path, testBinary, path).Replace(arg)
+		args[i] = strings.NewReplacer("RUN", run, testBinary, path).Replace(arg)
 	}
 	c := &console{
 		t: t, master: master, cmd: exec.Command("sh", args...), changed: make(chan struct{}), read: make(chan struct{}),

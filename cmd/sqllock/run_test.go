@@ -183,9 +183,9 @@ func TestRunWaits(t *testing.T) {
 // A run that would wait for the run in which it runs says so at once.
 func TestRunInItself(t *testing.T) {
 	newDatabase(t)
-	path, _ := os.Executable()
+	path := commandPath(t)
 	for _, flag := range []string{"", " --try"} {
-		line := fmt.Sprintf("%s=1 exec %s run a%s -- true", mainEnv, path, flag)
+		line := fmt.Sprintf("exec %s run a%s -- true", path, flag)
 		check(t, []want{{"run a --shell --", 75, "", "runs under that lock itself"}}, line)
 	}
 }
@@ -210,9 +210,9 @@ func TestRunForwardsSignals(t *testing.T) {
 // A signal that is ignored, as by nohup, stays ignored.
 func TestRunUnderNohup(t *testing.T) {
 	newDatabase(t)
-	path, _ := os.Executable()
-	cmd := self(t, "", "-c", fmt.Sprintf("trap '' HUP; %s=1 exec %s run a --shell -- "+
-		"'kill -HUP $PPID; kill -HUP $$; echo on'", mainEnv, path))
+	path := commandPath(t)
+	cmd := self(t, "", "-c", fmt.Sprintf("trap '' HUP; exec %s run a --shell -- "+
+		"'kill -HUP $PPID; kill -HUP $$; echo on'", path))
 	cmd.Path = "/bin/sh"
 	out, err := cmd.Output()
 	if string(out) != "on\n" || err != nil {

@@ -70,8 +70,10 @@ func (c *Child) stopped() {
 	c.terminal.takeBack()
 	suspend(0)
 	if c.resume() {
-		c.terminal.giveTo(c.PID())
-		_ = c.Signal(unix.SIGCONT)
+		if c.terminal.isOurs() { // otherwise the job continues in the background
+			c.terminal.giveTo(c.PID())
+		}
+		_ = unix.Kill(-c.PID(), unix.SIGCONT)
 	}
 }
 
@@ -89,11 +91,12 @@ func suspend(pid int) {
 	}
 }
 
-// Signal sends a signal to the child's group. It does nothing if the child has ended.
+// Signal sends a signal to the child's group. It does nothing if the child has ended, or if the
+// signal is SIGCONT and the child has the terminal: it goes on when it has got that back.
 func (c *Child) Signal(s syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gone {
+	if c.gone || s == unix.SIGCONT && c.terminal != nil {
 		return nil
 	}
 	return unix.Kill(-c.PID(), s)
@@ -114,7 +117,7 @@ func openTerminal() *terminal {
 		return nil
 	}
 	t := &terminal{file}
-	if foreground, err := unix.IoctlGetInt(t.fd(), unix.TIOCGPGRP); err != nil || foreground != unix.Getpgrp() {
+	if !t.isOurs() {
 		_ = file.Close()
 		return nil
 	}
@@ -122,6 +125,12 @@ func openTerminal() *terminal {
 }
 
 func (t *terminal) fd() int { return int(t.file.Fd()) }
+
+// isOurs reports whether this process's group is the foreground group.
+func (t *terminal) isOurs() bool {
+	foreground, err := unix.IoctlGetInt(t.fd(), unix.TIOCGPGRP)
+	return err == nil && foreground == unix.Getpgrp()
+}
 
 // takeBack makes this process's group the foreground group.
 func (t *terminal) takeBack() { t.giveTo(unix.Getpgrp()) }
