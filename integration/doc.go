@@ -48,6 +48,11 @@
 //   - migrate_cli_test.go, migrate_input_test.go, migrate_history_test.go: the command, its input,
 //     its history.
 //
+// # The command sqllock
+//
+//   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
+//     child; what guard-sql and grants print.
+//
 // # Words
 //
 // A worker is a process of this test binary that takes commands (worker_test.go, commands_test.go).

@@ -57,6 +57,16 @@ func removeMigrate() {
 	}
 }
 
+// sqllockDir has the command sqllock, if a test has built it.
+var sqllockDir string
+
+// removeSqllock removes it.
+func removeSqllock() {
+	if sqllockDir != "" {
+		_ = os.RemoveAll(sqllockDir)
+	}
+}
+
 // run runs the command on a database. It returns what the command wrote to its standard output and
 // standard error, and its exit code.
 func (c migrateCommand) run(t *testing.T, database string, args ...string) (output string, code int) {

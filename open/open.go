@@ -104,6 +104,16 @@ func URL(url string) (*Database, error) {
 	return &Database{Dialect: d, DB: db, Migrations: e.migrations}, nil
 }
 
+// Reading opens the database that a URL names for a program that only shows locks to people: the
+// right to SELECT is enough. Its errors are those of [URL].
+func Reading(url string) (*Database, error) {
+	d, err := URL(url)
+	if err == nil && d.Migrations == pgmigrations.Engine {
+		d.Dialect = postgres.New(d.DB, postgres.ReadsAnywhere())
+	}
+	return d, err
+}
+
 // Migrations returns the engine of a URL's scheme, including the schemes that only golang-migrate's
 // command has. Its errors are those of [URL].
 func Migrations(url string) (*migrations.Engine, error) {

@@ -27,10 +27,11 @@ type lease struct {
 	failure  error // of the last heartbeat; nil if it succeeded
 	locks    map[*Lock]struct{}
 
-	users int                     // locks, and acquisitions in progress
-	idle  clock.Instant           // since when there are no users
-	over  bool                    // closed, lost or expired while idle: no more locks under it
-	cause func(name string) error // returns why it is over, for the lock of that name
+	users  int                     // locks, and acquisitions in progress
+	idle   clock.Instant           // since when there are no users
+	over   bool                    // closed, lost or expired while idle: no more locks under it
+	lapsed bool                    // over only because no heartbeat has succeeded in time
+	cause  func(name string) error // returns why it is over, for the lock of that name
 }
 
 // addUser adds the caller to the lease's users. It returns false if the lease can no longer be
@@ -66,6 +67,17 @@ func (l *lease) remainingAt(now clock.Instant) time.Duration {
 		return 0
 	}
 	return l.validity.Remaining(now)
+}
+
+// lasts returns for how long the database certainly keeps the lease. A lease that lapsed lasts a
+// little longer than it can be relied on, except for a session, whose connection is closed then.
+func (l *lease) lasts() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over && (!l.lapsed || l.session) {
+		return 0
+	}
+	return max(l.validity.Lasts(clock.Now()), 0)
 }
 
 // hold puts a lock that was just granted under the lease. The lock takes over the caller's place
@@ -245,6 +257,9 @@ func (l *lease) keep() {
 	for {
 		left := l.remaining()
 		if left <= 0 {
+			l.mu.Lock()
+			l.lapsed = !l.over
+			l.mu.Unlock()
 			l.lose(l.expiredReason())
 			return
 		}

@@ -73,6 +73,21 @@ func (l *Lock) Fence() int64 { return l.fence }
 // is held. That is how deadlocks are found: see [Client.Acquire] and [Holding].
 func (l *Lock) Context() context.Context { return &l.ctx }
 
+// Remaining returns for how long from now nobody else can get the lock, even if no heartbeat
+// succeeds any more. It counts the lease's TTL from before the last successful heartbeat was sent,
+// less a thousandth because clocks run at different speeds. It returns zero if the lock was
+// released, or if it is certain or possible that the lease has ended.
+//
+// If [Lock.Context] has ended because the database did not answer, Remaining is still positive for
+// a tenth of the TTL, for a second at most. That is the time to stop by force what does not stop by
+// itself.
+func (l *Lock) Remaining() time.Duration {
+	if l.released.Load() || l.ctx.Context.Err() != nil && l.lease.remaining() > 0 { // a guard found another holder
+		return 0
+	}
+	return l.lease.lasts()
+}
+
 // lockEnder ends the lock's context.
 type lockEnder Lock
 

@@ -124,6 +124,37 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestRemaining: an outage leaves the holder a second, and nothing else does.
+func TestRemaining(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		c := client(t, db, "a")
+		released, lock := mustTry(t, c, "released"), mustTry(t, c, "job")
+		if left := lock.Remaining(); left < 14*time.Second || left > sqllock.DefaultTTL {
+			t.Errorf("Remaining is %s under a new lease of %s", left, sqllock.DefaultTTL)
+		}
+		mustRelease(t, released)
+		if left := released.Remaining(); left != 0 {
+			t.Errorf("Remaining is %s after the release", left)
+		}
+		db.Outage(true)
+		<-lock.Context().Done()
+		if left := lock.Remaining(); left < 900*time.Millisecond || left > time.Second {
+			t.Errorf("Remaining is %s when an outage has ended the lock; want a second", left)
+		}
+		time.Sleep(time.Second)
+		if left := lock.Remaining(); left != 0 {
+			t.Errorf("Remaining is %s a second after that", left)
+		}
+		db.Outage(false)
+		lost := mustTry(t, client(t, db, "b"), "other")
+		db.ExpireAllLeases()
+		<-lost.Context().Done()
+		if left := lost.Remaining(); left != 0 {
+			t.Errorf("Remaining is %s though the database says that the lease is over", left)
+		}
+	})
+}
+
 // TestHeartbeatHangs: the same while the database neither answers nor refuses.
 func TestHeartbeatHangs(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {

@@ -112,25 +112,37 @@ func (e *queueEntry) remove() {
 	if e == nil || !e.markClaimed() {
 		return
 	}
+	if left := e.c.store.Spawn(e.removeRow); !left { // the Client is closed, and its leases are gone
+		close(e.removed)
+		e.lease.removeUser()
+	}
+}
+
+// removeAbandoned is remove for an entry whose waiter has left already. It runs in the background,
+// and removes the row even if the Client is being closed. It calls after before it blocks.
+func (e *queueEntry) removeAbandoned(after func()) {
+	unclaimed := e != nil && e.markClaimed()
+	after()
+	if unclaimed {
+		e.removeRow()
+	}
+}
+
+// removeRow implements remove. It blocks until the row is removed, or the lease is over.
+func (e *queueEntry) removeRow() {
+	defer close(e.removed)
+	defer e.lease.removeUser()
 	late := time.Duration(0)
 	if e.inDoubt {
 		late = e.lease.ttl
 	}
-	left := e.c.store.Spawn(func() {
-		defer close(e.removed)
-		defer e.lease.removeUser()
-		e.lease.retryUntilCertain(late, func(ctx context.Context) error {
-			was, err := e.dequeue(ctx)
-			if err == nil && !was {
-				e.lease.backend.releaseLater(e.lease, e.claim(), 0)
-			}
-			return err
-		})
+	e.lease.retryUntilCertain(late, func(ctx context.Context) error {
+		was, err := e.dequeue(ctx)
+		if err == nil && !was {
+			e.lease.backend.releaseLater(e.lease, e.claim(), 0)
+		}
+		return err
 	})
-	if !left { // the Client is closed, and its leases are gone
-		close(e.removed)
-		e.lease.removeUser()
-	}
 }
 
 // awaitRemoval waits briefly for an entry that is being removed, because a release would hand the

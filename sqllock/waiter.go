@@ -203,8 +203,7 @@ func (w *waiter) register(ctx context.Context) error {
 func (w *waiter) enqueue(ctx context.Context) error {
 	add := func() (*queueEntry, error) { return w.c.enqueue(ctx, w.req, "") }
 	e, abandoned, err := store.RunDetached(ctx, w.c.store.Store, add, func(e *queueEntry) {
-		e.remove()
-		w.leaveQueue()
+		e.removeAbandoned(w.leaveQueue)
 	})
 	switch {
 	case abandoned:

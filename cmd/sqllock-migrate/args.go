@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -11,28 +10,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
 const defaultLockTimeout = 15 * time.Second
 
 // lockTimeout is a flag whose value is a number of seconds, as in golang-migrate, or a duration.
-type lockTimeout time.Duration
-
-func (t *lockTimeout) String() string { return time.Duration(*t).String() }
-func (t *lockTimeout) Type() string   { return "seconds" }
-
-func (t *lockTimeout) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if seconds, notSeconds := strconv.ParseUint(text, 10, 31); notSeconds == nil {
-		d, err = time.Duration(seconds)*time.Second, nil
-	}
-	if err != nil || d < 0 {
-		return errors.New("want seconds, 0 or more, or a duration like 2m")
-	}
-	*t = lockTimeout(d)
-	return nil
-}
+type lockTimeout = cli.Duration
 
 // lockTTL is a flag with the same syntax as lockTimeout.
 type lockTTL struct{ lockTimeout }
@@ -104,21 +89,7 @@ func flagsWithValue(root *cobra.Command) map[string]bool {
 func limit(args []string) (int, error) {
 	n, err := strconv.ParseUint(args[0], 10, 31)
 	if err != nil {
-		return 0, usagef("N is %q: want a number of migrations, 0 or more", args[0])
+		return 0, cli.Usagef("N is %q: want a number of migrations, 0 or more", args[0])
 	}
 	return int(n), nil
-}
-
-// argument returns a check that there are least to most arguments. what describes them in the
-// error.
-func argument(least, most int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least {
-			return usagef("%s needs %s", commandName(cmd), what)
-		}
-		if len(args) > most {
-			return usagef("%s got %q: too many arguments", commandName(cmd), args)
-		}
-		return nil
-	}
 }

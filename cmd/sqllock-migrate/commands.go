@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -22,7 +23,7 @@ func (a *app) up() *cobra.Command {
 	return a.late(&cobra.Command{
 		Use:   "up [N]",
 		Short: "Apply all pending migrations, or the next N",
-		Args:  argument(0, 1, ""),
+		Args:  cli.Arguments(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := migrations.All
 			if len(args) == 1 {
@@ -43,14 +44,14 @@ func (a *app) down() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [N]",
 		Short: "Undo the last N migrations, or all after asking",
-		Args:  argument(0, 1, ""),
+		Args:  cli.Arguments(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := migrations.All
 			err := a.checkTables(cmd) // before the question below
 			switch {
 			case err != nil:
 			case all && len(args) > 0:
-				return usagef("--all cannot be used with other arguments")
+				return cli.Usagef("--all cannot be used with other arguments")
 			case len(args) == 1:
 				n, err = limit(args)
 			case !all:
@@ -73,11 +74,11 @@ func (a *app) goTo() *cobra.Command {
 	return a.late(&cobra.Command{
 		Use:   "goto V",
 		Short: "Migrate up or down to version V",
-		Args:  argument(1, 1, "the version V to migrate to"),
+		Args:  cli.Arguments(1, 1, "the version V to migrate to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := strconv.ParseUint(args[0], 10, 63)
 			if err != nil {
-				return usagef("V is %q: want a version, a number from 0", args[0])
+				return cli.Usagef("V is %q: want a version, a number from 0", args[0])
 			}
 			return a.migrate(cmd, func(ctx context.Context, m *migrations.Migrator) ([]migrations.Step, error) {
 				return m.Goto(ctx, uint(v))
@@ -121,7 +122,7 @@ func (a *app) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version that the database is at",
-		Args:  argument(0, 0, ""),
+		Args:  cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(m *migrations.Migrator) error {
 				at, dirty, err := m.Version(cmd.Context())
@@ -145,11 +146,11 @@ func (a *app) force() *cobra.Command {
 	return &cobra.Command{
 		Use:   "force V",
 		Short: "Record version V as not dirty, without migrating; -1 means none",
-		Args:  argument(1, 1, "the version V to record; -1 means none"),
+		Args:  cli.Arguments(1, 1, "the version V to record; -1 means none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := strconv.ParseInt(args[0], 10, 63)
 			if err != nil || v < -1 {
-				return usagef("V is %q: want a version, a number from -1, which means none", args[0])
+				return cli.Usagef("V is %q: want a version, a number from -1, which means none", args[0])
 			}
 			return a.with(cmd, func(m *migrations.Migrator) error {
 				if err := m.Force(cmd.Context(), int(v)); err != nil {
@@ -173,7 +174,7 @@ func (a *app) drop() *cobra.Command {
 		Short: "Drop everything in the database; own drop drops only sqllock's tables",
 		Long: "Drop everything in the database, as golang-migrate does. own drop drops only sqllock's own tables, " +
 			"and with them all locks.",
-		Args: argument(0, 0, ""),
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			what := "the entire database schema"
 			if isOwn(cmd) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -32,11 +33,11 @@ func (a *app) create() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Create the empty up and down files of a new migration of your application",
-		Args:  argument(1, 1, "a NAME for the migration"),
+		Args:  cli.Arguments(1, 1, "a NAME for the migration"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.result.Command = cmd.Name()
 			if n.seq && cmd.Flags().Changed("format") {
-				return usagef("--seq and --format exclude each other")
+				return cli.Usagef("--seq and --format exclude each other")
 			}
 			if !cmd.Flags().Changed("dir") && a.hasSource() {
 				folder, err := a.folder()
@@ -73,15 +74,15 @@ func (a *app) create() *cobra.Command {
 // create creates both files and returns the absolute paths of those that it created.
 func (n *newFiles) create(name string, now time.Time) (made []string, err error) {
 	if name == "" || strings.ContainsAny(name, `/\`) {
-		return nil, usagef("NAME is %q: want a word for what the migration does, which becomes part of the files' "+
+		return nil, cli.Usagef("NAME is %q: want a word for what the migration does, which becomes part of the files' "+
 			"names", name)
 	}
 	ext := strings.TrimPrefix(n.ext, ".")
 	if ext == "" {
-		return nil, usagef("--ext is empty: want a file extension, such as sql")
+		return nil, cli.Usagef("--ext is empty: want a file extension, such as sql")
 	}
 	if _, _, _, ok, err := migrations.ParseName("1_" + name + ".up." + ext); !ok || err != nil {
-		return nil, usagef("--ext %s: want a file extension that migrations have, such as sql", n.ext)
+		return nil, cli.Usagef("--ext %s: want a file extension that migrations have, such as sql", n.ext)
 	}
 	version, release, err := n.reserve(now)
 	if err != nil {
@@ -175,7 +176,7 @@ func (n *newFiles) version(now time.Time, taken []uint64) (text string, number u
 	}
 	zone, err := time.LoadLocation(n.zone)
 	if err != nil {
-		return "", 0, usagef("--tz %s: %v", n.zone, err)
+		return "", 0, cli.Usagef("--tz %s: %v", n.zone, err)
 	}
 	switch n.format {
 	case "unix":
@@ -187,7 +188,7 @@ func (n *newFiles) version(now time.Time, taken []uint64) (text string, number u
 	}
 	number, err = strconv.ParseUint(text, 10, 64)
 	if err != nil || number > migrations.MaxVersion {
-		return "", 0, usagef("--format %q makes the version %q: it must be a number up to %d",
+		return "", 0, cli.Usagef("--format %q makes the version %q: it must be a number up to %d",
 			n.format, text, migrations.MaxVersion)
 	}
 	if slices.Contains(taken, number) {
@@ -199,7 +200,7 @@ func (n *newFiles) version(now time.Time, taken []uint64) (text string, number u
 // next returns the number after the greatest.
 func (n *newFiles) next(taken []uint64) (text string, number uint64, err error) {
 	if n.digits <= 0 {
-		return "", 0, usagef("--digits is %d: want 1 or more", n.digits)
+		return "", 0, cli.Usagef("--digits is %d: want 1 or more", n.digits)
 	}
 	number = 1
 	if len(taken) > 0 {

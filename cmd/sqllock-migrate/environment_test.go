@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqllock/sqllock/internal/cli"
 )
 
 // Every flag of every command has its own variable, and --help names it.
@@ -21,7 +23,7 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 			if f.Name == "help" || f.Name == "version" {
 				return
 			}
-			name := variable(cmd, f)
+			name := cli.Variable(cmd, f)
 			if other, taken := flags[name]; taken && other != f {
 				t.Errorf("%s is for two flags, one of them %s --%s", name, cmd.CommandPath(), f.Name)
 			}

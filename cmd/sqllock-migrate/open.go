@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
 	"github.com/sqllock/sqllock/open"
@@ -25,7 +26,7 @@ func (a *app) with(cmd *cobra.Command, f func(m *migrations.Migrator) error) err
 	if isOwn(cmd) {
 		open = a.ownTables
 	}
-	a.result.Command = commandName(cmd)
+	a.result.Command = cli.CommandName(cmd)
 	if err := a.checkTables(cmd); err != nil {
 		return err
 	}
@@ -35,9 +36,9 @@ func (a *app) with(cmd *cobra.Command, f func(m *migrations.Migrator) error) err
 type opener func(*migrations.Options) (*migrations.Migrator, *sql.DB, error)
 
 func (a *app) withThat(cmd *cobra.Command, migrator opener, f func(m *migrations.Migrator) error) error {
-	a.result.Command = commandName(cmd)
+	a.result.Command = cli.CommandName(cmd)
 	if a.database == "" {
-		return usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL")
+		return cli.Usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL")
 	}
 	if name := cmd.Name(); name != "up" && name != "goto" { // these may create the file
 		file, err := open.Missing(a.database)
@@ -103,7 +104,7 @@ func (a *app) application(options *migrations.Options) (*migrations.Migrator, *s
 	}
 	m, err := migrations.Application(os.DirFS(folder), engine, a.database, options)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = usagef("--source %s: %v", folder, err)
+		err = cli.Usagef("--source %s: %v", folder, err)
 	}
 	return m, nil, err
 }
@@ -115,7 +116,7 @@ func (a *app) existingFolder() (string, error) {
 		return "", err
 	}
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return "", usagef("--source %s: there is no such directory", folder)
+		return "", cli.Usagef("--source %s: there is no such directory", folder)
 	}
 	return folder, nil
 }
@@ -132,7 +133,7 @@ func (a *app) folder() (string, error) {
 	case strings.EqualFold(scheme, "file"):
 		return fileURL(a.source)
 	case strings.HasPrefix(rest, "//"):
-		return "", usagef("--source %s: only directories and file:// are supported, not %s://",
+		return "", cli.Usagef("--source %s: only directories and file:// are supported, not %s://",
 			open.Redact(a.source), scheme)
 	}
 	return a.source, nil
@@ -143,7 +144,7 @@ func (a *app) folder() (string, error) {
 func fileURL(source string) (string, error) {
 	u, err := url.Parse(source)
 	if err != nil {
-		return "", usagef("--source %s: %v", source, err)
+		return "", cli.Usagef("--source %s: %v", source, err)
 	}
 	return cmp.Or(u.Opaque, u.Host+u.Path, "."), nil
 }

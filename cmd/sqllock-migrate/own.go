@@ -2,9 +2,10 @@ package main
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sqllock/sqllock/internal/cli"
 )
 
 // own is the command for sqllock's own tables. It has the same verbs as those for the application's
@@ -16,7 +17,7 @@ func (a *app) own() *cobra.Command {
 		Long: "Create sqllock's own tables, bring them up to date, and show their status. Their version is kept " +
 			"in the table sqllock_schema_migrations. A program does the same with migrations.Up.",
 		Example: "  sqllock-migrate own up --database postgres://app@db/app",
-		Args:    unknownCommand,
+		Args:    cli.UnknownCommand,
 		RunE:    func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.SuggestionsMinimumDistance = 2
@@ -26,11 +27,6 @@ func (a *app) own() *cobra.Command {
 
 // isOwn reports whether a command is about sqllock's own tables.
 func isOwn(cmd *cobra.Command) bool { return cmd.HasParent() && cmd.Parent().Name() == "own" }
-
-// commandName returns the command as the user wrote it: "up", or "own up".
-func commandName(cmd *cobra.Command) string {
-	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
-}
 
 // applications are the flags that only apply to the application's migrations.
 var applications = []string{"source", "path", "lock", "lock-ttl", "allow-missing"}
@@ -43,18 +39,18 @@ func (a *app) hasSource() bool { return a.source != "" || a.path != "" }
 // checkTables returns an error if a command doesn't say whether it is about the application's or
 // sqllock's own tables, or if its flags contradict it.
 func (a *app) checkTables(cmd *cobra.Command) error {
-	name := commandName(cmd)
+	name := cli.CommandName(cmd)
 	if !isOwn(cmd) {
 		if a.hasSource() {
 			return nil
 		}
-		return usagef("%s needs to know which tables to migrate: for your application's migrations write "+
+		return cli.Usagef("%s needs to know which tables to migrate: for your application's migrations write "+
 			"`sqllock-migrate %[1]s --source DIR` (or -path DIR, as with migrate), for sqllock's own tables "+
 			"`sqllock-migrate own %[1]s`", name)
 	}
 	for _, flag := range applications {
 		if cmd.Flags().Changed(flag) {
-			return usagef("%s takes no --%s: that is for your application's migrations, and %[1]s is for "+
+			return cli.Usagef("%s takes no --%s: that is for your application's migrations, and %[1]s is for "+
 				"sqllock's own tables", name, flag)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -14,7 +15,7 @@ func (a *app) redo() *cobra.Command {
 	return &cobra.Command{
 		Use:   "redo [N]",
 		Short: "Undo the last migration, or the last N, and apply it again from its current file",
-		Args:  argument(0, 1, ""),
+		Args:  cli.Arguments(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := 1
 			if len(args) == 1 {
@@ -37,7 +38,7 @@ func (a *app) repair() *cobra.Command {
 		Short: "Accept edited files as they are, and late migrations as applied",
 		Long: "Accept the files as they are, after showing what that means: edited files count as what was " +
 			"applied, and late migrations count as applied. repair changes only the history, and no other table.",
-		Args: argument(0, 0, ""),
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(m *migrations.Migrator) error {
 				status, err := m.Status(cmd.Context())
@@ -92,9 +93,9 @@ func (a *app) validate() *cobra.Command {
 			"can't be recorded, backup copies, files that are ignored because of their names, missing up or down " +
 			"files, and texts that aren't UTF-8. Exit code 1 means that something must be fixed before the folder " +
 			"can be applied; the rest are warnings.",
-		Args: argument(0, 0, ""),
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a.result.Command = commandName(cmd)
+			a.result.Command = cli.CommandName(cmd)
 			if err := a.checkTables(cmd); err != nil {
 				return err
 			}

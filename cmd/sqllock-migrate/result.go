@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -78,13 +78,6 @@ type failure struct {
 	Message string `json:"message"`
 }
 
-// usageError is a command line that can't be executed.
-type usageError struct{ why string }
-
-func (e *usageError) Error() string { return e.why }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
 // missingError reports that a database file is missing, and that the command doesn't create it.
 type missingError struct {
 	file, command string
@@ -108,7 +101,7 @@ func (e *declinedError) Error() string { return e.what }
 func explain(err error) *failure {
 	f := &failure{Kind: "failed", Exit: 1, Message: err.Error()}
 	var (
-		usage     *usageError
+		usage     *cli.UsageError
 		stopped   *migrations.StoppedError
 		dirty     *migrations.DirtyError
 		connect   *migrations.ConnectError
@@ -170,15 +163,12 @@ func (a *app) finish(err error) int {
 		a.result.Error = explain(err)
 		code = a.result.Error.Exit
 		a.say("error: %s", a.result.Error.Message)
-		if usage := new(usageError); errors.As(err, &usage) {
+		if usage := new(cli.UsageError); errors.As(err, &usage) {
 			a.say("sqllock-migrate --help says how to use it")
 		}
 	}
 	if a.json && (a.result.Command != "" || err != nil) {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(a.result); err != nil {
+		if err := cli.WriteJSON(a.stdout, a.result); err != nil {
 			a.say("error: can't write the result: %v", err)
 			return max(code, 1)
 		}

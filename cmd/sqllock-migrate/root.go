@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
 )
@@ -102,8 +101,8 @@ func (a *app) root() *cobra.Command {
 		Long:  long,
 		Example: "  sqllock-migrate -path db/migrations -database $URL up 2\n  sqllock-migrate own up " +
 			"--database postgres://app@db/app",
-		Version:       version(),
-		Args:          unknownCommand,
+		Version:       cli.Version(),
+		Args:          cli.UnknownCommand,
 		RunE:          func(*cobra.Command, []string) error { return nil },
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -114,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.database, "database", "", "database `URL`")
 	flags.StringVar(&a.source, "source", "", "the application's migrations: a `directory` (or file:// URL)")
@@ -134,32 +133,8 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "write the result, or the failure, to stdout as one JSON object")
 	root.AddCommand(a.up(), a.down(), a.goTo(), a.version(), a.status(), a.force(), a.create(), a.drop(), a.unlock(),
 		a.redo(), a.repair(), a.validate(), a.own(), a.schema())
-	nameVariables(root)
+	cli.NameVariables(root)
 	return root
-}
-
-// unknownCommand returns an error for arguments that don't name a command.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	before := ""
-	if cmd.HasParent() {
-		before = cmd.Name() + " "
-	}
-	if len(args) == 0 {
-		return usagef("no command given: %s --help lists them", strings.TrimSuffix("sqllock-migrate "+before, " "))
-	}
-	why := fmt.Sprintf("there is no command %q", before+args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		why += "; did you mean " + before + strings.Join(near, " or "+before) + "?"
-	}
-	return usagef("%s", why)
-}
-
-// version returns the module's version, as recorded by the Go toolchain.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
 
 // say writes a line for people to stderr.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/open"
 )
@@ -22,11 +23,11 @@ func (a *app) schema() *cobra.Command {
 			"sqllock may add migrations at the end, and changes none. Without the version table that `own up` " +
 			"keeps, a program tries whether it can use the tables.",
 		Example: "  sqllock-migrate schema postgres > db/migrations/0042_sqllock.sql",
-		Args:    argument(1, 1, "the ENGINE: "+strings.Join(open.Schemes(), ", ")),
+		Args:    cli.Arguments(1, 1, "the ENGINE: "+strings.Join(open.Schemes(), ", ")),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a.result.Command = commandName(cmd)
+			a.result.Command = cli.CommandName(cmd)
 			if !slices.Contains(open.Schemes(), args[0]) {
-				return usagef("there is no engine %q; there are %s", args[0], strings.Join(open.Schemes(), ", "))
+				return cli.Usagef("there is no engine %q; there are %s", args[0], strings.Join(open.Schemes(), ", "))
 			}
 			engine, err := open.Migrations(args[0] + "://")
 			if err != nil {

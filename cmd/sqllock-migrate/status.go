@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 )
 
@@ -30,7 +31,7 @@ func (a *app) status() *cobra.Command {
 			"or was cut off in it\n  unknown  it was applied, but there is no file of that version\n\nWith " +
 			"--exit-code the exit code is 7 if anything is pending, late or edited, and 3 if the database is " +
 			"dirty.",
-		Args: argument(0, 0, ""),
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(m *migrations.Migrator) error {
 				status, err := m.Status(cmd.Context())

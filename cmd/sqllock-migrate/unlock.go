@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
 	"github.com/sqllock/sqllock/open"
@@ -53,7 +54,7 @@ func (a *app) unlock() *cobra.Command {
 			"which --lock=none takes.\n\nExit code 0: nobody holds the lock any more, as far as can be seen " +
 			"from here. 1: the answer was no, or the lock has changed hands. 5: a session holds it, hidden or " +
 			"not.",
-		Args: argument(0, 0, ""),
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withThat(cmd, a.anyMigrator, func(m *migrations.Migrator) error {
 				holders, err := m.Holders(cmd.Context())

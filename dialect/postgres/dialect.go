@@ -56,6 +56,8 @@ type Dialect struct {
 	pool          *pool
 	tried         atomic.Bool // a trial has shown that connections are sessions and session locks hold
 	recentWaiters recentWaiters
+
+	readsAnywhere bool
 }
 
 var (
@@ -70,6 +72,13 @@ var (
 
 // Option is a setting of [New].
 type Option func(*Dialect)
+
+// ReadsAnywhere lets the reads of locks run with the right to SELECT alone. It is for a program
+// that only shows locks to people: a read/write splitter may send such a read to a replica, so what
+// it returns may be old, and a lock must not be taken through such a dialect.
+func ReadsAnywhere() Option {
+	return func(d *Dialect) { d.readsAnywhere = true }
+}
 
 // WithConnector sets how session locks and wake-ups connect. It is needed if db's driver isn't pgx,
 // or if db has hooks for each connection (OptionBeforeConnect and the like). Without it, a session

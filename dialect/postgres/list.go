@@ -11,11 +11,15 @@ import (
 
 // Get reads lock rows with their leases. It runs one statement for all keys and waits for nothing.
 func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	rows, err := getRow(ctx, d.pool, keys)
+	text := sqlGet
+	if d.readsAnywhere {
+		text = sqlGetAnywhere
+	}
+	rows, err := getRow(ctx, d.pool, text, keys)
 	return rows, fail("get", err)
 }
 
-func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
+func getRow(ctx context.Context, s engine.Session, text string, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -25,7 +29,7 @@ func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialec
 		names[i], slots[i] = key.Name, strconv.Itoa(key.Slot)
 		rows[i].Key = key
 	}
-	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlGet, array(names), array(slots))
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, text, array(names), array(slots))
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +42,18 @@ func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialec
 // List reads up to limit lock rows beyond the key after, in key order, with their leases. It waits
 // for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	rows, err := list(ctx, d.pool, after, heldOnly, limit)
+	text := sqlList
+	if d.readsAnywhere {
+		text = sqlListAnywhere
+	}
+	rows, err := list(ctx, d.pool, text, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 
-func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	found, err := query(ctx, s, engine.ScanPlacedWithLease, sqlList,
+func list(
+	ctx context.Context, s engine.Session, text string, after dialect.Key, heldOnly bool, limit int,
+) ([]dialect.Row, error) {
+	found, err := query(ctx, s, engine.ScanPlacedWithLease, text,
 		after.Name, int64(after.Slot), heldOnly, int64(limit))
 	if err != nil {
 		return nil, err

@@ -141,7 +141,7 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 	try("release it", func() (bool, error) { return release(ctx, s, claim) })
 	try("acquire it again", acquireIt)
 	try("read it", func() (bool, error) {
-		rows, err := getRow(ctx, s, []dialect.Key{request.Key})
+		rows, err := getRow(ctx, s, sqlGet, []dialect.Key{request.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
 	})
 	try("free it", func() (bool, error) {
@@ -161,7 +161,10 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 	})
 	trialOutcomes(ctx, s, try, request.Name)
 	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, s, []string{id}) })
-	try("read the list", func() (bool, error) { _, err := list(ctx, s, request.Key, false, 1); return true, err })
+	try("read the list", func() (bool, error) {
+		_, err := list(ctx, s, sqlList, request.Key, false, 1)
+		return true, err
+	})
 	try("delete expired leases", func() (bool, error) {
 		_, err := exec(ctx, s, sqlDeleteExpired, int64(0), int64(0))
 		return true, err

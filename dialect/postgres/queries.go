@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"embed"
+	"regexp"
+	"strings"
 
 	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
@@ -38,8 +40,12 @@ var (
 	sqlFree         = load("free")
 	sqlEndBar       = load("end_bar")
 
-	sqlGet   = load("get")
-	sqlList  = load("list")
+	sqlGet  = load("get")
+	sqlList = load("list")
+
+	sqlGetAnywhere  = anywhere(sqlGet)
+	sqlListAnywhere = anywhere(sqlList)
+
 	sqlPurge = load("purge")
 
 	sqlEnqueue        = load("enqueue")
@@ -74,3 +80,17 @@ var (
 )
 
 func load(name string) string { return engine.Statement(files, name) }
+
+// primaryOnly is what makes a read/write splitter send a read to the primary. It needs the right to
+// DELETE.
+var primaryOnly = regexp.MustCompile(`WITH primary_only AS \(\s*DELETE FROM sqllock_leases WHERE false\s*\),?`)
+
+// anywhere returns a read without that.
+func anywhere(text string) string {
+	return primaryOnly.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasSuffix(found, ",") {
+			return "WITH"
+		}
+		return ""
+	})
+}

@@ -46,7 +46,14 @@ func (r *repository) check() (sums []byte, err error) {
 	err = r.published(func(p published) error {
 		user, staged, main := p.user, p.staged, r.modules[0].path
 		for _, step := range []func() error{
-			func() error { return r.checkCommand(user, main+"/cmd/sqllock-migrate", p.bin) },
+			func() error {
+				return r.checkCommand(user, p.bin, main+"/cmd/sqllock-migrate", "CREATE TABLE sqllock_locks",
+					"schema", "postgres")
+			},
+			func() error {
+				return r.checkCommand(user, p.bin, main+"/cmd/sqllock", "GRANT SELECT ON sqllock_locks",
+					"grants", "postgres", "--role", "reader")
+			},
 			func() error { return r.checkProgram(user, filepath.Join(p.dir, "program")) },
 			func() error { return user.run(staged, "vet", "./...") },
 			func() error { return user.run(staged, "mod", "tidy", "-diff") },
@@ -129,14 +136,14 @@ func (e environment) run(dir string, args ...string) error {
 	return err
 }
 
-// checkCommand installs the command and runs it.
-func (r *repository) checkCommand(user environment, path, bin string) error {
+// checkCommand installs a command and runs it. It must print prints.
+func (r *repository) checkCommand(user environment, bin, path, prints string, args ...string) error {
 	if err := user.run(os.TempDir(), "install", path+"@"+r.version); err != nil {
 		return err
 	}
-	schema, err := output(bin, nil, filepath.Join(bin, filepath.Base(path)), "schema", "postgres")
-	if err == nil && !strings.Contains(schema, "CREATE TABLE sqllock_locks") {
-		err = fmt.Errorf("the installed command prints no table: %s", schema)
+	printed, err := output(bin, nil, filepath.Join(bin, filepath.Base(path)), args...)
+	if err == nil && !strings.Contains(printed, prints) {
+		err = fmt.Errorf("the installed command doesn't print %q: %s", prints, printed)
 	}
 	return err
 }

@@ -9,7 +9,7 @@
 // The test runs the tests of a module from the module cache. There they have neither the files of
 // another module, nor the workspace, nor a requirement that their own go.mod lacks.
 //
-// With nothing but the proxy, the check installs sqllock-migrate, builds the main module without
+// With nothing but the proxy, the check installs the commands, builds the main module without
 // its workspace, and builds a program that uses sqllock on PostgreSQL. It fails if that program's
 // build list has more than sqllock, pgx and what these require.
 //

@@ -142,6 +142,10 @@ func (t *Term) Number() int64 { return t.lock.Fence() }
 // It has the values of the ctx of [Election.Campaign], but not that ctx's deadline or cancellation.
 func (t *Term) Context() context.Context { return t.lock.Context() }
 
+// Remaining returns for how long from now nobody else can lead, even if no heartbeat succeeds any
+// more. It returns [sqllock.Lock.Remaining] of the leader's lock.
+func (t *Term) Remaining() time.Duration { return t.lock.Remaining() }
+
 // Guard makes sure that nobody else leads before tx has ended. It calls [sqllock.Lock.Guard] on the
 // leader's lock, and returns its errors.
 func (t *Term) Guard(ctx context.Context, tx sqllock.Tx) error { return t.lock.Guard(ctx, tx) }

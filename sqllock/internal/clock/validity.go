@@ -17,6 +17,12 @@ func (v Validity) Remaining(now Instant) time.Duration {
 	return v.TTL - Margin(v.TTL) - now.Since(v.Sent)
 }
 
+// Lasts returns for how long after now the lease itself certainly lasts, by the database's clock.
+// It is longer than Remaining by the part of the margin that is for acting.
+func (v Validity) Lasts(now Instant) time.Duration {
+	return v.TTL - v.TTL/drift - now.Since(v.Sent)
+}
+
 // Renewed returns the validity after a renewal that was sent at that instant has succeeded. Replies
 // may arrive out of order; none of them shortens the validity.
 func (v Validity) Renewed(sent Instant) Validity {
@@ -27,11 +33,15 @@ func (v Validity) Renewed(sent Instant) Validity {
 }
 
 // Margin returns how long before the lease's end the process gives up: a tenth of the TTL, but at
-// most a second, for the time between reading the clock and acting on it, and 1,000 ppm of the TTL
-// for two clocks that run at different speeds (quartz is within 100 ppm, NTP slews at 500 ppm).
+// most a second, for the time between reading the clock and acting on it, and the drift of the
+// clocks.
 func Margin(ttl time.Duration) time.Duration {
-	return min(ttl/10, time.Second) + ttl/1000
+	return min(ttl/10, time.Second) + ttl/drift
 }
+
+// drift is by how much two clocks may disagree because they run at different speeds, as a part of
+// the time: one in so many, 1,000 ppm. Quartz is within 100 ppm, NTP slews at 500 ppm.
+const drift = 1000
 
 // HeartbeatInterval returns the interval of heartbeats. Two heartbeats may fail before the lease is
 // lost.

@@ -56,6 +56,9 @@ func FuzzValidity(f *testing.F) {
 		if left := tr.Remaining(n); left > 0 && max(clip(mono), clip(boot)) >= tr.TTL {
 			t.Errorf("TTL %s is trusted for %s at %v", tr.TTL, left, n)
 		}
+		if lasts := tr.Lasts(n); lasts <= tr.Remaining(n) || max(clip(mono), clip(boot))+lasts > tr.TTL {
+			t.Errorf("TTL %s lasts for %s at %v, and is trusted for %s", tr.TTL, lasts, n, tr.Remaining(n))
+		}
 		later := tr.Renewed(at(clip(renewed), clip(renewed)))
 		if later.Remaining(n) < tr.Remaining(n) {
 			t.Errorf("a renewal at %s shortened the validity from %s to %s",

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/sqllock/sqllock/internal/cli"
+	"github.com/sqllock/sqllock/open"
+	"github.com/sqllock/sqllock/sqllock"
+)
+
+// url returns the URL of the database.
+func (a *app) url() (string, error) {
+	if a.database != "" && a.databaseFile != "" {
+		return "", cli.Usagef("SQLLOCK_DATABASE_URL and SQLLOCK_DATABASE_URL_FILE are both set: which one counts? " +
+			"Unset the other one, or give --database")
+	}
+	if a.databaseFile != "" {
+		text, err := os.ReadFile(a.databaseFile)
+		if err != nil {
+			return "", cli.Usagef("--database-url-file: %v", err)
+		}
+		a.database = strings.TrimSpace(string(text))
+		if a.database == "" {
+			return "", cli.Usagef("--database-url-file: the file %s is empty", a.databaseFile)
+		}
+	}
+	if a.database == "" {
+		return "", cli.Usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL or " +
+			"SQLLOCK_DATABASE_URL_FILE")
+	}
+	return a.database, nil
+}
+
+// connection is a Client and what it stands on.
+type connection struct {
+	*open.Database
+	locks *sqllock.Client
+}
+
+// connect makes a Client.
+func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, error) {
+	return a.connectBy(ctx, open.URL, opts)
+}
+
+func (a *app) connectBy(
+	ctx context.Context, opener func(url string) (*open.Database, error), opts sqllock.Options,
+) (*connection, error) {
+	url, err := a.url()
+	if err != nil {
+		return nil, err
+	}
+	if file, err := open.Missing(url); err != nil {
+		return nil, err
+	} else if file != "" {
+		return nil, &missingError{file}
+	}
+	database, err := opener(url)
+	if err != nil {
+		return nil, err
+	}
+	database.DB.SetMaxOpenConns(4)
+	database.DB.SetMaxIdleConns(4)
+	opts.Holder, opts.Logger = a.identity, a.logger()
+	locks, err := sqllock.New(ctx, database.Dialect, &opts)
+	if err != nil {
+		return nil, errors.Join(err, database.DB.Close())
+	}
+	return &connection{database, locks}, nil
+}
+
+// reading makes a Client for a command that only reads. It doesn't try out whether locks work, so
+// the right to SELECT is enough.
+func (a *app) reading(ctx context.Context) (*connection, error) {
+	return a.connectBy(ctx, open.Reading, sqllock.Options{Unprobed: true, ReapEvery: -1, PollOnly: true})
+}
+
+// close releases everything and closes the pool.
+func (c *connection) close(ctx context.Context) error {
+	err := c.locks.Close(ctx)
+	if closer, ok := c.Dialect.(io.Closer); ok {
+		err = errors.Join(err, closer.Close())
+	}
+	return errors.Join(err, c.DB.Close())
+}
+
+// logger returns the logger of the Client: for warnings, such as an outage of the database, and
+// with --verbose for more.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelWarn
+	switch {
+	case a.verbose:
+		level = slog.LevelInfo
+	case a.quiet:
+		level = slog.LevelError
+	}
+	return slog.New(&logHandler{report: a.reporter(), level: level}).With(a.record...)
+}
