@@ -20,8 +20,8 @@ type figure struct {
 }
 
 var figures = []figure{
-	{"methods of sqllock's largest type", 22, 30, largestType},
-	{"files of package sqllock", 30, 40, filesOfPackage},
+	{"methods of sqllock's largest type", 30, 30, largestType},
+	{"files of package sqllock", 40, 40, filesOfPackage},
 	{"arrows between files of package sqllock of which the reverse exists too, in percent", 10, 10, backArrows},
 	{"functions that one uncontended Acquire enters", 60, 35, enteredFunctions},
 	{"files that these are in", 17, 10, enteredFiles},
