@@ -33,11 +33,23 @@ func TestMain(m *testing.M) {
 		_ = os.Unsetenv(childEnv)
 		childMain(kind)
 	}
+	catchIgnored()
 	code := m.Run()
 	for _, dir := range []string{templateDir, commandDir} {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
+}
+
+// catchIgnored catches the signals that this process was started to ignore, as by nohup or in the
+// background of a script. Otherwise the commands that are tested would ignore them too: they inherit
+// what is ignored, and get the default for what is caught.
+func catchIgnored() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 var (
