@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 }
 
 // catchIgnored catches the signals that this process was started to ignore, as by nohup or in the
-// background of a script. Otherwise the commands that are tested would ignore them too: they inherit
-// what is ignored, and get the default for what is caught.
+// background of a script. Otherwise the commands that are tested would ignore them too: they
+// inherit what is ignored, and get the default for what is caught.
 func catchIgnored() {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
 		if signal.Ignored(s) {
