@@ -217,7 +217,7 @@ func TestCLI(t *testing.T) {
 				c.want(t, db, 75, "noted", "run "+kind+" --try -- true")
 			}
 			c.want(t, db, 0, "noted", "ls a")
-			c.want(t, db, 75, "in vain", "wait a --free -w 10ms")
+			c.want(t, db, 75, "in vain", "wait a --free -w 500ms")
 			h.finish()
 			c.want(t, db, 0, "", "wait a --free")
 		}

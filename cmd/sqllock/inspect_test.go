@@ -143,15 +143,15 @@ func TestWait(t *testing.T) {
 		{"wait a --free --held", 64, "", "one of --free"},
 		{"wait --free", 64, "", "needs the NAME"},
 		{"wait a --free", 0, "", ""},
-		{"wait a --held -w 20ms", 75, "", "in vain"},
-		{"wait a --leader -w 20ms", 75, "", "nobody leads"},
+		{"wait a --held -w 500ms", 75, "", "in vain"},
+		{"wait a --leader -w 500ms", 75, "", "nobody leads"},
 	})
 	held := start(t, "", "wait a --held")
 	p := holder(t, "a --identity first")
 	held.end(0)
 	check(t, []want{
-		{"wait a --free -w 20ms", 75, "", "held by first"},
-		{"wait a --leader -w 20ms", 75, "", "nobody leads"},
+		{"wait a --free -w 500ms", 75, "", "held by first"},
+		{"wait a --leader -w 500ms", 75, "", "nobody leads"},
 	})
 	free := start(t, "", "wait a --free --json")
 	p.finish()

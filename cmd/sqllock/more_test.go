@@ -50,7 +50,7 @@ func TestElect(t *testing.T) {
 	}
 	two.line("ready")
 	one.await("follows")
-	check(t, []want{{"elect a --handover --to nosuch -w 50ms", 75, "", "nosuch"}})
+	check(t, []want{{"elect a --handover --to nosuch -w 1s", 75, "", "nosuch"}})
 	two.finish()       // its command ends, and it with it
 	one.await("leads") // again
 	one.line("15")

@@ -107,7 +107,7 @@ func TestRunNotAcquired(t *testing.T) {
 	check(t, []want{
 		{"run a --try -- true", 75, "", "because"},
 		{"run a -w 0 -- true", 75, "", fmt.Sprint("[", holder.Process.Pid, "]")},
-		{"run a -w 50ms -- true", 75, "", "waiting for \"a\", held by "},
+		{"run a -w 1s -- true", 75, "", "waiting for \"a\", held by "},
 		{"run a --try -E 9 -- true", 9, "", "not acquired"},
 		{"run a --try -E 0 -- true", 0, "", "not acquired"},
 		{"run a --try -E 9 -- false", 9, "", ""},
@@ -349,7 +349,7 @@ func TestHoldAtLeast(t *testing.T) {
 	check(t, []want{
 		{"run a --hold-at-least 60 -- true", 0, "", ""},
 		{"run a --try -- true", 75, "", "HoldAtLeast"},
-		{"run a -w 20ms -- true", 75, "", "which nobody holds"},
+		{"run a -w 1s -- true", 75, "", "which nobody holds"},
 		{"run b --hold-at-least 1us -- true", 0, "", ""},
 		{"run b --try -- true", 0, "", ""},
 	})
