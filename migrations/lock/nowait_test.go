@@ -3,6 +3,7 @@ package lock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,21 +38,29 @@ func TestNoWait(t *testing.T) {
 // missing reports once that the tables are missing, as after another process has dropped them.
 type missing struct {
 	dialect.Dialect
-	gone bool
+	gone    bool
+	version uint // of the tables while they are gone: 0, or that of a cluster's node that lags behind
 }
 
 func (m *missing) Probe(ctx context.Context) (dialect.Server, error) {
 	server, err := m.Dialect.Probe(ctx)
 	if m.gone {
-		server.Schema, server.Versioned = 0, true
+		server.Schema, server.Versioned = m.version, true
 	}
 	return server, err
 }
 
 // If the holder drops the tables while another process waits for a lease, the waiter creates them
-// again, provided that it has Prepare.
+// again, provided that it has Prepare. If they are still old after that, they are those of a node
+// that has not applied it yet.
 func TestTablesThatAreGone(t *testing.T) {
-	m := &missing{Dialect: leasesOnly{sqllocktest.New()}, gone: true}
+	for _, version := range []uint{0, sqllocktest.New().SchemaVersion() - 1} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) { tablesAreGone(t, version) })
+	}
+}
+
+func tablesAreGone(t *testing.T, version uint) {
+	m := &missing{Dialect: leasesOnly{sqllocktest.New()}, gone: true, version: version}
 	if _, err := lock.Take(t.Context(), m, options("a")); !errors.Is(err, sqllock.ErrSchema) {
 		t.Errorf("without Prepare: %v; want ErrSchema", err)
 	}

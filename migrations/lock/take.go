@@ -69,12 +69,14 @@ func (o Options) take(ctx context.Context, d dialect.Dialect) (*Held, error) {
 }
 
 // takeKind tries again if the tables for a lease are missing, because the previous holder of the
-// lock has dropped all tables, or if another process is creating them.
+// lock has dropped all tables, or if another process is creating them. Prepare has brought them up
+// to date, so tables that are old are those of a cluster's node that has not applied that yet.
 func (o Options) takeKind(ctx context.Context, d dialect.Dialect, kind Kind) (*Held, error) {
 	for {
 		held, err := o.takeOnce(ctx, d, kind)
 		gone, ok := errors.AsType[*sqllock.SchemaError](err)
-		if !ok || gone.Several || gone.Have != 0 && !gone.Dirty || kind != Lease || o.Prepare == nil || !nextPoll(ctx) {
+		if !ok || gone.Several || gone.Have >= gone.Want && !gone.Dirty || kind != Lease || o.Prepare == nil ||
+			!nextPoll(ctx) {
 			return held, err
 		}
 	}
