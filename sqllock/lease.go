@@ -77,7 +77,7 @@ func (l *lease) lasts() time.Duration {
 	if l.over && (!l.lapsed || l.session) {
 		return 0
 	}
-	return max(l.validity.Lasts(clock.Now()), 0)
+	return max(l.validity.Lasts(clock.Exactly()), 0)
 }
 
 // hold puts a lock that was just granted under the lease. The lock takes over the caller's place
@@ -255,7 +255,7 @@ func (l *lease) keep() {
 	var inFlight chan renewal // nil between heartbeats
 	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.ttl)
 	for {
-		left := l.remaining()
+		left := l.remainingAt(clock.Exactly())
 		if left <= 0 {
 			l.mu.Lock()
 			l.lapsed = !l.over

@@ -25,8 +25,8 @@ func Now() Instant {
 	return Exactly()
 }
 
-// lookEvery is for how long a process that has just been resumed may not know that it was
-// suspended. It is much shorter than the margin before a lease's end (see [Margin]).
+// lookEvery is for how long Now may not know, after a machine was resumed, that it was suspended.
+// What decides whether a lock can still be relied on uses [Exactly].
 const lookEvery = 5 * time.Millisecond
 
 // lastLook is the moment of the last look at the second clock; nil before the first one.
