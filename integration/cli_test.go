@@ -13,10 +13,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,26 +32,8 @@ type lockCommand struct {
 // buildSqllock builds the command, once for all tests of the process.
 func buildSqllock(t *testing.T) lockCommand {
 	t.Helper()
-	path, err := builtSqllock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lockCommand{path}
+	return lockCommand{sqllockBinary.path(t)}
 }
-
-var builtSqllock = sync.OnceValues(func() (path string, err error) {
-	if sqllockDir, err = os.MkdirTemp("", "sqllock-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(sqllockDir, "sqllock")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../cmd/sqllock")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, out)
-	}
-	return path, err
-})
 
 // run runs a command line, given as words, to its end.
 func (c lockCommand) run(t *testing.T, database, line string, more ...string) (output string, code int) {

@@ -3,9 +3,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -27,44 +25,7 @@ type migrateCommand struct {
 // buildMigrate builds the command, once for all tests of the process.
 func buildMigrate(t *testing.T) migrateCommand {
 	t.Helper()
-	path, err := builtMigrate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return migrateCommand{path: path}
-}
-
-var (
-	builtMigrate = sync.OnceValues(func() (path string, err error) {
-		if migrateDir, err = os.MkdirTemp("", "sqllock-migrate-"); err != nil {
-			return "", err
-		}
-		path = filepath.Join(migrateDir, "sqllock-migrate")
-		build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../cmd/sqllock-migrate")
-		out, err := build.CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("%w: %s", err, out)
-		}
-		return path, err
-	})
-	migrateDir string
-)
-
-// removeMigrate removes what buildMigrate has built.
-func removeMigrate() {
-	if migrateDir != "" {
-		_ = os.RemoveAll(migrateDir)
-	}
-}
-
-// sqllockDir has the command sqllock, if a test has built it.
-var sqllockDir string
-
-// removeSqllock removes it.
-func removeSqllock() {
-	if sqllockDir != "" {
-		_ = os.RemoveAll(sqllockDir)
-	}
+	return migrateCommand{path: migrateBinary.path(t)}
 }
 
 // run runs the command on a database. It returns what the command wrote to its standard output and
