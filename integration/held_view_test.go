@@ -169,8 +169,8 @@ func (v *heldView) holdAll(first, second *sqllock.Client) {
 	}
 }
 
-// queueFor lets c and other wait for a lock of each kind that has waiters. What waits for "lock" holds another
-// one meanwhile, so it is also in the queue for the detection of deadlocks.
+// queueFor lets c and other wait for a lock of each kind that has waiters. What waits for "lock"
+// holds another one meanwhile, so it is also in the queue for the detection of deadlocks.
 func (v *heldView) queueFor(c, other *sqllock.Client) {
 	v.Helper()
 	holding := mustTry(v, c, "held meanwhile")

@@ -10,8 +10,8 @@ import (
 
 var delimiter = regexp.MustCompile(`(?im)^[ \t]*DELIMITER[ \t]+\S`)
 
-// hint recognizes commands of the client mysql that the server doesn't know, and a privilege that an
-// account often lacks which may create tables.
+// hint recognizes commands of the client mysql that the server doesn't know, and a privilege that
+// an account which may create tables often lacks.
 func hint(err error, text string, _ func(string) []string) string {
 	var denied *driver.MySQLError
 	if errors.As(err, &denied) && denied.Number == 1142 && strings.HasPrefix(denied.Message, "CREATE VIEW ") {
