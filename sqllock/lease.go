@@ -315,6 +315,7 @@ func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Durati
 		l.lose(r.err.Error())
 	case r.err != nil:
 		l.missed(r.err)
+		l.c.store.Reconnect(r.err)
 		l.c.log.Warn("sqllock: heartbeat failed; trying again",
 			"lease", l.id, "left", l.remaining().String(), "err", r.err)
 		return clock.Now(), store.Jitter(min(l.ttl/20, store.OperationTimeout))

@@ -45,6 +45,12 @@ type Options struct {
 	// (package quorum) may be in that state. The first lease lock runs the checks instead.
 	Unprobed bool
 
+	// WaitForDatabase makes [New] wait, until its ctx ends, for a database that can't be reached, is
+	// starting, or takes no writes yet. It is for services that start before their database does.
+	// Without it, New returns such an error at once. In both cases New waits for a server that has
+	// accepted the connection and hasn't answered yet, and returns every other error at once.
+	WaitForDatabase bool
+
 	// KeepAlive is how long a session lock is trusted without a reply from its connection, from
 	// [MinKeepAlive] to [MaxTTL]; after that, [SessionLock.Context] ends. The Client pings the
 	// connection three times in each such period. If the server has a suitable setting, the server

@@ -44,6 +44,8 @@ type Store struct {
 	all          context.Context // ends when Wait returns, or when it cancels the remaining work
 	cancel       context.CancelFunc
 	lastDeadline atomic.Pointer[sharedDeadline]
+	proven       atomic.Bool // see Proven
+	reconnecting atomic.Bool // Reconnect is at work, or was a moment ago
 
 	mu     sync.Mutex // guards closed, and the order of closing and starting work
 	closed bool
