@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -114,5 +115,27 @@ func TestGroupReplication(t *testing.T) {
 	alive := slices.DeleteFunc(members, func(m *servers.Instance) bool { return m == members[1] })
 	if _, err := servers.Primary(t.Context(), alive); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGroupWithSeveralPrimaries migrates through one member of a group in which each member takes
+// writes, and again through another. Then a holder of each member competes for a lock.
+func TestGroupWithSeveralPrimaries(t *testing.T) {
+	t.Parallel()
+	members := servers.Group(t, true)
+	prepare(t, members[1].URL)
+	target := connect(t, members[2].URL)
+	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
+		t.Fatal(err)
+	}
+	c := &ledgerWorkers{check: newLedgerCheck(), waits: true}
+	for _, m := range members {
+		c.add(t, setup{URL: m.URL + "?group_replication_consistency=%27BEFORE%27", TTL: loadTTL}, 2, loadAccounts)
+	}
+	c.check.awaitEach(t, 3, c.alive()...)
+	c.finish(t)
+	c.check.prove(t, target.DB)
+	if n := c.check.counts[unheld]; n > 0 {
+		t.Errorf("%d waits for a lock failed; failures: %v", n, c.check.details)
 	}
 }

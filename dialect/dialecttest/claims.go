@@ -35,7 +35,7 @@ func (s *suite) rememberTx(tx Tx, d dialect.Done) dialect.Outcome {
 // claims checks that an outcome exists once its transaction has committed, and that one transaction
 // at a time has a name.
 func claims(s *suite) {
-	s.exec("CREATE TABLE application (n INT NOT NULL)")
+	s.exec("CREATE TABLE application (n INT NOT NULL PRIMARY KEY)")
 	for _, level := range append([]sql.IsolationLevel{sql.LevelDefault}, s.Isolation...) {
 		s.run(level.String(), func(s *suite) {
 			s.run("with the commit", func(s *suite) { rememberedByCommit(s, level) })
