@@ -2,12 +2,16 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/sqllock"
@@ -100,6 +104,7 @@ func TestPostgresFailover(t *testing.T) {
 func TestGroupReplication(t *testing.T) {
 	t.Parallel()
 	members := servers.Group(t, false)
+	t.Run("conformance", func(t *testing.T) { groupConformance(t, members[0]) })
 	_, through := newRouter(t, members[0].URL, func() string {
 		primary, err := servers.Primary(context.Background(), members)
 		if err != nil {
@@ -138,4 +143,25 @@ func TestGroupWithSeveralPrimaries(t *testing.T) {
 	if n := c.check.counts[unheld]; n > 0 {
 		t.Errorf("%d waits for a lock failed; failures: %v", n, c.check.details)
 	}
+}
+
+// groupConformance runs the conformance suite on the primary.
+func groupConformance(t *testing.T, primary *servers.Instance) {
+	dialecttest.Run(t, func(t *testing.T) dialecttest.Harness {
+		url := primary.Databases(t)[0]
+		prepare(t, url)
+		target := connect(t, url)
+		return dialecttest.Harness{
+			Dialect: target.Dialect,
+			DB:      target.DB,
+			New:     func(db *sql.DB) dialect.Dialect { return mysql.New(db) },
+			Open:    func(t *testing.T) *sql.DB { return connect(t, url).DB },
+			Empty:   func(t *testing.T) *sql.DB { return connect(t, primary.Databases(t)[0]).DB },
+			Isolation: []sql.IsolationLevel{
+				sql.LevelReadUncommitted, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable,
+			},
+			Powers:      powers["mysql"],
+			EndSessions: func(t *testing.T) { endSessions(t, target) },
+		}
+	})
 }

@@ -3,7 +3,9 @@ package dialecttest
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -206,6 +208,7 @@ func claimedOnce(s *suite, level sql.IsolationLevel) {
 		names[i] = unique("key")
 	}
 	var all sync.WaitGroup
+	var works atomic.Int64 // each work has a row of its own, so that the table can have a key
 	for range callers {
 		all.Go(func() {
 			for _, name := range names {
@@ -215,7 +218,8 @@ func claimedOnce(s *suite, level sql.IsolationLevel) {
 					if err != nil || results[0].Kept {
 						return dialect.Outcome{}, err
 					}
-					if _, err := tx.Exec(s.ctx, "INSERT INTO application (n) VALUES (1)"); err != nil {
+					work := fmt.Sprintf("INSERT INTO application (n) VALUES (%d)", works.Add(1))
+					if _, err := tx.Exec(s.ctx, work); err != nil {
 						return dialect.Outcome{}, err
 					}
 					_, err = s.d.RememberTx(s.ctx, tx, []dialect.Done{d})
