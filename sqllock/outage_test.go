@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,7 +210,7 @@ func TestShortCallsInAFailover(t *testing.T) {
 // TestOnWaitHearsOfAnOutage: OnWait gets the holder, then the outage, and then the holder again.
 func TestOnWaitHearsOfAnOutage(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
-		lock := mustTry(t, client(t, db, "holder"), "job")
+		lock := mustTry(t, client(t, db, "holder"), "job", sqllock.WithTTL(time.Minute)) // outlives the outage
 		var heard []string
 		hear := sqllock.OnWait(func(held *sqllock.HeldError) {
 			if held.Outage != nil {
@@ -276,4 +277,46 @@ func TestNewWaitsForDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockSkew: a standby whose clock is ahead ends leases early. With ClockSkew the holder has
+// given up by then; without it, it may not have.
+func TestClockSkew(t *testing.T) {
+	const ahead = 3 * time.Second
+	for skew, safe := range map[time.Duration]bool{ahead: true, 0: false} {
+		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+			var cut atomic.Bool
+			cutOff := &testkit.Refusing{Dialect: db, Class: dialect.ClassTransient, Refuse: func(sqllocktest.Op) bool {
+				return cut.Load()
+			}}
+			holder, err := sqllock.New(t.Context(), cutOff, &sqllock.Options{ClockSkew: skew})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer holder.Close(t.Context())
+			lock := mustTry(t, holder, "job")
+			next := client(t, db, "next")
+			cut.Store(true)
+			db.Advance(ahead) // the standby takes over
+			taken, err := next.Acquire(t.Context(), "job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ended := lock.Context().Err() != nil; ended != safe {
+				t.Errorf("with a ClockSkew of %s, the holder has given up before the next one came: %t", skew, ended)
+			}
+			mustRelease(t, taken)
+		})
+	}
+	_, err := sqllock.New(t.Context(), sqllocktest.New(), &sqllock.Options{TTL: time.Second, ClockSkew: time.Second})
+	wantErr(t, "a ClockSkew of the whole TTL", err, sqllock.ErrInvalid)
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		c, err := sqllock.New(t.Context(), db, &sqllock.Options{ClockSkew: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		_, err = c.TryAcquire(t.Context(), "job", sqllock.WithTTL(time.Second))
+		wantErr(t, "a TTL that is no longer than ClockSkew", err, sqllock.ErrInvalid)
+	})
 }
