@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,12 +114,17 @@ func TestGroupReplication(t *testing.T) {
 	c := startFailover(t, through)
 	// The old primary stays up, read-only, with all its connections.
 	c.survives(t, "a planned switchover", func() { members[1].SwitchPrimary(t) })
-	c.survives(t, "the primary killed", members[1].Kill)
-	c.end(t)
-	alive := slices.DeleteFunc(members, func(m *servers.Instance) bool { return m == members[1] })
-	if _, err := servers.Primary(t.Context(), alive); err != nil {
-		t.Error(err)
+	// A frozen primary is expelled. When it continues, it still has its connections, and transactions
+	// of its own that the group has never seen.
+	c.survives(t, "the primary frozen", members[1].Stop)
+	c.survives(t, "it continues", members[1].Cont)
+	primary, err := servers.Primary(t.Context(), members)
+	if err != nil {
+		t.Fatal(err)
 	}
+	primary.AwaitGroup(t, len(members))
+	c.survives(t, "the primary killed", primary.Kill)
+	c.end(t)
 }
 
 // TestGroupWithSeveralPrimaries migrates through one member of a group in which each member takes

@@ -133,13 +133,17 @@ func formGroup(ctx context.Context, members []*local) error {
 			}
 		}
 	}
+	return awaitGroup(ctx, members[0].root, len(members))
+}
+
+func awaitGroup(ctx context.Context, member *url.URL, members int) error {
 	for deadline := time.Now().Add(startLimit); ; time.Sleep(50 * time.Millisecond) {
-		online, err := groupSize(ctx, members[0].root)
-		if err == nil && online == len(members) {
+		online, err := groupSize(ctx, member)
+		if err == nil && online == members {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d of %d members are online: %w", online, len(members), err)
+			return fmt.Errorf("%d of %d members are online: %w", online, members, err)
 		}
 	}
 }
@@ -178,6 +182,14 @@ func Primary(ctx context.Context, members []*Instance) (*Instance, error) {
 		}
 	}
 	return nil, ErrNoPrimary
+}
+
+// AwaitGroup blocks until that many members are online, as i sees it.
+func (i *Instance) AwaitGroup(t testing.TB, members int) {
+	t.Helper()
+	if err := awaitGroup(t.Context(), i.local.root, members); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // SwitchPrimary makes i the primary of its group, as an operator does, and blocks until it is.
