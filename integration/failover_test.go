@@ -16,8 +16,8 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// failover is a cluster under load: workers in several processes wait for locks, and write a guarded
-// ledger.
+// failover is a cluster under load: workers in several processes wait for locks, and write a
+// guarded ledger.
 type failover struct {
 	*ledgerWorkers
 	url string
@@ -114,8 +114,8 @@ func TestGroupReplication(t *testing.T) {
 	c := startFailover(t, through)
 	// The old primary stays up, read-only, with all its connections.
 	c.survives(t, "a planned switchover", func() { members[1].SwitchPrimary(t) })
-	// A frozen primary is expelled. When it continues, it still has its connections, and transactions
-	// of its own that the group has never seen.
+	// A frozen primary is expelled. When it continues, it still has its connections, and
+	// transactions of its own that the group has never seen.
 	c.survives(t, "the primary frozen", members[1].Stop)
 	c.survives(t, "it continues", members[1].Cont)
 	primary, err := servers.Primary(t.Context(), members)

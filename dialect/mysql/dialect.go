@@ -93,8 +93,8 @@ func (d *Dialect) Close() error {
 	return nil
 }
 
-// Reconnect implements [dialect.Reconnecter]. The primary of a group that a switchover demotes keeps
-// its connections and is read-only from then on.
+// Reconnect implements [dialect.Reconnecter]. The primary of a group that a switchover demotes
+// keeps its connections and is read-only from then on.
 func (d *Dialect) Reconnect(ctx context.Context) error {
 	return engine.Reconnect(ctx, d.db, sqlReadOnly, nil)
 }
