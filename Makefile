@@ -28,9 +28,14 @@ root := $(filter 0,$(shell id -u))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# On its own SQLite file, the demo links no other engine. SQLite takes most of the first build, so it is compiled without
+# debug information, and the compiler may use memory instead of time.
+DEMO_BUILD = $(if $(SQLLOCK_DATABASE_URL),,-tags=sqliteonly) -gcflags=modernc.org/...=-dwarf=false -ldflags='-s -w'
 .PHONY: demo
 demo: ## watch locks survive a killed and a frozen process (needs nothing but Go)
-	$(GO) run ./examples/ledger
+	@echo 'Compiling the demo. The first time that takes half a minute, most of it for SQLite.'
+	@CGO_ENABLED=0 GOGC=400 $(GO) build $(DEMO_BUILD) -o build/ledger ./examples/ledger
+	@build/ledger
 
 .PHONY: deps
 deps: ## install the database servers that the tests run (root on Debian: all of them)
