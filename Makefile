@@ -95,6 +95,14 @@ lint: golangci-lint ## check the Go files
 golangci-lint:
 	@$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
+.PHONY: actionlint
+actionlint:
+	@$(call tool,github.com/rhysd/actionlint/cmd/actionlint)
+
+.PHONY: cross
+cross: ## type-check everything for Linux, macOS, Windows and FreeBSD, on amd64 and arm64
+	$(GO) run ./internal/cross work
+
 .PHONY: tidy
 tidy: ## bring every go.mod and go.sum up to date
 	@for module in $(filter-out .,$(MODULES)); do (cd $$module && GOWORK=off $(GO) mod tidy); done
