@@ -19,7 +19,8 @@ FUZZTIME ?= 20s
 # SQLite's engine is C that was translated to Go and works on memory of its own: the race detector finds nothing in there, and
 # makes it several times slower. All other code is watched.
 RACE    := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
-CONTAINER_TESTS ?= ^(TestServers|TestConformance)$$
+CONTAINER_TESTS ?= ^(TestServers|TestConformance|TestImage)$$
+ENGINE_TESTS    ?= ^(TestServers|TestConformance|TestCLI|TestCLIGuard|TestCLIGrants)$$
 
 # As root the servers that the tests want are installed first; anybody else is told what is missing when tests skip.
 root := $(filter 0,$(shell id -u))
@@ -62,8 +63,35 @@ test-unit: ## the tests that need no server
 
 .PHONY: test-docker
 test-docker: ## the conformance suite in containers, of images built here (root on Debian)
-	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
+	SQLLOCK_TEST_REQUIRE=$(ENGINES),docker ./integration/deps/images.sh \
 		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
+
+.PHONY: test-engine
+test-engine: ## what each engine has to prove, in a container: ENGINE=postgres18 IMAGE=postgres:14
+	$(if $(and $(ENGINE),$(IMAGE)),,$(error which one? make test-engine ENGINE=mysql IMAGE=mysql:8.4))
+	SQLLOCK_TEST_PROVIDER=docker SQLLOCK_TEST_ENGINES=$(ENGINE) SQLLOCK_TEST_REQUIRE=$(ENGINE) \
+		SQLLOCK_TEST_$(shell echo $(ENGINE) | tr a-z A-Z)_IMAGE=$(IMAGE) \
+		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(ENGINE_TESTS)' ./integration
+
+PLATFORM ?= linux/$(shell $(GO) env GOARCH)
+TAG      ?= sqllock:dev
+OUT      ?= build/image
+CERTS    := /etc/ssl/certs/ca-certificates.crt
+.PHONY: image
+image: image-files ## build the container image of the commands as TAG (sqllock:dev), for PLATFORM (default: this machine's)
+	docker build --platform $(PLATFORM) --build-arg TARGETPLATFORM=$(PLATFORM) -t $(TAG) -f deploy/image/Dockerfile $(OUT)
+
+.PHONY: image-files
+image-files: image-certificates
+	@mkdir -p $(OUT)/$(PLATFORM)
+	CGO_ENABLED=0 GOOS=$(word 1,$(subst /, ,$(PLATFORM))) GOARCH=$(word 2,$(subst /, ,$(PLATFORM))) \
+		$(GO) build -trimpath -ldflags='-s -w' -o $(OUT)/$(PLATFORM)/ ./cmd/sqllock ./cmd/sqllock-migrate
+
+.PHONY: image-certificates
+image-certificates:
+	@[[ -s $(CERTS) ]] || { echo "$(CERTS) is missing: install ca-certificates, or give CERTS=FILE" >&2; exit 1; }
+	@mkdir -p $(OUT)
+	@cp -L $(CERTS) $(OUT)/ca-certificates.crt
 
 .PHONY: bench
 bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=400ms, BENCH_ROUNDS=3)
