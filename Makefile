@@ -7,7 +7,7 @@ GO      ?= go
 # The modules that are released together: their folders. Those with a go.mod of their own that aren't here are for this
 # repository only.
 MODULES := . adapters/gocron dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
-APART   := bench examples/goose examples/libraries
+APART   := bench deploy/kubernetes examples/goose examples/libraries
 # Tools have requirements of their own, which a workspace doesn't allow; so they are built first.
 tool     = GOWORK=off $(GO) build -modfile=.ci/tools.mod -o build/$(notdir $(1)) $(1)
 ENGINES := sqlite,postgres15,postgres18,mysql,mariadb
@@ -46,6 +46,7 @@ deps: ## install the database servers that the tests run (root on Debian: all of
 test: $(if $(root),deps) ## every test, and every engine that can be had here, in minutes
 	@# The package that takes by far the longest is the first to begin: the others run beside it.
 	$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -parallel=$(PARALLEL) ./integration work
+	cd deploy/kubernetes && GOWORK=off $(GO) test ./...
 	cd examples/goose && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
 	cd examples/libraries && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
 
