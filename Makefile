@@ -115,7 +115,8 @@ fmt: golangci-lint ## format the Go files
 	@for module in $(MODULES) $(APART); do (cd $$module && GOWORK=off $(CURDIR)/build/golangci-lint fmt ./...); done
 
 .PHONY: lint
-lint: golangci-lint ## check the Go files
+lint: golangci-lint actionlint ## check the Go files and the workflows
+	build/actionlint
 	build/golangci-lint run $(MODULES:%=./%/...)
 	@for module in $(APART); do \
 		(cd $$module && GOWORK=off LOG_LEVEL=error $(CURDIR)/build/golangci-lint run ./...); done
@@ -124,9 +125,10 @@ lint: golangci-lint ## check the Go files
 golangci-lint:
 	@$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
+# It doesn't compile with the requirements of the other tools.
 .PHONY: actionlint
 actionlint:
-	@$(call tool,github.com/rhysd/actionlint/cmd/actionlint)
+	@GOBIN=$(CURDIR)/build $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 .PHONY: cross
 cross: ## type-check everything for Linux, macOS, Windows and FreeBSD, on amd64 and arm64
