@@ -160,6 +160,16 @@ release-check: test-modules ## test each module alone, and build what users buil
 release: test-modules ## check, commit and tag all modules as VERSION
 	$(GO) run ./internal/release $(or $(VERSION),$(error which one? make release VERSION=v1.2.3))
 
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
+.PHONY: release-dry-run
+release-dry-run: ## build what `make release-publish` would publish, but the image, into build/dist (many minutes)
+	$(GO) run $(GORELEASER) check
+	$(GO) run $(GORELEASER) release --snapshot --clean --skip=docker
+
+.PHONY: release-publish
+release-publish: ## build the commands and the image of the tag that is checked out, and publish them (in CI)
+	$(GO) run $(GORELEASER) release --clean
+
 .PHONY: shape
 shape: ## figures about the form of the code, with the goal for each (fails if one got worse than its limit)
 	@$(GO) run ./internal/shape
