@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -23,7 +24,7 @@ import (
 // uses for them.
 var known = map[string]string{
 	"context": "context", "embed": "embed", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os",
-	"slog": "log/slog", "sql": "database/sql", "testing": "testing", "time": "time",
+	"slog": "log/slog", "sql": "database/sql", "sync": "sync", "time": "time",
 
 	"gocron":  "github.com/go-co-op/gocron/v2",
 	"pgx":     "github.com/jackc/pgx/v5",
@@ -65,7 +66,7 @@ func pay(context.Context, *sqllock.Lock) error            { panic("") }
 func lead(ctx context.Context, term *election.Term) error { panic("") }
 `
 
-// TestGoCode checks that the Go code on the pages compiles. Code without a package clause is taken
+// TestGoCode checks that the Go code on the pages is formatted, and compiles. Code without a package clause is taken
 // as the body of a function, or as declarations. Code that uses a library that isn't a requirement
 // of this module must be an excerpt of a file to which its page links.
 func TestGoCode(t *testing.T) {
@@ -82,6 +83,8 @@ func TestGoCode(t *testing.T) {
 	for _, b := range blocks {
 		if err := compile(set, imported, b); err != nil {
 			t.Error(err)
+		} else if formatted, err := format.Source([]byte(b.Text)); err != nil || string(formatted) != b.Text {
+			t.Errorf("%s:%d is not as gofmt writes it (%v):\n%s", b.Page, b.Line, err, formatted)
 		}
 	}
 	if len(blocks) < 20 {
@@ -218,7 +221,7 @@ func parse(set *token.FileSet, b Block) (*ast.File, error) {
 		return parser.ParseFile(set, name, b.Text, parser.SkipObjectResolution)
 	}
 	declarations := header(b.Text) + "//line " + name + "\n" + b.Text
-	file, err := parser.ParseFile(set, name, declarations, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(set, "", declarations, parser.SkipObjectResolution)
 	if err == nil {
 		return file, nil
 	}
@@ -228,5 +231,5 @@ func parse(set *token.FileSet, b Block) (*ast.File, error) {
 	}
 	body := header(b.Text) + "func _(" + parameters + ") error { {\n//line " + name + "\n" + b.Text +
 		"\n}\nreturn nil\n}\n"
-	return parser.ParseFile(set, name, body, parser.SkipObjectResolution)
+	return parser.ParseFile(set, "", body, parser.SkipObjectResolution)
 }

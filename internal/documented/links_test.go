@@ -136,6 +136,15 @@ func TestAnchor(t *testing.T) {
 	}
 }
 
+// TestReadmeIsShort keeps the README a page that people read to its end.
+func TestReadmeIsShort(t *testing.T) {
+	for _, p := range all(t) {
+		if n := strings.Count(p.Text, "\n"); p.Path == "README.md" && n > 100 {
+			t.Errorf("README.md has %d lines; put what is new in a page in docs", n)
+		}
+	}
+}
+
 var makeTarget = regexp.MustCompile(`(?m)^([a-z-]+):`)
 
 // TestMakeTargets checks that every `make …` of a page names a target of the Makefile.
