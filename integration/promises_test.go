@@ -81,7 +81,8 @@ func promised(t *testing.T, row []string) {
 	}
 	old := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(row[0]+" | "+row[1]+" |") + `.*$`)
 	if os.Getenv("SQLLOCK_TEST_UPDATE") == "" || !old.Match(text) {
-		t.Errorf("docs/engines.md has\n%s\nbut the test found (SQLLOCK_TEST_UPDATE=1 writes it)\n%s", old.Find(text), line)
+		t.Errorf("docs/engines.md has\n%s\nbut the test found (SQLLOCK_TEST_UPDATE=1 writes it)\n%s", old.Find(text),
+			line)
 		return
 	}
 	if err := os.WriteFile(page, old.ReplaceAllLiteral(text, []byte(line)), 0o644); err != nil {

@@ -27,7 +27,11 @@ func OneHost(locks *sqllock.Client, name string, atLeast time.Duration) cron.Job
 				slog.Error("the job wasn't run", "job", name, "err", err)
 				return
 			}
-			defer lock.Release(ctx)
+			defer func() {
+				if err := lock.Release(ctx); err != nil {
+					slog.Error("the job has lost its lock", "job", name, "err", err)
+				}
+			}()
 			job.Run()
 		})
 	}

@@ -42,7 +42,7 @@ func (w *DepositWorker) Work(ctx context.Context, job *river.Job[DepositArgs]) e
 	if err != nil {
 		return err
 	}
-	defer lock.Release(ctx)
+	defer func() { _ = lock.Release(ctx) }() // if it fails, it is repeated in the background
 	return pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 		err := New(tx).AddToBalance(ctx, AddToBalanceParams{ID: job.Args.ID, Amount: job.Args.Amount})
 		if err != nil {

@@ -47,7 +47,7 @@ func TestAddOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Start()
-		defer func() { <-c.Stop().Done() }()
+		t.Cleanup(func() { <-c.Stop().Done() })
 	}
 	for range 2 {
 		select {
@@ -88,7 +88,8 @@ func TestRiver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, unsubscribe := client.Subscribe(river.EventKindJobCompleted, river.EventKindJobSnoozed, river.EventKindJobFailed)
+	events, unsubscribe := client.Subscribe(
+		river.EventKindJobCompleted, river.EventKindJobSnoozed, river.EventKindJobFailed)
 	defer unsubscribe()
 	held, err := locks[1].Acquire(t.Context(), lockName)
 	if err != nil {
@@ -100,7 +101,11 @@ func TestRiver(t *testing.T) {
 	if err := client.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Stop(context.Background())
+	t.Cleanup(func() {
+		if err := client.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	expect(t, events, river.EventKindJobSnoozed)
 	if n := balance(t, db); n != 0 {
 		t.Errorf("the balance is %d while another process holds the lock", n)

@@ -52,8 +52,8 @@ var known = map[string]string{
 
 const module = "github.com/sqllock/sqllock/"
 
-// given are the parameters of the function whose body the code on a page is: what every program that
-// takes locks has.
+// given are the parameters of the function whose body the code on a page is: what every program
+// that takes locks has.
 const given = `ctx context.Context, db *sql.DB, pool *pgxpool.Pool, locks, a, b, c *sqllock.Client,
 	lock *sqllock.Lock, tx *sql.Tx, scheduled time.Time, err error`
 
@@ -66,9 +66,9 @@ func pay(context.Context, *sqllock.Lock) error            { panic("") }
 func lead(ctx context.Context, term *election.Term) error { panic("") }
 `
 
-// TestGoCode checks that the Go code on the pages is formatted, and compiles. Code without a package clause is taken
-// as the body of a function, or as declarations. Code that uses a library that isn't a requirement
-// of this module must be an excerpt of a file to which its page links.
+// TestGoCode checks that the Go code on the pages is formatted, and compiles. Code without a
+// package clause is taken as the body of a function, or as declarations. Code that uses a library
+// that isn't a requirement of this module must be an excerpt of a file to which its page links.
 func TestGoCode(t *testing.T) {
 	blocks := goBlocks(t)
 	set := token.NewFileSet()
@@ -90,7 +90,7 @@ func TestGoCode(t *testing.T) {
 	if len(blocks) < 20 {
 		t.Errorf("found %d blocks; there are more, so the search is broken", len(blocks))
 	}
-	if compile(set, imported, Block{Text: "locks.Aquire(ctx)"}) == nil ||
+	if compile(set, imported, Block{Text: "locks.Obtain(ctx)"}) == nil ||
 		compile(set, imported, Block{Text: "lock, err := locks.Acquire(ctx, 42)"}) == nil {
 		t.Error("wrong code isn't noticed")
 	}

@@ -29,25 +29,21 @@ var fence = regexp.MustCompile("^(\\s*)(```+)\\s*(\\S*)\\s*$")
 // Pages returns all pages of the repository at root, in the order of their paths. Folders that hold
 // no work of the project's own are left out.
 func Pages(root string) (pages []Page, err error) {
-	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+	files := os.DirFS(root)
+	err = fs.WalkDir(files, ".", func(path string, e fs.DirEntry, err error) error {
 		switch name := e.Name(); {
 		case err != nil:
 			return err
-		case e.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "build"):
+		case e.IsDir() && path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "build"):
 			return fs.SkipDir
 		case e.IsDir() || filepath.Ext(name) != ".md":
 			return nil
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
+		text, err := fs.ReadFile(files, path)
+		if err == nil {
+			pages = append(pages, newPage(path, string(text)))
 		}
-		relative, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		pages = append(pages, newPage(filepath.ToSlash(relative), string(text)))
-		return nil
+		return err
 	})
 	return pages, err
 }
