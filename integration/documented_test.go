@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -185,7 +186,7 @@ func containerCommands(t *testing.T, b documented.Block, name string) (all [][]s
 		var document yaml.Node
 		err := documents.Decode(&document)
 		if err != nil {
-			if err.Error() != "EOF" {
+			if !errors.Is(err, io.EOF) {
 				t.Errorf("%s:%d: %v", b.Page, b.Line, err)
 			}
 			return all
