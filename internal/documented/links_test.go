@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -145,23 +146,14 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-var makeTarget = regexp.MustCompile(`(?m)^([a-z-]+):`)
-
 // TestMakeTargets checks that every `make …` of a page names a target of the Makefile.
 func TestMakeTargets(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets := make(map[string]bool)
-	for _, found := range makeTarget.FindAllStringSubmatch(string(text), -1) {
-		targets[found[1]] = true
-	}
+	targets := makeTargets(t)
 	inline := regexp.MustCompile("`make ([a-z-]+)[^`]*`")
 	n := 0
 	check := func(p Page, name string) {
 		n++
-		if !targets[name] {
+		if !slices.Contains(targets, name) {
 			t.Errorf("%s has `make %s`, which is no target of the Makefile", p.Path, name)
 		}
 	}
