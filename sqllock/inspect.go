@@ -211,6 +211,7 @@ func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, err
 	case !broken && !inDoubt: // in doubt, a try whose reply was lost may have ended it; it is over in any case
 		return info(row), over
 	}
+	c.counts.breaks.Add(1)
 	c.log.Warn("sqllock: a lock was broken", "lock", name, "holder", row.Holder, "note", row.Note, "fence", fence,
 		"since", row.AcquiredAt, "by", c.opts.Holder)
 	c.queues.freed(leaseKey{}.queueKey(row.Key))

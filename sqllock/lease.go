@@ -109,6 +109,7 @@ func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 		l.backend.releaseLater(l, lock.claim, lock.doubtWindow())
 		return nil, l.tooLate(lock.claim.Name)
 	}
+	l.c.counts.acquired.Add(1)
 	return lock, nil
 }
 
@@ -179,7 +180,11 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 
 	l.c.leases.forget(l.leaseKey, l.entry)
 	for _, lock := range locks {
-		lock.cancel(cause(lock.claim.Name))
+		why := cause(lock.claim.Name)
+		lock.cancel(why)
+		if errors.Is(why, ErrLost) && !lock.released.Load() { // otherwise Release finds out what became of it
+			lock.countLost()
+		}
 	}
 	return locks
 }
@@ -188,6 +193,7 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 func (l *lease) lose(why string) {
 	locks := l.end(func(name string) error { return lost(name, why) })
 	if len(locks) > 0 {
+		l.c.counts.lowest.note(margin{0, l.ttl}, time.Now())
 		l.c.log.Error("sqllock: locks lost", "locks", firstNames(locks), "count", len(locks), "why", why,
 			"lease", l.id, "ttl", l.ttl.String())
 	}
@@ -310,6 +316,7 @@ func (l *lease) heartbeat(sent clock.Instant, timeout time.Duration) chan renewa
 // handleReply handles a heartbeat's reply. from is when the wait for the next heartbeat starts, and
 // interval is how long that wait is.
 func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Duration) {
+	l.c.counts.heartbeat(margin{l.remaining(), l.ttl}, r.err)
 	switch {
 	case errors.Is(r.err, errOver):
 		l.lose(r.err.Error())

@@ -29,13 +29,19 @@ type Lock struct {
 	ctx      clock.Context
 	cancel   context.CancelCauseFunc
 	released atomic.Bool
+	lost     atomic.Bool // it was counted as lost
 }
 
 // Name returns the lock's name.
 func (l *Lock) Name() string { return l.claim.Name }
 
 // Kind returns the kind of the lock.
-func (l *Lock) Kind() Kind { return kindOfSlot(l.claim.Slot) }
+func (l *Lock) Kind() Kind {
+	if l.lease.session {
+		return KindSession
+	}
+	return kindOfSlot(l.claim.Slot)
+}
 
 // Permit returns which permit of a [Semaphore] this is, counted from 0. It returns 0 for all other
 // locks.
@@ -118,6 +124,15 @@ func (e *lockEnder) EndIfLost() {
 //     before the lock was acquired: under REPEATABLE READ and SERIALIZABLE such a transaction does
 //     not see the acquisition.
 func (l *Lock) Guard(ctx context.Context, tx Tx) error {
+	err := l.guard(ctx, tx)
+	if errors.Is(err, ErrLost) {
+		l.c.counts.guardsRefused.Add(1)
+	}
+	return err
+}
+
+// guard implements Guard.
+func (l *Lock) guard(ctx context.Context, tx Tx) error {
 	if err := l.check(); err != nil {
 		return err
 	}
@@ -141,6 +156,7 @@ func (l *Lock) guardIn(ctx context.Context, tx dialect.Tx) error {
 	}
 	err = lost(l.Name(), "its row no longer names this acquisition")
 	l.cancel(err)
+	l.countLost()
 	return err
 }
 
@@ -207,6 +223,9 @@ func (l *Lock) release(ctx context.Context, refused func() error) error {
 	}
 	defer l.lease.drop(l)
 	if err := context.Cause(l.Context()); err != nil {
+		if errors.Is(err, ErrLost) {
+			l.countLost()
+		}
 		return err
 	}
 	l.cancel(&releasedError{l.Name()})
@@ -227,9 +246,17 @@ func (l *Lock) release(ctx context.Context, refused func() error) error {
 		l.c.readerSlots.leave(l.Name(), l.claim.Slot)
 	}
 	if !ours {
+		l.countLost()
 		return lost(l.Name(), "its row no longer named this acquisition when it was released")
 	}
 	return nil
+}
+
+// countLost counts the lock as lost, once.
+func (l *Lock) countLost() {
+	if l.lost.CompareAndSwap(false, true) {
+		l.c.counts.lost.Add(1)
+	}
 }
 
 // queueKey returns the key of the local queue whose waiters are woken by the release of this lock.

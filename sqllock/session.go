@@ -207,6 +207,7 @@ func (a *sessionBackend) heartbeat(ctx context.Context, _ *lease) error {
 	if err := a.conn.Ping(ctx); err != nil {
 		return fmt.Errorf("%w: the connection of the session locks ended: %w", errOver, err)
 	}
+	a.c.store.Answered(time.Now())
 	return nil
 }
 
