@@ -40,6 +40,29 @@ func (a acquirer) exclusiveRequest(name string, opts []Option) (acquisition, err
 
 // try implements TryAcquire for a request.
 func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
+	if a.tracers != nil {
+		return a.traced(ctx, req, true, a.tryNow)
+	}
+	return a.tryNow(ctx, req)
+}
+
+// traced makes the acquisition by acquire, and traces it.
+func (a acquirer) traced(
+	ctx context.Context, req acquisition, try bool, acquire func(context.Context, acquisition) (*Lock, error),
+) (lock *Lock, err error) {
+	traced, trace := a.tracers.begin(ctx, AcquireStartData{LockData: req.data(), Try: try})
+	req.trace = trace
+	if lock, err = acquire(traced, req); err != nil {
+		trace.end(0, err)
+		return lock, err
+	}
+	trace.end(lock.fence, nil)
+	lock.startHold(ctx)
+	return lock, nil
+}
+
+// tryNow is try without tracing.
+func (a acquirer) tryNow(ctx context.Context, req acquisition) (*Lock, error) {
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err
 	}
@@ -93,7 +116,15 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 }
 
 // acquire is Acquire for a request.
-func (a acquirer) acquire(ctx context.Context, req acquisition) (lock *Lock, err error) {
+func (a acquirer) acquire(ctx context.Context, req acquisition) (*Lock, error) {
+	if a.tracers != nil {
+		return a.traced(ctx, req, false, a.acquireNow)
+	}
+	return a.acquireNow(ctx, req)
+}
+
+// acquireNow is acquire without tracing.
+func (a acquirer) acquireNow(ctx context.Context, req acquisition) (lock *Lock, err error) {
 	ctx = req.addHeld(ctx)
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err
@@ -122,7 +153,7 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 			return lock, err
 		}
 	}
-	q, err := a.queues.enter(ctx, req.queueKey())
+	q, err := a.queues.enter(ctx, req.queueKey(), req.trace)
 	if err != nil {
 		return nil, err
 	}

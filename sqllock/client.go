@@ -40,6 +40,7 @@ type core struct {
 	listener    *notify.Listener // nil if waiters poll
 	readerSlots readerSlots
 	counts      counters
+	tracers     *tracers // nil if there is no tracer
 }
 
 // New makes a [Client] for the database behind d. It tries whether locks work there, and returns an
@@ -65,6 +66,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		return nil, err
 	}
 	c := &core{store: newDatabase(d), opts: full, log: full.Logger, queues: newLocalQueues()}
+	if c.tracers, err = newTracers(full.Tracer); err != nil {
+		return nil, err
+	}
 	c.expiry = expiry.NewWatcher(c.store.Store, c.log, request.IsMember)
 	c.leases = newLeases(c)
 	c.prober.store = c.store

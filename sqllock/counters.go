@@ -102,4 +102,3 @@ func (w *lowestMargin) advance(at time.Time) {
 	}
 	w.began, w.now = at, margin{}
 }
-

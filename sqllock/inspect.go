@@ -180,13 +180,21 @@ func (c *core) checkTables(what string) error {
 // holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but
 // [Lock.Context] does not end by itself, since the holder's lease and its other locks live on.
 func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, error) {
+	if c.tracers != nil {
+		return c.tracers.breakLock(ctx, name, fence, c.breakLock)
+	}
+	return c.breakLock(ctx, name, fence)
+}
+
+// breakLock is Break without tracing.
+func (c *core) breakLock(ctx context.Context, name string, fence int64) (Info, error) {
 	if err := c.store.ownTx(ctx, "breaking lock", name); err != nil {
 		return Info{}, err
 	}
 	if err := c.checkInspect(name); err != nil {
 		return Info{}, err
 	}
-	rows, err := lister{c.core}.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
+	rows, err := lister{c}.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
 	if err != nil {
 		return Info{}, err
 	}
@@ -194,7 +202,7 @@ func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, err
 	over := fmt.Errorf("sqllock: %w: %q is no longer held with fence %d; inspect it again", ErrNotHeld, name, fence)
 	switch len(rows) {
 	case 0:
-		i, err := c.Inspect(ctx, name)
+		i, err := (&Client{c}).Inspect(ctx, name)
 		return i, errors.Join(over, err)
 	case 1:
 	default: // for instance two readers that were granted in the same microsecond

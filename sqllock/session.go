@@ -80,7 +80,7 @@ func (a *sessionBackend) take(ctx, caller context.Context, l *lease, req acquisi
 	want := dialect.ServerLock{Name: req.Name, Shared: req.Shared}
 	held, err := a.try(ctx, l, want, readFirst)
 	if err == nil && held == nil {
-		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: req.Name}}})
+		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: req.Name}}, shared: req.Shared})
 	}
 	l.removeUser()
 	if err != nil {
