@@ -53,6 +53,10 @@
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
 //
+// # Metrics
+//
+//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then.
+//
 // # Words
 //
 // A worker is a process of this test binary that takes commands (worker_test.go, commands_test.go).
