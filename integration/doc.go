@@ -55,6 +55,7 @@
 //
 // # Metrics
 //
+//   - healthy_test.go: Healthy finds out that a heartbeat would fail.
 //   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then.
 //
 // # Words
