@@ -133,11 +133,15 @@ func (ls *leases) opened() (open []*lease) {
 	return open
 }
 
-// count adds the locks under the lease to held, and returns what is left of the lease.
+// count adds the locks under the lease to held, and returns what is left of the lease. Of a lease
+// that has just ended it returns the margin of no lease: if locks were lost with it, that was noted.
 func (l *lease) count(held map[Kind]int) margin {
 	left := l.remaining()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over {
+		return margin{}
+	}
 	for lock := range l.locks {
 		held[lock.Kind()]++
 	}

@@ -72,7 +72,7 @@ func started[T, D any](
 	ctx context.Context, list []T, start func(T, context.Context, D) context.Context, data D,
 ) context.Context {
 	for _, t := range list {
-		ctx = start(t, ctx, data)
+		ctx = start(t, ctx, data) //nolint:fatcontext // each tracer adds to what the one before it has returned
 	}
 	return ctx
 }

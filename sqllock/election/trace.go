@@ -25,7 +25,7 @@ func (r *termTrace) begin(t *Term) {
 	r.ctx, r.began = context.WithoutCancel(t.Context()), time.Now()
 	r.data = sqllock.TermStartData{Election: t.e.req.Name, Number: t.Number(), Leader: t.e.c.Holder()}
 	for _, tracer := range r.tracers {
-		r.ctx = tracer.TermStart(r.ctx, r.data)
+		r.ctx = tracer.TermStart(r.ctx, r.data) //nolint:fatcontext // each tracer adds to it
 	}
 }
 

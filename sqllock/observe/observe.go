@@ -15,7 +15,7 @@ import (
 func NameGroup(name string) string {
 	name, _, _ = strings.Cut(name, "/")
 	var group strings.Builder
-	for len(name) > 0 {
+	for name != "" {
 		n := strings.IndexFunc(name, func(r rune) bool { return !isWord(r) })
 		switch {
 		case n < 0:
@@ -43,7 +43,7 @@ const shortestID = 8
 // writeWord writes an asterisk for a word that is an id, and otherwise the word with its numbers
 // replaced.
 func writeWord(group *strings.Builder, word string) {
-	digits := strings.IndexAny(word, "0123456789") >= 0
+	digits := strings.ContainsAny(word, "0123456789")
 	hex := strings.Trim(word, "0123456789abcdefABCDEF") == ""
 	if digits && (hex && len(word) >= 4 || len(word) >= 2*shortestID) || hex && len(word) >= shortestID {
 		group.WriteByte('*')
