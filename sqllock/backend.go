@@ -63,7 +63,7 @@ func (a leaseBackend) heartbeat(ctx context.Context, l *lease) error {
 }
 
 func (a leaseBackend) heartbeatTimeout(l *lease, left time.Duration) time.Duration {
-	return min(left, clock.HeartbeatInterval(l.ttl), maxHeartbeatTimeout)
+	return min(left, clock.HeartbeatInterval(l.trusted()), maxHeartbeatTimeout)
 }
 
 func (a leaseBackend) end(ctx context.Context, l *lease) error {

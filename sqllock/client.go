@@ -83,6 +83,10 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	if full.Unprobed {
 		look = func(context.Context) error { return nil }
 	}
+	if full.WaitForDatabase && !full.Unprobed {
+		once := look
+		look = func(ctx context.Context) error { return c.store.awaited(ctx, once, c.log) }
+	}
 	late := time.AfterFunc(store.OperationTimeout, func() {
 		full.Logger.Warn("sqllock: the database has not answered yet; New waits for it until its ctx ends",
 			"database", d.Name())
@@ -139,6 +143,7 @@ func (p *prober) probe(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.store.Proven()
 	if !p.probed { // afterwards the flags below may be read concurrently
 		p.probed = true
 		if server.SingleRowOnly {

@@ -34,6 +34,15 @@ type lease struct {
 	cause  func(name string) error // returns why it is over, for the lock of that name
 }
 
+// trusted returns how long the lease lasts by the clock of any server that may judge it. The server
+// of a session judges nothing: the session ends with it.
+func (l *lease) trusted() time.Duration {
+	if l.session {
+		return l.ttl
+	}
+	return l.ttl - l.c.opts.ClockSkew
+}
+
 // addUser adds the caller to the lease's users. It returns false if the lease can no longer be
 // used.
 func (l *lease) addUser() bool {
@@ -269,7 +278,7 @@ type renewal struct {
 // statement is stuck.
 func (l *lease) keep() {
 	var inFlight chan renewal // nil between heartbeats
-	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.ttl)
+	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.trusted())
 	for {
 		left := l.remainingAt(clock.Exactly())
 		if left <= 0 {
@@ -361,13 +370,14 @@ func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Durati
 		l.lose(r.err.Error())
 	case r.err != nil:
 		l.missed(r.err)
+		l.c.store.Reconnect(r.err)
 		l.c.log.Warn("sqllock: heartbeat failed; trying again",
 			"lease", l.id, "left", l.remaining().String(), "err", r.err)
 		return clock.Now(), store.Jitter(min(l.ttl/20, store.OperationTimeout))
 	default:
 		l.renewed(r.sent)
 	}
-	return r.sent, clock.HeartbeatInterval(l.ttl)
+	return r.sent, clock.HeartbeatInterval(l.trusted())
 }
 
 // deleteIdle deletes a lease that nobody used. If that fails, the lease expires by itself.

@@ -35,7 +35,10 @@ func (c *core) checkLease(req *request.Request) error {
 			"for lease locks run `sqllock-migrate own up`, and make the Client without that option",
 			ErrUnsupported, req.Name)
 	}
-	return req.Check()
+	if err := req.Check(); err != nil {
+		return err
+	}
+	return c.opts.checkSkew(req.TTL)
 }
 
 func (req *acquisition) leaseKey() leaseKey { return leaseKey{ttl: req.TTL, session: req.Session} }

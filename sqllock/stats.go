@@ -73,9 +73,10 @@ const healthyFor = 10 * time.Second
 // exist, and waits for the answer until ctx ends, or for a few seconds if ctx never ends. With
 // [Options].WithoutTables it opens and closes a connection instead.
 //
-// The errors are [ErrClosed], [ErrSchema] if the tables are missing, [ErrUnsupported] if the server
-// takes no writes, and otherwise the database's own, or the error of ctx. Healthy says nothing
-// about single locks: see [Lock.Context].
+// The errors are [ErrClosed], [ErrSchema] if the tables are missing, and otherwise the database's
+// own, or the error of ctx. A server that takes no writes is an error too: an [ErrUnsupported] if
+// the Client has not seen it take any, otherwise a failover under way, which Healthy waits for.
+// Healthy says nothing about single locks: see [Lock.Context].
 func (c *Client) Healthy(ctx context.Context) error {
 	if c.store.Open().Err() != nil {
 		return errClosed

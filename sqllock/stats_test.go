@@ -199,7 +199,8 @@ func TestHealthy(t *testing.T) {
 
 		time.Sleep(time.Hour)
 		db.FailNext(sqllocktest.OpRenewLeases, 1, dialect.ClassReadOnly)
-		asks("of a replica", 1, sqllock.ErrUnsupported)
+		asks("in a failover", 2, nil)
+		time.Sleep(time.Hour)
 		db.FailNext(sqllocktest.OpRenewLeases, 1, dialect.ClassNoSchema)
 		asks("without tables", 1, sqllock.ErrSchema)
 		db.Delay(sqllocktest.Any, time.Minute)
@@ -227,6 +228,8 @@ func TestHealthyUnusual(t *testing.T) {
 			t.Error("a Client that has never had an answer is healthy in an outage")
 		}
 		db.Outage(false)
+		db.FailNext(sqllocktest.OpRenewLeases, 1, dialect.ClassReadOnly)
+		wantErr(t, "of a replica", unprobed.Healthy(t.Context()), sqllock.ErrUnsupported)
 		wantErr(t, "after the outage", unprobed.Healthy(t.Context()), nil)
 
 		c := client(t, db, "sessions", func(o *sqllock.Options) { o.WithoutTables = true })

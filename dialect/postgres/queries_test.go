@@ -20,7 +20,7 @@ var statements = []string{
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,
 	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
-	sqlCheck, sqlCheckClock, sqlCheckLimits,
+	sqlCheck, sqlCheckClock, sqlCheckLimits, sqlReadOnly,
 }
 
 // sessionStatements run only on sessions, behind no pooler that shares server processes.

@@ -14,7 +14,8 @@
 // If none of them works, the test is skipped with a line on stderr that says what to install. It
 // fails instead if SQLLOCK_TEST_REQUIRE names the engine.
 //
-// [Cluster] starts "galera", a cluster of three MariaDB nodes, in the third way only.
+// [Cluster] starts "galera", a cluster of three MariaDB nodes, and [Group] "group-replication", a group
+// of three MySQL servers, in the third way only.
 //
 // # Environment
 //

@@ -24,6 +24,7 @@ func (s *Store) Retry(ctx context.Context, op func(context.Context) error) (inDo
 		}
 		switch s.Classify(err) {
 		case dialect.ClassTransient:
+			s.Reconnect(err)
 		case dialect.ClassUnknown:
 			inDoubt = true
 		default:

@@ -47,6 +47,8 @@ type Store struct {
 	lastDeadline atomic.Pointer[sharedDeadline]
 	made         time.Time    // a nanosecond before New was called
 	answered     atomic.Int64 // when the database last answered, in nanoseconds after made; zero if it never has
+	proven       atomic.Bool  // see Proven
+	reconnecting atomic.Bool  // Reconnect is at work, or was a moment ago
 
 	mu     sync.Mutex // guards closed, and the order of closing and starting work
 	closed bool
@@ -85,8 +87,7 @@ func (s *Store) Start(ctx context.Context) {
 // Open returns a context that ends when the Store is shut.
 func (s *Store) Open() context.Context { return s.open }
 
-// Answered notes that the database answered at that time. Batched calls note that
-// themselves.
+// Answered notes that the database answered at that time. Batched calls note that themselves.
 func (s *Store) Answered(at time.Time) { s.answered.Store(int64(at.Sub(s.made))) }
 
 // LastAnswer returns when the database last answered, as far as that was noted, or the zero time.
