@@ -40,29 +40,9 @@ func (a acquirer) exclusiveRequest(name string, opts []Option) (acquisition, err
 
 // try implements TryAcquire for a request.
 func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
-	if a.tracers != nil {
-		return a.traced(ctx, req, true, a.tryNow)
+	if a.tracers != nil && req.trace == nil {
+		return a.traced(ctx, req, true, a.try)
 	}
-	return a.tryNow(ctx, req)
-}
-
-// traced makes the acquisition by acquire, and traces it.
-func (a acquirer) traced(
-	ctx context.Context, req acquisition, try bool, acquire func(context.Context, acquisition) (*Lock, error),
-) (lock *Lock, err error) {
-	traced, trace := a.tracers.begin(ctx, AcquireStartData{LockData: req.data(), Try: try})
-	req.trace = trace
-	if lock, err = acquire(traced, req); err != nil {
-		trace.end(0, err)
-		return lock, err
-	}
-	trace.end(lock.fence, nil)
-	lock.startHold(ctx)
-	return lock, nil
-}
-
-// tryNow is try without tracing.
-func (a acquirer) tryNow(ctx context.Context, req acquisition) (*Lock, error) {
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err
 	}
@@ -77,6 +57,21 @@ func (a acquirer) tryNow(ctx context.Context, req acquisition) (*Lock, error) {
 		return flags(a).checkNoReaders(ctx, lock)
 	}
 	return lock, err
+}
+
+// traced makes the acquisition by acquire, which is called again with a trace, and traces it.
+func (a acquirer) traced(
+	ctx context.Context, req acquisition, try bool, acquire func(context.Context, acquisition) (*Lock, error),
+) (lock *Lock, err error) {
+	traced, trace := a.tracers.begin(ctx, AcquireStartData{LockData: req.data(), Try: try})
+	req.trace = trace
+	if lock, err = acquire(traced, req); err != nil {
+		trace.end(0, err)
+		return lock, err
+	}
+	trace.end(lock.fence, nil)
+	lock.startHold(ctx)
+	return lock, nil
 }
 
 // Acquire takes the lock and waits for it until ctx ends. ctx bounds only the wait: canceling it
@@ -116,15 +111,10 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 }
 
 // acquire is Acquire for a request.
-func (a acquirer) acquire(ctx context.Context, req acquisition) (*Lock, error) {
-	if a.tracers != nil {
-		return a.traced(ctx, req, false, a.acquireNow)
+func (a acquirer) acquire(ctx context.Context, req acquisition) (lock *Lock, err error) {
+	if a.tracers != nil && req.trace == nil {
+		return a.traced(ctx, req, false, a.acquire)
 	}
-	return a.acquireNow(ctx, req)
-}
-
-// acquireNow is acquire without tracing.
-func (a acquirer) acquireNow(ctx context.Context, req acquisition) (lock *Lock, err error) {
 	ctx = req.addHeld(ctx)
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err

@@ -115,9 +115,9 @@ func (a acquirer) reqs(names []string, opts []SetOption) ([]acquisition, error) 
 // then the next one, which another holds, by itself, and so on. On an error it also returns the
 // locks that it has taken. It stops early if one of them was lost.
 func (a acquirer) acquireOrdered(ctx context.Context, reqs []acquisition, waits bool) ([]*Lock, error) {
-	single := a.tryNow
+	single := a.try
 	if waits {
-		single = a.acquireNow
+		single = a.acquire
 	}
 	var locks []*Lock
 	for len(locks) < len(reqs) && allHeld(locks) {

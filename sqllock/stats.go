@@ -33,7 +33,7 @@ type Stats struct {
 	Freed         int64 // locks of dead holders that acquisitions of this Client have freed
 
 	Heartbeats        int64 // heartbeats that have ended, including those that failed
-	HeartbeatFailures int64
+	HeartbeatFailures int64 // heartbeats that failed
 
 	Reaped Reaped // what Reap, and the reaper in the background, have removed
 }
@@ -135,7 +135,7 @@ func (ls *leases) opened() (open []*lease) {
 }
 
 // count adds the locks under the lease to held, and returns what is left of the lease. Of a lease
-// that has just ended it returns the margin of no lease: if locks were lost with it, that was noted.
+// that has just ended it returns the margin of no lease, since a loss is noted elsewhere.
 func (l *lease) count(held map[Kind]int) margin {
 	left := l.remaining()
 	l.mu.Lock()

@@ -17,14 +17,20 @@ type (
 	//
 	// Transaction locks, the votes of a Quorum and requests to hand over are not traced.
 	AcquireTracer interface {
+		// AcquireStart is called at the beginning of an acquisition.
 		AcquireStart(ctx context.Context, data AcquireStartData) context.Context
+
+		// AcquireEnd is called at its end, with the ctx that AcquireStart has returned.
 		AcquireEnd(ctx context.Context, data AcquireEndData)
 	}
 
 	// WaitTracer traces the part of an acquisition in which it waits for a holder, or behind other
 	// goroutines of this process. A lock that was free at once has no wait.
 	WaitTracer interface {
+		// WaitStart is called at the beginning of a wait.
 		WaitStart(ctx context.Context, data WaitStartData) context.Context
+
+		// WaitEnd is called at its end, with the ctx that WaitStart has returned.
 		WaitEnd(ctx context.Context, data WaitEndData)
 	}
 
@@ -32,40 +38,55 @@ type (
 	// released or lost. HoldStart is called after AcquireEnd, with the ctx of the acquisition's
 	// caller. HoldEnd is called once, possibly by another goroutine.
 	HoldTracer interface {
+		// HoldStart is called at the beginning of the time for which a lock is held.
 		HoldStart(ctx context.Context, data HoldStartData) context.Context
+
+		// HoldEnd is called at its end, with the ctx that HoldStart has returned.
 		HoldEnd(ctx context.Context, data HoldEndData)
 	}
 
 	// HeartbeatTracer traces heartbeats.
 	HeartbeatTracer interface {
+		// HeartbeatStart is called at the beginning of a heartbeat.
 		HeartbeatStart(ctx context.Context, data HeartbeatStartData) context.Context
+
+		// HeartbeatEnd is called at its end, with the ctx that HeartbeatStart has returned.
 		HeartbeatEnd(ctx context.Context, data HeartbeatEndData)
 	}
 
 	// GuardTracer traces calls of [Lock.Guard].
 	GuardTracer interface {
+		// GuardStart is called at the beginning of a call of Guard.
 		GuardStart(ctx context.Context, data GuardStartData) context.Context
+
+		// GuardEnd is called at its end, with the ctx that GuardStart has returned.
 		GuardEnd(ctx context.Context, data GuardEndData)
 	}
 
 	// BreakTracer traces calls of [Client.Break].
 	BreakTracer interface {
+		// BreakStart is called at the beginning of a call of Break.
 		BreakStart(ctx context.Context, data BreakStartData) context.Context
+
+		// BreakEnd is called at its end, with the ctx that BreakStart has returned.
 		BreakEnd(ctx context.Context, data BreakEndData)
 	}
 
 	// TermTracer traces the terms for which this process leads an election.
 	TermTracer interface {
+		// TermStart is called at the beginning of a term.
 		TermStart(ctx context.Context, data TermStartData) context.Context
+
+		// TermEnd is called at its end, with the ctx that TermStart has returned.
 		TermEnd(ctx context.Context, data TermEndData)
 	}
 )
 
 // LockData says which lock an event is about.
 type LockData struct {
-	Name   string
-	Kind   Kind
-	Shared bool // as a reader of an RWLock, or a shared session lock
+	Name   string // the lock's name
+	Kind   Kind   // the kind of lock
+	Shared bool   // as a reader of an RWLock, or a shared session lock
 }
 
 // AcquireStartData describes an acquisition that begins.
@@ -79,9 +100,9 @@ type AcquireStartData struct {
 type AcquireEndData struct {
 	AcquireStartData
 	Duration time.Duration // including the wait
-	Outcome  Outcome
-	Err      error // nil if the lock was acquired
-	Fence    int64 // the fencing token; 0 for a session lock and for AcquireAll
+	Outcome  Outcome       // how it ended
+	Err      error         // nil if the lock was acquired
+	Fence    int64         // the fencing token; 0 for a session lock and for AcquireAll
 }
 
 // Outcome is how an acquisition ended, in one word.
@@ -106,10 +127,10 @@ type WaitStartData struct {
 // WaitEndData describes a wait that has ended.
 type WaitEndData struct {
 	LockData
-	Holder   *HeldError // the holder that was seen last; nil if none was
-	Duration time.Duration
-	Outcome  Outcome // of the acquisition
-	Err      error   // of the acquisition; nil if the lock was acquired
+	Holder   *HeldError    // the holder that was seen last; nil if none was
+	Duration time.Duration // of the wait
+	Outcome  Outcome       // of the acquisition
+	Err      error         // of the acquisition; nil if the lock was acquired
 }
 
 // HoldStartData describes a lock that was acquired.
@@ -122,9 +143,9 @@ type HoldStartData struct {
 // HoldEndData describes a lock that is not held any more.
 type HoldEndData struct {
 	HoldStartData
-	Duration time.Duration
-	End      End
-	Err      error // why the lock's context ended; nil if it was released
+	Duration time.Duration // for how long it was held
+	End      End           // how it ended
+	Err      error         // why the lock's context ended; nil if it was released
 }
 
 // End is how the time ended for which a lock was held, in one word.
@@ -148,7 +169,7 @@ type HeartbeatStartData struct {
 // HeartbeatEndData describes the reply to a heartbeat.
 type HeartbeatEndData struct {
 	HeartbeatStartData
-	Duration time.Duration
+	Duration time.Duration // until the reply
 	Margin   time.Duration // what was left of the lease before the reply counted
 	Err      error         // nil if it succeeded
 	Over     bool          // the lease is over, and the locks are lost
@@ -157,29 +178,29 @@ type HeartbeatEndData struct {
 // GuardStartData describes a call of Guard.
 type GuardStartData struct {
 	LockData
-	Fence int64
+	Fence int64 // the fencing token of the lock
 }
 
 // GuardEndData describes the result of a call of Guard.
 type GuardEndData struct {
 	GuardStartData
-	Duration time.Duration
-	Refused  bool  // because the lock is lost
-	Err      error // an ErrLost if it refused; nil if the lock is held
+	Duration time.Duration // of the call
+	Refused  bool          // because the lock is lost
+	Err      error         // an ErrLost if it refused; nil if the lock is held
 }
 
 // BreakStartData describes a call of Break.
 type BreakStartData struct {
-	Name  string
-	Fence int64
+	Name  string // the lock's name
+	Fence int64  // the fencing token of the acquisition that is to end
 }
 
 // BreakEndData describes the result of a call of Break.
 type BreakEndData struct {
 	BreakStartData
-	Duration time.Duration
-	Found    Info  // how Break found the lock
-	Err      error // nil if the lock was broken
+	Duration time.Duration // of the call
+	Found    Info          // how Break found the lock
+	Err      error         // nil if the lock was broken
 }
 
 // TermStartData describes a term that begins.
@@ -192,9 +213,9 @@ type TermStartData struct {
 // TermEndData describes a term that has ended.
 type TermEndData struct {
 	TermStartData
-	Duration time.Duration
-	End      End
-	Err      error // why the term's context ended; nil if this process has resigned
+	Duration time.Duration // of the term
+	End      End           // how it ended; never EndBroken
+	Err      error         // why the term's context ended; nil if this process has resigned
 }
 
 // Tracers returns a tracer that is all of the given ones, for instance one for metrics and one for

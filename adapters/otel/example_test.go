@@ -22,7 +22,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	locks, err := sqllock.New(ctx, sqllocktest.New(), &sqllock.Options{Tracer: tracer}) // postgres.New(db), … in a program
+	db := sqllocktest.New() // postgres.New(db), mysql.New(db), … in a program
+	locks, err := sqllock.New(ctx, db, &sqllock.Options{Tracer: tracer})
 	if err != nil {
 		log.Fatal(err)
 	}

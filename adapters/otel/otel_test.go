@@ -140,7 +140,8 @@ func TestMetrics(t *testing.T) {
 		p := newProcess(t, db, "a")
 		p.Preregister("boss", "deputy")
 		lock := must[*sqllock.Lock](t)(p.Acquire(t.Context(), "customer-17/mail"))
-		term := must[*election.Term](t)(must[*election.Election](t)(election.New(p.Client, "boss")).Campaign(t.Context()))
+		boss := must[*election.Election](t)(election.New(p.Client, "boss"))
+		term := must[*election.Term](t)(boss.Campaign(t.Context()))
 		_, err := p.TryAcquire(t.Context(), "customer-17/mail")
 		if err == nil {
 			t.Error("it was acquired twice")
@@ -149,7 +150,8 @@ func TestMetrics(t *testing.T) {
 		p.want(t, "while it is held", map[string]float64{
 			"sqllock.held[{lock}] kind=lock": 1, "sqllock.held[{lock}] kind=session": 0,
 			"sqllock.leader[{election}] group=boss": 1, "sqllock.leader[{election}] group=deputy": 0,
-			"sqllock.term[] group=boss": float64(term.Number()), "sqllock.lease.ttl[s] ": 15, "sqllock.acquired[{lock}] ": 2,
+			"sqllock.term[] group=boss": float64(term.Number()), "sqllock.lease.ttl[s] ": 15,
+			"sqllock.acquired[{lock}] ": 2,
 			"sqllock.acquire.duration[s] group=customer-* kind=lock mode=exclusive outcome=acquired":     1,
 			"sqllock.acquire.duration[s] group=customer-* kind=lock mode=exclusive outcome=not_acquired": 1,
 		})

@@ -15,7 +15,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // What is read when it is collected.
 var (
 	held    = describe("sqllock_held", "Locks that are held now.", "kind")
-	waiters = describe("sqllock_waiting", "Callers that wait for a lock now, or whose acquisition is in progress.", "kind")
+	waiters = describe("sqllock_waiting",
+		"Callers that wait for a lock now, or whose acquisition is in progress.", "kind")
 
 	longestHold = describe("sqllock_longest_hold_seconds",
 		"For how long the oldest of the locks that are held now has been held.", "kind", "group")
@@ -33,9 +34,10 @@ var (
 	guardsRefused = describe("sqllock_guard_refused_total", "Guards that refused because the lock was lost.")
 	deadlocks     = describe("sqllock_deadlocks_total", "Acquisitions that ended with a deadlock.")
 	breaks        = describe("sqllock_breaks_total", "Locks that this process took away from their holders.")
-	freed         = describe("sqllock_freed_total", "Locks of dead holders that acquisitions of this process have freed.")
-	failures      = describe("sqllock_heartbeat_failures_total", "Heartbeats that failed.")
-	reaped        = describe("sqllock_reaped_total", "What the reaper of this process has removed.", "what")
+	freed         = describe("sqllock_freed_total",
+		"Locks of dead holders that acquisitions of this process have freed.")
+	failures = describe("sqllock_heartbeat_failures_total", "Heartbeats that failed.")
+	reaped   = describe("sqllock_reaped_total", "What the reaper of this process has removed.", "what")
 
 	described = []*prometheus.Desc{
 		held, waiters, longestHold, longestWait, leases, margin, ttl, age,

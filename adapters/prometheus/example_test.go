@@ -19,8 +19,9 @@ import (
 func Example() {
 	ctx := context.Background()
 	metrics := prometheuslock.New(nil)
-	metrics.Preregister(sqllock.KindLock, "report")                                      // shown as zero from the start
-	locks, err := sqllock.New(ctx, sqllocktest.New(), &sqllock.Options{Tracer: metrics}) // postgres.New(db), … in a program
+	metrics.Preregister(sqllock.KindLock, "report") // shown as zero from the start
+	db := sqllocktest.New()                         // postgres.New(db), mysql.New(db), … in a program
+	locks, err := sqllock.New(ctx, db, &sqllock.Options{Tracer: metrics})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -65,7 +65,8 @@ func New(opts *Options) *Metrics {
 	m := &Metrics{
 		groups: observe.Groups{Of: opts.NameGroup, Max: opts.MaxGroups},
 		acquires: histogram("sqllock_acquire_duration_seconds",
-			"How long acquisitions took, including the wait.", observe.LongBuckets(), "kind", "mode", "outcome", "group"),
+			"How long acquisitions took, including the wait.", observe.LongBuckets(),
+			"kind", "mode", "outcome", "group"),
 		waits: histogram("sqllock_wait_duration_seconds",
 			"How long acquisitions waited for a holder, of those that had to.", observe.LongBuckets(),
 			"kind", "mode", "outcome", "group"),
