@@ -52,6 +52,7 @@
 //
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
+//   - held_view_test.go: the view sqllock_held, read as the role reader.
 //
 // # Metrics
 //

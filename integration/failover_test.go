@@ -8,16 +8,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
 	"github.com/sqllock/sqllock/dialect/mysql"
+	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// failover is a cluster under load: workers in several processes wait for locks, and write a guarded
-// ledger.
+// failover is a cluster under load: workers in several processes wait for locks, and write a
+// guarded ledger.
 type failover struct {
 	*ledgerWorkers
 	url string
@@ -114,8 +119,8 @@ func TestGroupReplication(t *testing.T) {
 	c := startFailover(t, through)
 	// The old primary stays up, read-only, with all its connections.
 	c.survives(t, "a planned switchover", func() { members[1].SwitchPrimary(t) })
-	// A frozen primary is expelled. When it continues, it still has its connections, and transactions
-	// of its own that the group has never seen.
+	// A frozen primary is expelled. When it continues, it still has its connections, and
+	// transactions of its own that the group has never seen.
 	c.survives(t, "the primary frozen", members[1].Stop)
 	c.survives(t, "it continues", members[1].Cont)
 	primary, err := servers.Primary(t.Context(), members)
@@ -168,4 +173,59 @@ func groupConformance(t *testing.T, primary *servers.Instance) {
 			EndSessions: func(t *testing.T) { endSessions(t, target) },
 		}
 	})
+}
+
+// TestReconnect leaves every pooled connection on a server that takes no writes, as a switchover
+// leaves those to the old primary. New connections reach one that takes writes.
+func TestReconnect(t *testing.T) {
+	t.Parallel()
+	server := servers.Private(t, "postgres15")
+	prepare(t, server.URL)
+	var promoted atomic.Bool
+	connected := func(ctx context.Context, conn *pgx.Conn) (err error) {
+		if promoted.Load() {
+			_, err = conn.Exec(ctx, "SET default_transaction_read_only = off")
+		}
+		return err
+	}
+	pool := func() *pgxpool.Pool {
+		return openPgx(t, server.URL, func(config *pgxpool.Config) {
+			config.AfterConnect, config.MinConns, config.MaxConns = connected, 3, 6
+		})
+	}
+	config, err := pgx.ParseConfig(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialects := map[string]dialect.Dialect{"pgxpool": postgres.NewPool(pool())}
+	for name, db := range map[string]*sql.DB{
+		"database/sql":              stdlib.OpenDB(*config, stdlib.OptionAfterConnect(connected)),
+		"database/sql over pgxpool": stdlib.OpenDBFromPool(pool()),
+	} {
+		t.Cleanup(func() { _ = db.Close() })
+		db.SetMaxIdleConns(3)
+		dialects[name] = postgres.New(db)
+	}
+	clients := make(map[string]*sqllock.Client)
+	for name, d := range dialects {
+		c, err := sqllock.New(t.Context(), d, &sqllock.Options{PollOnly: true, ReapEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close(context.Background()) })
+		mustRelease(t, mustTry(t, c, name))
+		clients[name] = c
+	}
+	promoted.Store(true)
+	server.Exec(t, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+	for name, c := range clients {
+		ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
+		defer cancel()
+		lock, err := c.Acquire(ctx, name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		mustRelease(t, lock)
+	}
 }

@@ -11,9 +11,10 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// ledgerTable creates the ledger, an application's own table beside those of sqllock. Its key lets two
-// workers write the same line on purpose: only the lock keeps them from that. Some clusters want a
-// primary key in every table. All its columns are integers, so that statements need no placeholders, which differ between the engines.
+// ledgerTable creates the ledger, an application's own table beside those of sqllock. Its key lets
+// two workers write the same line on purpose: only the lock keeps them from that. Some clusters
+// want a primary key in every table. All its columns are integers, so that statements need no
+// placeholders, which differ between the engines.
 var ledgerTable = []string{
 	`CREATE TABLE ledger (account BIGINT NOT NULL, line BIGINT NOT NULL,
 		worker BIGINT NOT NULL, routine BIGINT NOT NULL,

@@ -25,6 +25,7 @@ func (n *counters) addReaped(did Reaped) {
 	n.reaped.Purged += did.Purged
 	n.reaped.Waiters += did.Waiters
 	n.reaped.Outcomes += did.Outcomes
+	n.reaped.Breaks += did.Breaks
 }
 
 // heartbeat counts a heartbeat. left is what was left of the lease when the reply came.

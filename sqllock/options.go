@@ -45,10 +45,11 @@ type Options struct {
 	// (package quorum) may be in that state. The first lease lock runs the checks instead.
 	Unprobed bool
 
-	// WaitForDatabase makes [New] wait, until its ctx ends, for a database that can't be reached, is
-	// starting, or takes no writes yet. It is for services that start before their database does.
-	// Without it, New returns such an error at once. In both cases New waits for a server that has
-	// accepted the connection and hasn't answered yet, and returns every other error at once.
+	// WaitForDatabase makes [New] wait, until its ctx ends, for a database that can't be reached,
+	// is starting, or takes no writes yet. It is for services that start before their database
+	// does. Without it, New returns such an error at once. In both cases New waits for a server
+	// that has accepted the connection and hasn't answered yet, and returns every other error at
+	// once.
 	WaitForDatabase bool
 
 	// ClockSkew is the greatest difference between the clocks of the servers that may serve this
@@ -133,19 +134,16 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.ClockSkew < 0 {
 		return full, fail.Invalid("ClockSkew is %s; it can't be negative", full.ClockSkew)
 	}
-	if err := full.checkSkew(full.TTL); err != nil {
-		return full, err
+	if full.TTL-full.ClockSkew < MinTTL {
+		return full, skewed(full.TTL, full.ClockSkew)
 	}
 	return full, request.CheckText("holder", full.Holder)
 }
 
-// checkSkew returns an error if servers whose clocks differ by ClockSkew leave too little of a TTL.
-func (o *Options) checkSkew(ttl time.Duration) error {
-	if ttl-o.ClockSkew >= MinTTL {
-		return nil
-	}
-	return fail.Invalid("the TTL is %s and ClockSkew is %s; the TTL must be at least %s, so that a process can rely on "+
-		"its lease for %s", ttl, o.ClockSkew, o.ClockSkew+MinTTL, MinTTL)
+// skewed returns the error for a TTL of which servers whose clocks differ by skew leave too little.
+func skewed(ttl, skew time.Duration) error {
+	return fail.Invalid("the TTL is %s and ClockSkew is %s; the TTL must be at least %s, so that a process can "+
+		"rely on its lease for %s", ttl, skew, skew+MinTTL, MinTTL)
 }
 
 // DefaultHolder returns the holder of a [Client] whose [Options] name none: program@host[pid].

@@ -38,7 +38,10 @@ func (c *core) checkLease(req *request.Request) error {
 	if err := req.Check(); err != nil {
 		return err
 	}
-	return c.opts.checkSkew(req.TTL)
+	if req.TTL-c.opts.ClockSkew < MinTTL {
+		return skewed(req.TTL, c.opts.ClockSkew)
+	}
+	return nil
 }
 
 func (req *acquisition) leaseKey() leaseKey { return leaseKey{ttl: req.TTL, session: req.Session} }

@@ -236,17 +236,22 @@ func (g *guardTrace) end(refused bool, err error) {
 	}
 }
 
-// breakLock breaks a lock by f, and traces that.
-func (t *tracers) breakLock(
-	ctx context.Context, name string, fence int64, f func(context.Context, string, int64) (Info, error),
-) (Info, error) {
-	data := BreakEndData{BreakStartData: BreakStartData{Name: name, Fence: fence}}
-	ctx = started(ctx, t.breaks, BreakTracer.BreakStart, data.BreakStartData)
-	began := time.Now()
-	data.Found, data.Err = f(ctx, name, fence)
-	data.Duration = time.Since(began)
-	for _, tracer := range t.breaks {
-		tracer.BreakEnd(ctx, data)
+// breakTrace traces one break.
+type breakTrace struct {
+	tracers []BreakTracer
+	ctx     context.Context
+	data    BreakEndData
+	began   time.Time
+}
+
+func (t *tracers) breakLock(ctx context.Context, data BreakStartData) (context.Context, *breakTrace) {
+	ctx = started(ctx, t.breaks, BreakTracer.BreakStart, data)
+	return ctx, &breakTrace{t.breaks, ctx, BreakEndData{BreakStartData: data}, time.Now()}
+}
+
+func (b *breakTrace) end(found Info, err error) {
+	b.data.Duration, b.data.Found, b.data.Err = time.Since(b.began), found, err
+	for _, t := range b.tracers {
+		t.BreakEnd(b.ctx, b.data)
 	}
-	return data.Found, data.Err
 }

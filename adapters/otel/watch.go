@@ -93,6 +93,7 @@ func reaped(s *sqllock.Stats, put put) {
 	put(float64(s.Reaped.Purged), KeyWhat.String("rows"))
 	put(float64(s.Reaped.Waiters), KeyWhat.String("waiters"))
 	put(float64(s.Reaped.Outcomes), KeyWhat.String("outcomes"))
+	put(float64(s.Reaped.Breaks), KeyWhat.String("breaks"))
 }
 
 // Watch adds metrics of the Client's [sqllock.Stats], which are read when metrics are collected.

@@ -105,7 +105,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for what, n := range map[string]int{
 		"leases": all.Reaped.Leases, "locks": all.Reaped.Locks, "rows": all.Reaped.Purged,
-		"waiters": all.Reaped.Waiters, "outcomes": all.Reaped.Outcomes,
+		"waiters": all.Reaped.Waiters, "outcomes": all.Reaped.Outcomes, "breaks": all.Reaped.Breaks,
 	} {
 		counter(reaped, int64(n), what)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -17,11 +18,29 @@ type shown struct {
 	Name    string     `json:"name"`
 	Holders []lockInfo `json:"holders"`
 	Queue   []waiter   `json:"queue"`
+
+	Broken       []brokenBefore `json:"broken_before,omitempty"` // the last one first
+	BrokenUnread string         `json:"broken_before_error,omitempty"`
+}
+
+// brokenBefore is a lock of that name that was taken away from its holder.
+type brokenBefore struct {
+	At     time.Time    `json:"at"`
+	By     string       `json:"by,omitempty"`
+	From   string       `json:"from,omitempty"` // the process that did it
+	Reason string       `json:"reason,omitempty"`
+	Kind   sqllock.Kind `json:"kind"`
+	Shared bool         `json:"shared,omitempty"`
+	Permit *int         `json:"permit,omitempty"`
+	Holder string       `json:"holder,omitempty"`
+	Note   string       `json:"note,omitempty"`
+	Fence  int64        `json:"fence"`
+	Since  time.Time    `json:"since"`
 }
 
 const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its
 process last showed that it is alive. Then show who waits for them, what each of these processes holds meanwhile, and
-who waits for that.`
+who waits for that, and which locks of that name were broken in the last 90 days: by whom, and why.`
 
 func (a *app) show() *cobra.Command {
 	return &cobra.Command{
@@ -56,7 +75,29 @@ func (c *connection) show(ctx context.Context, name string) (*shown, error) {
 		return nil, err
 	}
 	queue, err := c.queue(ctx, name)
-	return &shown{Name: name, Holders: holders, Queue: queue}, err
+	if err != nil {
+		return nil, err
+	}
+	s := &shown{Name: name, Holders: holders, Queue: queue}
+	return s, c.addBroken(ctx, s)
+}
+
+// addBroken reads what was broken before. Where it can't, because the tables or the grants are
+// older than this command, it says so: who holds the lock matters more.
+func (c *connection) addBroken(ctx context.Context, s *shown) error {
+	breaks, err := c.locks.Breaks(ctx, s.Name)
+	if err != nil {
+		s.BrokenUnread = err.Error()
+		return ctx.Err()
+	}
+	for _, b := range breaks {
+		l := infoOf(sqllock.Info{Kind: b.Kind, Permit: b.Permit})
+		s.Broken = append(s.Broken, brokenBefore{
+			At: b.At, By: b.By, From: b.From, Reason: b.Reason, Kind: b.Kind, Shared: b.Shared, Permit: l.Permit,
+			Holder: b.Holder, Note: b.Note, Fence: b.Fence, Since: b.Since,
+		})
+	}
+	return nil
 }
 
 // String returns it for people.
@@ -72,7 +113,39 @@ func (s *shown) String() string {
 		lines = append(lines, "", "waiting, in this order:")
 		lines = append(lines, indent(forestLines(s.Queue))...)
 	}
+	lines = append(lines, s.brokenLines()...)
 	return strings.Join(lines, "\n")
+}
+
+// mostBroken is how many breaks are shown to people.
+const mostBroken = 5
+
+// brokenLines says what was broken before.
+func (s *shown) brokenLines() (lines []string) {
+	if s.BrokenUnread != "" {
+		return []string{"", "what was broken before can't be read: " + clean(s.BrokenUnread)}
+	}
+	if len(s.Broken) == 0 {
+		return nil
+	}
+	lines = []string{"", "broken before:"}
+	for _, b := range s.Broken[:min(len(s.Broken), mostBroken)] {
+		l := lockInfo{Kind: b.Kind, Shared: b.Shared, Permit: b.Permit, Holder: b.Holder}
+		by := cmp.Or(clean(b.By), "somebody")
+		if b.From != "" {
+			by += " (" + clean(b.From) + ")"
+		}
+		line := fmt.Sprintf("  %s (%s ago), by %s: %s of %s, with fence %d", b.At.UTC().Format(time.RFC3339), ago(b.At),
+			by, l.kind(), holderName(l), b.Fence)
+		if b.Reason != "" {
+			line += ": " + clean(b.Reason)
+		}
+		lines = append(lines, line)
+	}
+	if more := len(s.Broken) - mostBroken; more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more, which --json has", more))
+	}
+	return lines
 }
 
 // describe says who holds a lock.

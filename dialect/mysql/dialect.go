@@ -84,7 +84,7 @@ func (d *Dialect) DB() *sql.DB { return d.db }
 func (d *Dialect) Name() string { return "mysql" }
 
 // SchemaVersion returns the version of migrations/mysql that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 6 }
+func (d *Dialect) SchemaVersion() uint { return 8 }
 
 // Close releases the prepared statements, without waiting for those in use. The *sql.DB stays open
 // and the dialect stays usable: it prepares its statements again. The error is always nil.
@@ -93,8 +93,8 @@ func (d *Dialect) Close() error {
 	return nil
 }
 
-// Reconnect implements [dialect.Reconnecter]. The primary of a group that a switchover demotes keeps
-// its connections and is read-only from then on.
+// Reconnect implements [dialect.Reconnecter]. The primary of a group that a switchover demotes
+// keeps its connections and is read-only from then on.
 func (d *Dialect) Reconnect(ctx context.Context) error {
 	return engine.Reconnect(ctx, d.db, sqlReadOnly, nil)
 }

@@ -17,17 +17,17 @@ import (
 // wait as long as the operating system does.
 const connectTimeout = 10 * time.Second
 
-// connectTimeoutOfEach is connectTimeout for a URL with several hosts. The first of them may be gone
-// without a trace, and the second has to be reached within the few seconds that a statement may
-// take.
+// connectTimeoutOfEach is connectTimeout for a URL with several hosts. The first of them may be
+// gone without a trace, and the second has to be reached within the few seconds that a statement
+// may take.
 const connectTimeoutOfEach = 2 * time.Second
 
 // Open returns an *sql.DB for a URL like postgres://user:pass@host:port/db?sslmode=verify-full,
 // through pgx. It understands everything that libpq's URLs and environment variables (PGPASSWORD
 // and the like) can express.
 //
-// A URL may name several hosts, as postgres://host1:port,host2:port/db. A connection is then made to
-// the first that takes writes within two seconds, unless the URL has a target_session_attrs or a
+// A URL may name several hosts, as postgres://host1:port,host2:port/db. A connection is then made
+// to the first that takes writes within two seconds, unless the URL has a target_session_attrs or a
 // connect_timeout. After a failover, this is the new primary.
 //
 // Open doesn't connect: an unreachable server, a wrong password and an unknown parameter are

@@ -31,8 +31,8 @@ func TestOpenSettings(t *testing.T) {
 	}
 }
 
-// TestOpenFindsThePrimary: among several hosts, a connection is made to one that takes writes, unless
-// the URL says otherwise.
+// TestOpenFindsThePrimary: among several hosts, a connection is made to one that takes writes,
+// unless the URL says otherwise.
 func TestOpenFindsThePrimary(t *testing.T) {
 	for url, checks := range map[string]bool{
 		"postgres://u@h1:1/db":                                   false,

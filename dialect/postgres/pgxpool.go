@@ -48,7 +48,8 @@ func (p *pgxPool) check() error {
 	return nil
 }
 
-// reconnect closes all connections, each when it is free: the pool can't be asked for the idle ones.
+// reconnect closes all connections, each when it is free: the pool can't be asked for the idle
+// ones.
 func (p *pgxPool) reconnect(context.Context) error {
 	if p.pool != nil {
 		p.pool.Reset()

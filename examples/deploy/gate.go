@@ -20,7 +20,7 @@ const (
 
 // pipeline is the last step of a build's pipeline.
 func pipeline(ctx context.Context, build int64, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ const groupMembers = 3
 // Group starts a group of three MySQL servers that no other test uses, and blocks until all of them
 // are members, which takes half a minute. It has one primary, or every member is one. Each instance
 // is a member, with the URL of the same empty database. A dead member is expelled as soon as the
-// group suspects it, which takes five seconds. If a group can't be run here, the test is skipped, or
-// fails if SQLLOCK_TEST_REQUIRE names "group-replication".
+// group suspects it, which takes five seconds. If a group can't be run here, the test is skipped,
+// or fails if SQLLOCK_TEST_REQUIRE names "group-replication".
 func Group(t testing.TB, multiPrimary bool) []*Instance {
 	t.Helper()
 	running.see(t)

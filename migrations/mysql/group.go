@@ -38,9 +38,9 @@ func openDriver(db *sql.DB, config *migrate.Config) (database.Driver, error) {
 // Close closes the driver's connection and db.
 func (d *groupDriver) Close() error { return errors.Join(d.Driver.Close(), d.db.Close()) }
 
-// refusedByPlugin is ER_BEFORE_DML_VALIDATION_ERROR. Group replication refuses a transaction with it
-// if the isolation level is SERIALIZABLE and group_replication_enforce_update_everywhere_checks is
-// on (https://dev.mysql.com/doc/refman/9.0/en/group-replication-limitations.html).
+// refusedByPlugin is ER_BEFORE_DML_VALIDATION_ERROR. Group replication refuses a transaction with
+// it if the isolation level is SERIALIZABLE and group_replication_enforce_update_everywhere_checks
+// is on (https://dev.mysql.com/doc/refman/9.0/en/group-replication-limitations.html).
 const refusedByPlugin = 3098
 
 // SetVersion records the version. golang-migrate does that in a SERIALIZABLE transaction. Where a
@@ -52,16 +52,19 @@ func (d *groupDriver) SetVersion(version int, dirty bool) error {
 	if !errors.As(err, &failed) || !errors.As(failed.OrigErr, &refused) || refused.Number != refusedByPlugin {
 		return err
 	}
-	tx, err := d.conn.BeginTx(context.Background(), nil)
+	ctx := context.Background()
+	tx, err := d.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.Exec("DELETE FROM `" + d.table + "`"); err != nil {
+	//nolint:gosec // checkTable has checked the table's name
+	if _, err := tx.ExecContext(ctx, "DELETE FROM `"+d.table+"`"); err != nil {
 		return err
 	}
 	if version >= 0 || version == database.NilVersion && dirty {
-		_, err := tx.Exec("INSERT INTO `"+d.table+"` (version, dirty) VALUES (?, ?)", version, dirty)
+		//nolint:gosec // likewise
+		_, err := tx.ExecContext(ctx, "INSERT INTO `"+d.table+"` (version, dirty) VALUES (?, ?)", version, dirty)
 		if err != nil {
 			return err
 		}

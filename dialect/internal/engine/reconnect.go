@@ -8,8 +8,8 @@ import (
 )
 
 // Reconnect closes those idle connections of db whose server answers query with true, which means
-// that it takes no writes, or doesn't answer. end closes the driver's connection, if closing that of
-// database/sql would only return it to another pool; it may be nil.
+// that it takes no writes, or doesn't answer. end closes the driver's connection, if closing that
+// of database/sql would only return it to another pool; it may be nil.
 func Reconnect(ctx context.Context, db *sql.DB, query string, end func(raw any)) error {
 	if db == nil {
 		return nil
