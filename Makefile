@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO      ?= go
 # The modules that are released together: their folders. Those with a go.mod of their own that aren't here are for this
 # repository only.
-MODULES := . adapters/gocron dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
+MODULES := . adapters/gocron adapters/otel adapters/prometheus dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
 APART   := bench deploy/kubernetes examples/goose examples/libraries
 # Tools have requirements of their own, which a workspace doesn't allow; so they are built first.
 tool     = GOWORK=off $(GO) build -modfile=.ci/tools.mod -o build/$(notdir $(1)) $(1)

@@ -58,6 +58,11 @@
 //
 //   - documented_test.go: the programs and command lines of the pages run.
 //
+// # Metrics
+//
+//   - healthy_test.go: Healthy finds out that a heartbeat would fail.
+//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then.
+//
 // # Words
 //
 // A worker is a process of this test binary that takes commands (worker_test.go, commands_test.go).

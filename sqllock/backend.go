@@ -56,6 +56,9 @@ func (a leaseBackend) heartbeat(ctx context.Context, l *lease) error {
 	if err == nil && !alive[0] {
 		return fmt.Errorf("%w: it had run out, by the database's clock", errOver)
 	}
+	if err == nil {
+		a.c.store.Answered(time.Now())
+	}
 	return err
 }
 

@@ -27,6 +27,7 @@ type Client struct{ *core }
 //   - flags reads the flags by which the readers and the writer of an RWLock see each other.
 //   - lister reads who holds which lock.
 //   - reaper removes what has expired.
+//   - counters counts what the others do.
 type core struct {
 	store       *database
 	opts        Options
@@ -38,6 +39,8 @@ type core struct {
 	expiry      *expiry.Watcher
 	listener    *notify.Listener // nil if waiters poll
 	readerSlots readerSlots
+	counts      counters
+	tracers     *tracers // nil if there is no tracer
 }
 
 // New makes a [Client] for the database behind d. It tries whether locks work there, and returns an
@@ -63,6 +66,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		return nil, err
 	}
 	c := &core{store: newDatabase(d), opts: full, log: full.Logger, queues: newLocalQueues()}
+	if c.tracers, err = newTracers(full.Tracer); err != nil {
+		return nil, err
+	}
 	c.expiry = expiry.NewWatcher(c.store.Store, c.log, request.IsMember)
 	c.leases = newLeases(c)
 	c.prober.store = c.store
@@ -96,6 +102,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		return nil, err
 	}
 	c.store.Start(ctx)
+	if !full.Unprobed {
+		c.store.Answered(time.Now())
+	}
 	c.queues.open = c.store.Open()
 	if full.ReapEvery > 0 {
 		c.store.Spawn(reaper{c}.runForever)

@@ -79,6 +79,12 @@ type Options struct {
 	// [slog.Default].
 	Logger *slog.Logger
 
+	// Tracer is told what the Client does, for metrics and traces. It implements one or several of
+	// [AcquireTracer], [WaitTracer], [HoldTracer], [HeartbeatTracer], [GuardTracer], [BreakTracer]
+	// and [TermTracer]; one that implements none of them is an [ErrInvalid]. [Tracers] joins
+	// several tracers. There are adapters for Prometheus and OpenTelemetry.
+	Tracer any
+
 	// ReapEvery is the interval of the background reaper, give or take a tenth ([Client.Reap]). The
 	// default is a minute. A negative value turns the reaper off.
 	ReapEvery time.Duration

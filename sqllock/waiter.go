@@ -142,6 +142,7 @@ func (w *waiter) observe(err error) bool {
 	if !errors.As(err, &w.held) {
 		return false
 	}
+	w.req.trace.wait(w.held)
 	same := w.held.sameAs(before)
 	w.moved = before != nil && !same
 	if w.req.OnWait != nil && (!same || w.recovered) {
