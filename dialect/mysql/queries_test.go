@@ -16,7 +16,7 @@ var statements = []string{
 	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlAwaitLock, sqlRelease, sqlGuard,
 	sqlAdvanceFence, sqlRemoveLock, sqlLocate,
 	sqlGet, sqlList, sqlIdleLocks,
-	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlWaitingHolders, sqlSeeOthers, sqlTransfer, sqlDeadWaiters,
+	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlSeeOthers, sqlTransfer, sqlDeadWaiters,
 	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlOldOutcomes,
 	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,

@@ -46,6 +46,7 @@ var (
 	sqlEnqueue        = load("enqueue")
 	sqlDequeue        = load("dequeue")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlTransfer       = load("transfer")
 	sqlPurgeWaiters   = load("purge_waiters")
@@ -72,13 +73,13 @@ var (
 func load(name string) string { return engine.Statement(files, name) }
 
 // reads are the statements that must wait for nothing, in the form that suits this database.
-type reads struct{ get, list, leases, queue, waitingHolders string }
+type reads struct{ get, list, leases, queue, listWaiters, waitingHolders string }
 
 var (
-	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlWaitingHolders}
+	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlListWaiters, sqlWaitingHolders}
 	uncommitted = reads{
 		unlocked(sqlGet), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue),
-		unlocked(sqlWaitingHolders),
+		unlocked(sqlListWaiters), unlocked(sqlWaitingHolders),
 	}
 )
 

@@ -17,7 +17,7 @@ var statements = []string{
 	sqlTrySession, sqlUnlockSession, sqlSession, sqlSessionHolder, sqlSessionInfo, sqlLockTx,
 	sqlGet, sqlList, sqlLeases,
 	sqlRecall, sqlInsertOutcome, sqlRememberTx, sqlClaimOutcome, sqlMakeClaim, sqlPurgeOutcomes,
-	sqlEnqueue, sqlDequeue, sqlQueue, sqlWaitingHolders, sqlTransfer, sqlPurgeWaiters,
+	sqlEnqueue, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer, sqlPurgeWaiters,
 }
 
 func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
@@ -66,7 +66,7 @@ func TestStatements(t *testing.T) {
 
 func TestReads(t *testing.T) {
 	r := uncommitted
-	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.waitingHolders} {
+	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.listWaiters, r.waitingHolders} {
 		if strings.Contains(text, "(READCOMMITTED)") || !strings.Contains(text, "(READUNCOMMITTED)") {
 			t.Errorf("this waits where there are no row versions: %s", text)
 		}
