@@ -10,14 +10,8 @@ import (
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
-
-// shown is what show and break found out about a name.
-type shown struct {
-	Name    string     `json:"name"`
-	Holders []lockInfo `json:"holders"`
-	Queue   []waiter   `json:"queue"`
-}
 
 const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its
 process last showed that it is alive. Then show who waits for them, what each of these processes holds meanwhile, and
@@ -38,29 +32,19 @@ func (a *app) show() *cobra.Command {
 				return signalOr(ctx, err)
 			}
 			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			found, err := db.show(ctx, args[0])
+			found, err := inspect.Show(ctx, db.locks, args[0])
 			if err != nil {
 				return signalOr(ctx, err)
 			}
 			a.document.Lock = found
-			a.print("%s", found)
+			a.print("%s", details(found))
 			return nil
 		},
 	}
 }
 
-// show reads everything about a name.
-func (c *connection) show(ctx context.Context, name string) (*shown, error) {
-	holders, err := c.holders(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	queue, err := c.queue(ctx, name)
-	return &shown{Name: name, Holders: holders, Queue: queue}, err
-}
-
-// String returns it for people.
-func (s *shown) String() string {
+// details returns for people who holds the locks of a name, and who waits for them.
+func details(s *inspect.Details) string {
 	var lines []string
 	for _, l := range s.Holders {
 		lines = append(lines, describe(l)...)
@@ -71,14 +55,17 @@ func (s *shown) String() string {
 	if len(s.Queue) > 0 {
 		lines = append(lines, "", "waiting, in this order:")
 		lines = append(lines, indent(forestLines(s.Queue))...)
+		if s.More {
+			lines = append(lines, "  and more")
+		}
 	}
 	return strings.Join(lines, "\n")
 }
 
 // describe says who holds a lock.
-func describe(l lockInfo) []string {
+func describe(l inspect.Lock) []string {
 	lines := []string{
-		fmt.Sprintf("%q (%s) is held by %s", clean(l.Name), l.kind(), holderName(l)),
+		fmt.Sprintf("%q (%s) is held by %s", clean(l.Name), l.KindText(), l.HolderText()),
 		fmt.Sprintf("  since %s (%s ago), with fence %d", l.Since.UTC().Format(time.RFC3339), ago(l.Since), l.Fence),
 	}
 	if l.Note != "" {
@@ -88,18 +75,15 @@ func describe(l lockInfo) []string {
 	case l.State == sqllock.StateExpired:
 		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock "+
 			"gets it, unless a transaction that it guards is still open")
-	case l.Heartbeat != nil:
-		beat := time.Duration(*l.Heartbeat * float64(time.Millisecond))
-		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
-			"the lock is free in %s", short(beat), short(l.left())))
 	default:
-		lines = append(lines, fmt.Sprintf("  without another heartbeat the lock is free in %s", short(l.left())))
+		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
+			"the lock is free in %s", short(l.Heartbeat()), short(l.Remaining())))
 	}
 	return lines
 }
 
 // forestLines returns the waiters as a tree.
-func forestLines(queue []waiter) (lines []string) {
+func forestLines(queue []inspect.Waiter) (lines []string) {
 	for i, w := range queue {
 		line := fmt.Sprintf("%d. %s, for %s", i+1, clean(w.Holder), ago(w.Since))
 		if w.Note != "" {
