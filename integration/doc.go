@@ -52,6 +52,7 @@
 //
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
+//   - page_test.go: the page of serve in a real browser, with and without JavaScript.
 //
 // # Words
 //

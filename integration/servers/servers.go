@@ -13,8 +13,8 @@ import (
 var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb", "sqlserver"}
 
 // installed names what tests need besides an engine and what can be had in one way only. "faketime"
-// moves a server's clock.
-var installed = []string{"pgbouncer", "pgbouncer-preparing", "faketime"}
+// moves a server's clock, and "chromium" is a browser.
+var installed = []string{"pgbouncer", "pgbouncer-preparing", "faketime", "chromium"}
 
 // Server is a server that all tests of this process share. Tests must not change its settings;
 // those that need to use [Private]. Its methods are safe for concurrent use.
