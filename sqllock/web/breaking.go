@@ -122,7 +122,7 @@ func (h *handler) breakLock(w http.ResponseWriter, r *http.Request, v visitor) {
 		h.ask(w, r, view, status)
 		return
 	}
-	_, _ = h.held.get(r.Context(), 0) // so that the next page shows it, and all viewers see it
+	_, _ = h.held.get(r.Context(), 0)                                             // so that the next page shows it, and all viewers see it
 	w.Header().Set("Location", fmt.Sprintf("%s&broken=%d", lockURL(name), fence)) // relative, as all links are
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -76,7 +76,7 @@ func (w *watcher) pause() time.Duration {
 func (w *watcher) get(ctx context.Context, age time.Duration) (*reading, error) {
 	for begun := time.Now(); ; {
 		w.mu.Lock()
-		if w.last != nil && (time.Since(w.last.tried) <= age || w.last.tried.After(begun)) {
+		if w.last != nil && (time.Since(w.last.tried) <= age || !w.last.tried.Before(begun)) {
 			defer w.mu.Unlock()
 			return w.last, nil
 		}
