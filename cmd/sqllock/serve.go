@@ -26,6 +26,7 @@ const (
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
+	endTimeout    = 3 * time.Second  // how long a request that is under way may take when serve is told to end
 	firstReading  = 30 * time.Second // how long the database may take before serve begins
 )
 
@@ -167,7 +168,7 @@ func (a *app) serveUntil(ctx context.Context, db *connection, f *serveFlags, use
 	context.AfterFunc(ctx, func() {
 		defer close(closed)
 		end() // the pages that are being updated would never end by themselves
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), bodyTimeout)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		if server.Shutdown(limit) != nil {
 			_ = server.Close()
