@@ -22,6 +22,7 @@ type Dialect interface {
 	Locks
 	Waiters
 	Outcomes
+	Breaks
 
 	// Name returns the engine's short name for messages, such as "postgres".
 	Name() string

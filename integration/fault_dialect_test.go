@@ -149,6 +149,18 @@ func (d *faultDialect) Remember(ctx context.Context, done []dialect.Done) ([]dia
 	return through(d, "remember", func() ([]dialect.Outcome, error) { return d.Dialect.Remember(ctx, done) })
 }
 
+func (d *faultDialect) Break(ctx context.Context, breaks []dialect.Break) ([]bool, error) {
+	return through(d, "break", func() ([]bool, error) { return d.Dialect.Break(ctx, breaks) })
+}
+
+func (d *faultDialect) ListBreaks(ctx context.Context, name string, limit int) ([]dialect.Broken, error) {
+	return through(d, "list", func() ([]dialect.Broken, error) { return d.Dialect.ListBreaks(ctx, name, limit) })
+}
+
+func (d *faultDialect) PurgeBreaks(ctx context.Context, ago time.Duration, limit int) (int, error) {
+	return through(d, "purge", func() (int, error) { return d.Dialect.PurgeBreaks(ctx, ago, limit) })
+}
+
 func (d *faultDialect) PurgeOutcomes(ctx context.Context, limit int) (int, error) {
 	return through(d, "purge", func() (int, error) { return d.Dialect.PurgeOutcomes(ctx, limit) })
 }

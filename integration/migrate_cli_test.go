@@ -95,14 +95,14 @@ func TestMigrateCLIOwnTables(t *testing.T) {
 			group.Go(func() { c.want(t, db, 0, "", "own up -lock-timeout 60") })
 		}
 		group.Wait()
-		c.want(t, db, 0, "6\n", "own version")
-		c.want(t, db, 0, "6        compatible  applied", "own status")
-		c.want(t, db, 0, "6/d compatible", "own down 1")
-		c.want(t, db, 0, "5        schema      applied\n6        compatible  pending", "own status")
-		c.want(t, db, 0, "6/u compatible", "own goto 6")
+		c.want(t, db, 0, "8\n", "own version")
+		c.want(t, db, 0, "8        held        applied", "own status")
+		c.want(t, db, 0, "8/d held", "own down 1")
+		c.want(t, db, 0, "7        breaks      applied\n8        held        pending", "own status")
+		c.want(t, db, 0, "8/u held", "own goto 8")
 		c.want(t, db, 0, "1/d leases", "own down -all")
 		c.want(t, db, 1, "no migration", "own version")
-		c.want(t, db, 0, "6/u compatible", "own up")
+		c.want(t, db, 0, "8/u held", "own up")
 		c.want(t, db, 0, "", "own drop -f")
 		c.want(t, db, 1, "no migration", "own version")
 	})
@@ -144,7 +144,7 @@ func TestMigrateCLISource(t *testing.T) {
 			c.want(t, db, 0, "2 (dirty)", path+"version")
 			c.want(t, db, 0, "", path+"force 1")
 		}
-		own := "6/u compatible"
+		own := "8/u held"
 		if s.Engine == "sqlite" {
 			own = "no change" // the migration lock is a lease there, so the first run has created sqllock's tables
 		}
@@ -154,7 +154,7 @@ func TestMigrateCLISource(t *testing.T) {
 		c.want(t, mine, 0, "1/u two", path+"up 1")
 		c.want(t, mine, 0, "1\n", path+"version")
 		c.want(t, db, 1, "no migration", path+"version")
-		c.want(t, db, 0, "6\n", "own version")
+		c.want(t, db, 0, "8\n", "own version")
 		c.want(t, mine, 2, "golang-migrate", "own version")
 		c.want(t, db, 0, "", path+"drop -f")
 		c.want(t, db, 1, "no migration", "own version")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -200,24 +201,27 @@ func (e *Engine) Latest() uint {
 	return files[len(files)-1].Version
 }
 
-var createTable = regexp.MustCompile(`(?i)\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(sqllock_\w+)`)
+var create = regexp.MustCompile(`(?i)\bCREATE\s[\w\s]*?\b(TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(sqllock_\w+)`)
 
-// tables returns the names of the tables that the migrations create, the last one first.
-func (e *Engine) tables() ([]string, error) {
+// made is a table or view that a migration creates.
+type made struct{ kind, name string } // kind is TABLE or VIEW
+
+// tables returns the tables and views that the migrations create, the last one first.
+func (e *Engine) tables() ([]made, error) {
 	files, err := load(e.Files)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var all []made
 	for _, f := range files {
 		text, err := fs.ReadFile(e.Files, f.Up)
 		if err != nil {
 			return nil, err
 		}
-		for _, match := range createTable.FindAllSubmatch(text, -1) {
-			names = append(names, string(match[1]))
+		for _, match := range create.FindAllSubmatch(text, -1) {
+			all = append(all, made{strings.ToUpper(string(match[1])), string(match[2])})
 		}
 	}
-	slices.Reverse(names)
-	return names, nil
+	slices.Reverse(all)
+	return all, nil
 }

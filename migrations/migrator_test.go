@@ -47,10 +47,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// tables returns the names of the tables in the database.
+// tables returns the names of the tables and views in the database.
 func tables(t *testing.T, db *sql.DB) string {
 	t.Helper()
-	rows, err := db.Query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+	rows, err := db.Query("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
 	must(t, err)
 	defer func() { _ = rows.Close() }()
 	var names []string
@@ -82,7 +82,7 @@ func TestUpDownUp(t *testing.T) {
 		must(t, migrations.Up(ctx, db, engine))
 		must(t, migrations.Up(ctx, db, engine)) // nothing to do
 		wantVersion(t, db, engine.Latest(), false)
-		const want = "sqllock_leases sqllock_locks sqllock_outcomes sqllock_schema " +
+		const want = "sqllock_breaks sqllock_held sqllock_leases sqllock_locks sqllock_outcomes sqllock_schema " +
 			"sqllock_schema_migrations sqllock_waiters"
 		if got := tables(t, db); got != want {
 			t.Errorf("tables are %s, want %s", got, want)

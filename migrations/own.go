@@ -138,9 +138,9 @@ func (t *ownTables) drop(s session) error {
 	if err != nil {
 		return err
 	}
-	for _, table := range append(tables, Table) {
-		if err := s.sharedConn.exec(s.stop.work, "DROP TABLE IF EXISTS "+table); err != nil {
-			return fmt.Errorf("can't drop %s: %w", table, err)
+	for _, table := range append(tables, made{"TABLE", Table}) {
+		if err := s.sharedConn.exec(s.stop.work, "DROP "+table.kind+" IF EXISTS "+table.name); err != nil {
+			return fmt.Errorf("can't drop %s: %w", table.name, err)
 		}
 	}
 	return nil

@@ -23,6 +23,9 @@ func (t *pooled) position(err error, text string) (line, column int) {
 func (t *pooled) hint(s session, err error, text string) string { return t.engine.hint(s, err, text) }
 
 func (t *pooled) drop(s session) error {
+	if err := t.dropOwnViews(s); err != nil {
+		return err
+	}
 	query := t.engine.Drop.Tables
 	if query == "" {
 		return s.driver.Drop()
@@ -35,6 +38,23 @@ func (t *pooled) drop(s session) error {
 		// Dropping another table may have dropped this one, as with those of a virtual table.
 		if err := s.sharedConn.exec(s.stop.work, "DROP TABLE IF EXISTS "+valueText(row[0])); err != nil {
 			return fmt.Errorf("can't drop %s: %w", valueText(row[0]), err)
+		}
+	}
+	return nil
+}
+
+// dropOwnViews drops sqllock's views. Without their tables they would make ALTER TABLE fail on
+// SQLite, and mysqldump. Views of the application are left to it, as golang-migrate leaves them.
+func (t *pooled) dropOwnViews(s session) error {
+	all, err := t.engine.tables()
+	if err != nil {
+		return err
+	}
+	for _, view := range all {
+		if view.kind == "VIEW" {
+			if err := s.sharedConn.exec(s.stop.work, "DROP VIEW IF EXISTS "+view.name); err != nil {
+				return fmt.Errorf("can't drop %s: %w", view.name, err)
+			}
 		}
 	}
 	return nil

@@ -118,7 +118,7 @@ func TestBreakDeadHolder(t *testing.T) {
 		a, b := client(t, db, "a"), client(t, db, "b")
 		lock := mustTry(t, a, "job")
 		db.ExpireAllLeases()
-		db.LoseReplies(sqllocktest.OpRelease, 1)
+		db.LoseReplies(sqllocktest.OpBreak, 1)
 		info, err := b.Break(t.Context(), "job", lock.Fence())
 		if err != nil || info.State != sqllock.StateExpired {
 			t.Fatalf("%+v, %v", info, err)

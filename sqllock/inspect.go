@@ -2,15 +2,12 @@ package sqllock
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
-	"github.com/sqllock/sqllock/sqllock/internal/fail"
 	"github.com/sqllock/sqllock/sqllock/internal/request"
 )
 
@@ -168,54 +165,6 @@ func (c *core) checkTables(what string) error {
 			ErrUnsupported, what)
 	}
 	return nil
-}
-
-// Break takes a lease lock away from its holder, alive or dead. It is for a person who has looked
-// at the holder ([Client.Inspect], [Client.Locks]) and knows that it must not go on. fence is the
-// fencing token that was seen, so that Break ends that acquisition and no other. If that
-// acquisition is over, the error is [ErrNotHeld] and nothing was changed. Break returns how it
-// found the lock, for the record, and logs that. It waits until ctx ends for a transaction that the
-// holder guards.
-//
-// The lock is free at once, unless [HoldAtLeast] still applies; [LockDelay] doesn't apply. The
-// holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but
-// [Lock.Context] does not end by itself, since the holder's lease and its other locks live on.
-func (c *Client) Break(ctx context.Context, name string, fence int64) (Info, error) {
-	if err := c.store.ownTx(ctx, "breaking lock", name); err != nil {
-		return Info{}, err
-	}
-	if err := c.checkInspect(name); err != nil {
-		return Info{}, err
-	}
-	rows, err := lister{c.core}.rows(ctx, name, request.SlotExclusive, math.MaxInt32)
-	if err != nil {
-		return Info{}, err
-	}
-	rows = slices.DeleteFunc(rows, func(row dialect.Row) bool { return row.Fence != fence })
-	over := fmt.Errorf("sqllock: %w: %q is no longer held with fence %d; inspect it again", ErrNotHeld, name, fence)
-	switch len(rows) {
-	case 0:
-		i, err := c.Inspect(ctx, name)
-		return i, errors.Join(over, err)
-	case 1:
-	default: // for instance two readers that were granted in the same microsecond
-		return info(rows[0]), fail.Invalid("Break of lock %q: %d holders have fence %d; which one is meant is unknown",
-			name, len(rows), fence)
-	}
-	row := rows[0]
-	// The owner token is unique to that acquisition, so a release that names it frees that
-	// acquisition or nothing.
-	broken, inDoubt, err := c.store.EndAcquisition(ctx, dialect.Claim{Key: row.Key, Owner: row.Owner})
-	switch {
-	case err != nil:
-		return info(row), c.store.failed(fmt.Sprintf("breaking lock %q", name), err)
-	case !broken && !inDoubt: // in doubt, a try whose reply was lost may have ended it; it is over in any case
-		return info(row), over
-	}
-	c.log.Warn("sqllock: a lock was broken", "lock", name, "holder", row.Holder, "note", row.Note, "fence", fence,
-		"since", row.AcquiredAt, "by", c.opts.Holder)
-	c.queues.freed(leaseKey{}.queueKey(row.Key))
-	return info(row), nil
 }
 
 // rowsOf reads the rows of a name whose slot is at least from and less than to.

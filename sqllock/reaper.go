@@ -17,6 +17,7 @@ type Reaped struct {
 
 	Waiters  int // queue entries of dead waiters
 	Outcomes int // outcomes of once.Do and once.DoTx whose time to be kept was over
+	Breaks   int // records of broken locks that were 90 days old (Client.Breaks)
 }
 
 // reapChunk is the number of rows that one statement deletes. Short transactions don't block others
@@ -25,7 +26,8 @@ const reapChunk = 500
 
 // Reap deletes the leases that have expired and frees their locks. It also deletes the rows of
 // locks that have been free for longer than [Options].PurgeAfter, the queue entries of dead
-// waiters, and outcomes whose time to be kept is over. Every process may call it at any time, and
+// waiters, outcomes whose time to be kept is over, and records of broken locks after 90 days
+// ([Client.Breaks]). Every process may call it at any time, and
 // the [Client] calls it in the background every [Options].ReapEvery; correctness never depends on
 // it. It goes on until nothing is left or ctx ends, and returns what it did even if it fails.
 func (c *Client) Reap(ctx context.Context) (Reaped, error) { return reaper{c.core}.run(ctx) }
@@ -60,6 +62,7 @@ func (r reaper) run(ctx context.Context) (did Reaped, err error) {
 		{&did.Leases, func() (int, error) { return r.store.DeleteExpired(ctx, clock.Now().Since(begun), reapChunk) }},
 		{&did.Waiters, func() (int, error) { return r.store.PurgeWaiters(ctx, reapChunk) }},
 		{&did.Outcomes, func() (int, error) { return r.store.PurgeOutcomes(ctx, reapChunk) }},
+		{&did.Breaks, func() (int, error) { return r.store.PurgeBreaks(ctx, keepBreaks, reapChunk) }},
 		{&did.Purged, func() (int, error) {
 			return r.store.Purge(ctx, request.ToMicros(r.opts.PurgeAfter), reapChunk)
 		}},
@@ -122,7 +125,7 @@ func (r reaper) runForever() {
 			r.log.Warn("sqllock: the reaper failed; it will try again", "err", err)
 		case did != Reaped{}:
 			r.log.Info("sqllock: reaped", "leases", did.Leases, "locks", did.Locks, "purged", did.Purged,
-				"waiters", did.Waiters, "outcomes", did.Outcomes)
+				"waiters", did.Waiters, "outcomes", did.Outcomes, "breaks", did.Breaks)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func TestEnvironment(t *testing.T) {
 		{"up", "", 2, "", "nowhere: there is no such directory"},
 		{"-path m up", "", 0, "", "1/u users"},
 		{"-path m version", "", 0, "1\n", ""},
-		{"own version", "", 0, "6\n", ""}, // .env selects a lease, which has created the tables; own ignores --source
+		{"own version", "", 0, "8\n", ""}, // .env selects a lease, which has created the tables; own ignores --source
 		{"-env none -path m version", "", 2, "", "no database"},
 		{"-env missing -path m version", "", 2, "", "--env: open missing"},
 		{"-path m -database sqlite://other.db version", "", 4, "", "there is no file other.db"},

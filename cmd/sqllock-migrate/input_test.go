@@ -104,10 +104,10 @@ func TestOwnVersionTableWithSeveralRows(t *testing.T) {
 	runSteps(t, []step{{"own up" + database, "", 0, "", "1/u leases"}})
 	execute(t, file, "UPDATE sqllock_schema_migrations SET dirty = 1")
 	runSteps(t, []step{
-		{"own up" + database, "", 3, "", "are now at with `sqllock-migrate own force` (force 6 if"},
+		{"own up" + database, "", 3, "", "are now at with `sqllock-migrate own force` (force 8 if"},
 		{
-			"own status --exit-code" + database, "", 3, "6        compatible  dirty\n",
-			"are now at with `sqllock-migrate own force` (force 6 if",
+			"own status --exit-code" + database, "", 3, "8        held        dirty\n",
+			"are now at with `sqllock-migrate own force` (force 8 if",
 		},
 	})
 	execute(t, file, "INSERT INTO sqllock_schema_migrations VALUES (3, 0)")
@@ -124,7 +124,7 @@ func TestOwnVersionTableWithSeveralRows(t *testing.T) {
 		!strings.Contains(err.Error(), "several rows") {
 		t.Errorf("New: %v", err)
 	}
-	runSteps(t, []step{{"own force 6" + database, "", 0, "", ""}, {"own up" + database, "", 0, "", "no change"}})
+	runSteps(t, []step{{"own force 8" + database, "", 0, "", ""}, {"own up" + database, "", 0, "", "no change"}})
 }
 
 func TestVersionTableNames(t *testing.T) {

@@ -56,12 +56,12 @@ func TestOwnTables(t *testing.T) {
 		{"own up 1", "", 0, "", "1/u leases ("},
 		{"own up --verbose", "", 0, "", "finished after"},
 		{"own up", "", 0, "", "no change"},
-		{"own version", "", 0, "6\n", ""},
+		{"own version", "", 0, "8\n", ""},
 		{"own up 1", "", 1, "", "asked for 1 migration, and there was none to apply"},
 		{"own goto 1", "", 0, "", "2/d locks ("},
 		{"own status", "", 0, "1        leases      applied\n2        locks       pending\n3        waiters     " +
 			"pending\n", ""},
-		{"own goto 7", "", 1, "", "no migration of version 7"},
+		{"own goto 9", "", 1, "", "no migration of version 9"},
 		{"own down", "n\n", 1, "", "Not applying all down migrations"},
 		{"own down", "", 1, "", "Are you sure you want to apply all down migrations? [y/N]"},
 		{"own down", "Y\n", 0, "", "1/d leases ("},
@@ -69,10 +69,10 @@ func TestOwnTables(t *testing.T) {
 		{"own down --all 1", "", 2, "", "cannot be used with other arguments"},
 		{"own force 2", "", 0, "", ""},
 		{"own version", "", 0, "2\n", ""},
-		{"own force 7", "", 2, "", "can't force version 7"},
+		{"own force 9", "", 2, "", "can't force version 9"},
 		{"own force -2", "", 2, "", `V is "-2"`},
 		{"own force -1", "", 0, "", ""},
-		{"own up", "", 0, "", "6/u compatible"},
+		{"own up", "", 0, "", "8/u held"},
 		{"own drop", "no\n", 1, "", "drop sqllock's tables, and all locks with them? [y/N]"},
 		{"own drop -f", "", 0, "", ""},
 		{"own version", "", 1, "", "no migration"},
@@ -217,24 +217,27 @@ func TestJSON(t *testing.T) {
 		want string
 	}{
 		{"own version", `{"command":"own version","error":{"kind":"unreachable","exit":4,"message":"*"}}`},
-		{"own up", `{"command":"own up","version":6,"dirty":false,"applied":[` +
+		{"own up", `{"command":"own up","version":8,"dirty":false,"applied":[` +
 			`{"version":1,"name":"leases","direction":"up","file":"0001_leases.up.sql","took_ms":0},` +
 			`{"version":2,"name":"locks","direction":"up","file":"0002_locks.up.sql","took_ms":0},` +
 			`{"version":3,"name":"waiters","direction":"up","file":"0003_waiters.up.sql","took_ms":0},` +
 			`{"version":4,"name":"outcomes","direction":"up","file":"0004_outcomes.up.sql","took_ms":0},` +
 			`{"version":5,"name":"schema","direction":"up","file":"0005_schema.up.sql","took_ms":0},` +
-			`{"version":6,"name":"compatible","direction":"up","file":"0006_compatible.up.sql","took_ms":0}]}`},
-		{"own status", `{"command":"own status","version":6,"dirty":false,` +
-			`"counts":{"applied":6,"pending":0,"late":0,"edited":0},"migrations":[` +
+			`{"version":6,"name":"compatible","direction":"up","file":"0006_compatible.up.sql","took_ms":0},` +
+			`{"version":7,"name":"breaks","direction":"up","file":"0007_breaks.up.sql","took_ms":0},` +
+			`{"version":8,"name":"held","direction":"up","file":"0008_held.up.sql","took_ms":0}]}`},
+		{"own status", `{"command":"own status","version":8,"dirty":false,` +
+			`"counts":{"applied":8,"pending":0,"late":0,"edited":0},"migrations":[` +
 			`{"version":1,"name":"leases","state":"applied"},{"version":2,"name":"locks","state":"applied"},` +
 			`{"version":3,"name":"waiters","state":"applied"},{"version":4,"name":"outcomes","state":"applied"},` +
-			`{"version":5,"name":"schema","state":"applied"},{"version":6,"name":"compatible","state":"applied"}]}`},
-		{"own down 1", `{"command":"own down","version":5,"dirty":false,"applied":[` +
-			`{"version":6,"name":"compatible","direction":"down","file":"0006_compatible.down.sql","took_ms":0}]}`},
-		{"own up 2", `{"command":"own up","version":6,"dirty":false,"applied":[` +
-			`{"version":6,"name":"compatible","direction":"up","file":"0006_compatible.up.sql","took_ms":0}],` +
+			`{"version":5,"name":"schema","state":"applied"},{"version":6,"name":"compatible","state":"applied"},` +
+			`{"version":7,"name":"breaks","state":"applied"},{"version":8,"name":"held","state":"applied"}]}`},
+		{"own down 1", `{"command":"own down","version":7,"dirty":false,"applied":[` +
+			`{"version":8,"name":"held","direction":"down","file":"0008_held.down.sql","took_ms":0}]}`},
+		{"own up 2", `{"command":"own up","version":8,"dirty":false,"applied":[` +
+			`{"version":8,"name":"held","direction":"up","file":"0008_held.up.sql","took_ms":0}],` +
 			`"error":{"kind":"short","exit":1,"message":"*"}}`},
-		{"own goto 9", `{"command":"own goto","version":6,"dirty":false,` +
+		{"own goto 9", `{"command":"own goto","version":8,"dirty":false,` +
 			`"error":{"kind":"unknown_version","exit":1,"message":"*"}}`},
 		{"own force 1", `{"command":"own force","version":1,"dirty":false}`},
 		{"own drop -f", `{"command":"own drop"}`},

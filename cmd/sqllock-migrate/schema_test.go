@@ -13,7 +13,7 @@ import (
 // The SQL that schema prints makes tables that a Client takes.
 func TestSchema(t *testing.T) {
 	code, script, stderr := command(t, "", "schema", "sqlite")
-	if code != 0 || stderr != "" || strings.Count(script, " of sqllock\n") != 6 {
+	if code != 0 || stderr != "" || strings.Count(script, " of sqllock\n") != 8 {
 		t.Fatalf("schema sqlite: %d, %s\n%s", code, stderr, script)
 	}
 	database, err := open.URL("sqlite://" + filepath.Join(t.TempDir(), "a.db"))

@@ -207,7 +207,7 @@ func TestSignalAtAQuestion(t *testing.T) {
 	p.signal(os.Interrupt)
 	p.collect("error: Aborted dropping")
 	p.end(130)
-	runSteps(t, []step{{"own version -database sqlite://" + file, "", 0, "6\n", ""}})
+	runSteps(t, []step{{"own version -database sqlite://" + file, "", 0, "8\n", ""}})
 }
 
 // startWaiting starts the command while another process migrates.

@@ -81,6 +81,12 @@ func contexts(s *suite) {
 		return err
 	}
 	calls["PurgeOutcomes"] = func(ctx context.Context) error { _, err := s.d.PurgeOutcomes(ctx, 10); return err }
+	calls["Break"] = func(ctx context.Context) error {
+		_, err := s.d.Break(ctx, []dialect.Break{toBreak(held)})
+		return err
+	}
+	calls["ListBreaks"] = func(ctx context.Context) error { _, err := s.d.ListBreaks(ctx, held.Name, 10); return err }
+	calls["PurgeBreaks"] = func(ctx context.Context) error { _, err := s.d.PurgeBreaks(ctx, 0, 10); return err }
 	cancelled, cancel := context.WithCancel(s.ctx)
 	cancel()
 	late, cancel := context.WithDeadline(s.ctx, time.Now().Add(-time.Second))
@@ -101,4 +107,5 @@ func contexts(s *suite) {
 	}
 	s.queued(held.Key, waiting)
 	s.forgotten(undone.Name)
+	s.broken(held.Name)
 }

@@ -100,6 +100,9 @@ func (s *suite) all(d dialect.Dialect, pool Pool, want dialect.Class) {
 	_, errs["Recall"] = d.Recall(s.ctx, []string{r.Name})
 	_, errs["Remember"] = d.Remember(s.ctx, []dialect.Done{done(r.Name)})
 	_, errs["PurgeOutcomes"] = d.PurgeOutcomes(s.ctx, 10)
+	_, errs["Break"] = d.Break(s.ctx, []dialect.Break{toBreak(r)})
+	_, errs["ListBreaks"] = d.ListBreaks(s.ctx, r.Name, 10)
+	_, errs["PurgeBreaks"] = d.PurgeBreaks(s.ctx, 0, 10)
 	if pool != nil {
 		tx, err := pool.Begin(s.ctx, 0)
 		s.must(err)

@@ -32,6 +32,7 @@ func probe(s *suite) {
 		s.noRows("sqllock_locks")
 		s.noRows("sqllock_waiters")
 		s.noRows("sqllock_outcomes")
+		s.noRows("sqllock_breaks")
 	}
 }
 

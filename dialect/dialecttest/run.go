@@ -134,6 +134,8 @@ var contracts = []contract{
 	{name: "outcomes", check: outcomes},
 	{name: "purge outcomes", check: purgeOutcomes},
 	{name: "claims", check: claims, db: true},
+	{name: "breaks", check: breaks},
+	{name: "purge breaks", check: purgeBreaks},
 	{name: "notifications", check: notifications, power: notifying},
 	{name: "listener ends", check: listenerEnds, power: notifying},
 	{name: "check", check: checks, power: func(p Powers) bool { return p.Check }},

@@ -82,7 +82,7 @@ func (d *Dialect) DB() *sql.DB { return d.db }
 func (d *Dialect) Name() string { return "mysql" }
 
 // SchemaVersion returns the version of migrations/mysql that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 6 }
+func (d *Dialect) SchemaVersion() uint { return 8 }
 
 // Close releases the prepared statements, without waiting for those in use. The *sql.DB stays open
 // and the dialect stays usable: it prepares its statements again. The error is always nil.

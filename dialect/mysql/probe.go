@@ -124,6 +124,11 @@ func trial(ctx context.Context, tx engine.Session, f flavour, try engine.Try) {
 	try("leave its queue", func() (bool, error) {
 		return dequeue(ctx, tx, dialect.Claim{Key: r.Key, Owner: next.Owner})
 	})
+	trialBreaks(ctx, tx, try, dialect.Claim{Key: r.Key, Owner: next.Owner})
+	try("acquire it after that", func() (_ bool, err error) {
+		grant, err = take(ctx, tx, f, next)
+		return grant.Granted, err
+	})
 	try("free it", func() (bool, error) {
 		return free(ctx, tx, f, dialect.DeadHolder{Key: r.Key, Fence: grant.Fence, LeaseID: id})
 	})
@@ -168,6 +173,24 @@ func trialOutcomes(ctx context.Context, tx engine.Session, f flavour, try engine
 	try("purge it", func() (bool, error) { n, err := purgeOutcome(ctx, tx, f, other); return n == 1, err })
 }
 
+func trialBreaks(ctx context.Context, tx engine.Session, try engine.Try, claim dialect.Claim) {
+	b := dialect.Break{Claim: claim, ID: rand.Text()}
+	try("break it", func() (bool, error) { return breakStatements(b).Run(ctx, tx) })
+	try("find it broken", func() (bool, error) { return breakStatements(b).Run(ctx, tx) })
+	try("list its breaks", func() (bool, error) {
+		broken, err := listBreaks(ctx, tx, b.Name, 1)
+		return len(broken) == 1 && broken[0].ID == b.ID, err
+	})
+	try("read old breaks", func() (bool, error) {
+		_, err := engine.Query(ctx, tx, engine.One[string], sqlOldBreaks, 0, 0)
+		return true, err
+	})
+	try("delete the break", func() (bool, error) {
+		n, err := engine.Exec(ctx, tx, sqlDeleteBreak, b.ID)
+		return n == 1, err
+	})
+}
+
 // noTable reports whether err says that a table doesn't exist.
 func (d *Dialect) noTable(err error) bool { return d.Classify(err) == dialect.ClassNoSchema }
 
@@ -181,8 +204,8 @@ func (d *Dialect) explain(err error) error {
 			err)
 	case n == 1044 || n == erTableDenied || n == 1143: // denied for a database, table or column
 		return fmt.Errorf("this user needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
-			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and "+
-			"sqllock_schema: %w", err)
+			"sqllock_waiters and sqllock_outcomes, SELECT, INSERT and DELETE on sqllock_breaks, and SELECT on "+
+			"sqllock_schema_migrations and sqllock_schema: %w", err)
 	case n == 1064 || n == 1235: // ER_PARSE_ERROR, ER_NOT_SUPPORTED_YET
 		return fmt.Errorf("%w: MySQL 8.0.11 or MariaDB 10.6 is needed, or later: %w", dialect.ErrUnsupported, err)
 	}

@@ -72,6 +72,12 @@ var (
 	sqlRememberTx   = load("remember_tx")
 	sqlOldOutcomes  = load("old_outcomes")
 
+	sqlRecordBreak = load("record_break")
+	sqlSeeBreak    = load("see_break")
+	sqlListBreaks  = load("list_breaks")
+	sqlOldBreaks   = load("old_breaks")
+	sqlDeleteBreak = load("delete_break")
+
 	sqlSeeRow  = load("see_row")
 	sqlAddRow  = load("add_row")
 	sqlLockRow = load("lock_row")

@@ -20,6 +20,7 @@ var statements = []string{
 	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlOldOutcomes,
 	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,
+	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlOldBreaks, sqlDeleteBreak,
 	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlDeleteExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,

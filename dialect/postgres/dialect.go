@@ -119,7 +119,7 @@ func (d *Dialect) DB() *sql.DB { return d.db }
 func (d *Dialect) Name() string { return "postgres" }
 
 // SchemaVersion returns the version of migrations/postgres that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 6 }
+func (d *Dialect) SchemaVersion() uint { return 8 }
 
 // exec runs a statement and returns how many rows it has changed. lib/pq doesn't report that ctx
 // has ended: it returns the server's error for the canceled statement. So exec adds the ctx's

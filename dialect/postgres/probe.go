@@ -160,6 +160,8 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 		return true, err
 	})
 	trialOutcomes(ctx, s, try, request.Name)
+	try("acquire it once more", acquireIt)
+	trialBreaks(ctx, s, try, claim)
 	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, s, []string{id}) })
 	try("read the list", func() (bool, error) {
 		_, err := list(ctx, s, sqlList, request.Key, false, 1)
@@ -171,6 +173,10 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 	})
 	try("purge waiters", func() (bool, error) { _, err := exec(ctx, s, sqlPurgeWaiters, int64(0)); return true, err })
 	try("purge outcomes", func() (bool, error) { _, err := exec(ctx, s, sqlPurgeOutcomes, int64(0)); return true, err })
+	try("purge breaks", func() (bool, error) {
+		_, err := exec(ctx, s, sqlPurgeBreaks, int64(0), int64(0))
+		return true, err
+	})
 	try("purge locks", func() (bool, error) { _, err := exec(ctx, s, sqlPurge, int64(0), int64(0)); return true, err })
 }
 
@@ -219,6 +225,16 @@ func trialOutcomes(ctx context.Context, s engine.Session, try engine.Try, name s
 	})
 }
 
+func trialBreaks(ctx context.Context, s engine.Session, try engine.Try, claim dialect.Claim) {
+	b := dialect.Break{Claim: claim, ID: rand.Text()}
+	try("break it", func() (bool, error) { return breakStatements(b).Run(ctx, s) })
+	try("find it broken", func() (bool, error) { return breakStatements(b).Run(ctx, s) })
+	try("list its breaks", func() (bool, error) {
+		broken, err := listBreaks(ctx, s, b.Name, 1)
+		return len(broken) == 1 && broken[0].ID == b.ID, err
+	})
+}
+
 // noTable reports whether err says that a table is missing.
 func (d *Dialect) noTable(err error) bool { return d.Classify(err) == dialect.ClassNoSchema }
 
@@ -234,7 +250,8 @@ func (d *Dialect) explain(err error) error {
 			"run: sqllock-migrate own up: %w", err)
 	case errors.As(err, &withState) && withState.SQLState() == "42501":
 		return fmt.Errorf("this role needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
-			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and sqllock_schema: %w", err)
+			"sqllock_waiters and sqllock_outcomes, SELECT, INSERT and DELETE on sqllock_breaks, and SELECT on "+
+			"sqllock_schema_migrations and sqllock_schema: %w", err)
 	}
 	return err
 }

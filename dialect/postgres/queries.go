@@ -65,6 +65,11 @@ var (
 	sqlRememberTx    = load("remember_tx")
 	sqlPurgeOutcomes = load("purge_outcomes")
 
+	sqlRecordBreak = load("record_break")
+	sqlSeeBreak    = load("see_break")
+	sqlListBreaks  = load("list_breaks")
+	sqlPurgeBreaks = load("purge_breaks")
+
 	sqlSession         = load("session")
 	sqlSessionSettings = load("session_settings")
 	sqlSessionTry      = load("session_try")

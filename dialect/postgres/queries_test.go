@@ -18,6 +18,7 @@ var statements = []string{
 	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer,
 	sqlPurgeWaiters, sqlNotify,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,
+	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
 	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
 	sqlCheck, sqlCheckClock, sqlCheckLimits,

@@ -76,7 +76,7 @@ func (d *Dialect) DB() *sql.DB { return d.db }
 func (d *Dialect) Name() string { return "sqlite" }
 
 // SchemaVersion returns the version of migrations/sqlite that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 6 }
+func (d *Dialect) SchemaVersion() uint { return 8 }
 
 // each calls ask for every element, and adds to an error what was tried.
 func each[In, Out any](what string, in []In, ask func(In) (Out, error)) ([]Out, error) {

@@ -129,6 +129,11 @@ func (d *Dialect) trial(ctx context.Context, tx engine.Session, try engine.Try) 
 		return d.claim(ctx, tx, d.sql.dequeue, dialect.Claim{Key: r.Key, Owner: next.Owner})
 	})
 	d.trialOutcomes(ctx, tx, try, r.Name)
+	d.trialBreaks(ctx, tx, try, dialect.Claim{Key: r.Key, Owner: next.Owner})
+	try("acquire it after that", func() (_ bool, err error) {
+		grant, err = d.acquire(ctx, tx, next)
+		return grant.Granted, err
+	})
 	try("free it", func() (bool, error) {
 		return d.free(ctx, tx, dialect.DeadHolder{Key: r.Key, Fence: grant.Fence, LeaseID: id})
 	})
@@ -161,6 +166,10 @@ func (d *Dialect) trial(ctx context.Context, tx engine.Session, try engine.Try) 
 		_, err := engine.Exec(ctx, tx, d.sql.purgeOutcomes, 0)
 		return true, err
 	})
+	try("purge breaks", func() (bool, error) {
+		_, err := engine.Exec(ctx, tx, d.sql.purgeBreaks, 0, 0)
+		return true, err
+	})
 	try("purge locks", func() (bool, error) { _, err := engine.Exec(ctx, tx, d.sql.purge, 0, 0); return true, err })
 }
 
@@ -176,6 +185,16 @@ func (d *Dialect) trialOutcomes(ctx context.Context, tx engine.Session, try engi
 		done.Fence = 2
 		o, err := d.remember(ctx, tx, done)
 		return o.Fence == 1, err
+	})
+}
+
+func (d *Dialect) trialBreaks(ctx context.Context, tx engine.Session, try engine.Try, claim dialect.Claim) {
+	b := dialect.Break{Claim: claim, ID: rand.Text()}
+	try("break it", func() (bool, error) { return d.breakStatements(b).Run(ctx, tx) })
+	try("find it broken", func() (bool, error) { return d.breakStatements(b).Run(ctx, tx) })
+	try("list its breaks", func() (bool, error) {
+		broken, err := d.listBreaks(ctx, tx, b.Name, 1)
+		return len(broken) == 1 && broken[0].ID == b.ID, err
 	})
 }
 

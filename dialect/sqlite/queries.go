@@ -23,6 +23,7 @@ type statements struct {
 	acquireMany, releaseMany                                                             string
 	enqueue, dequeue, queue, listWaiters, waitingHolders, transfer, purgeWaiters         string
 	recall, remember, claimOutcome, rememberTx, purgeOutcomes                            string
+	recordBreak, seeBreak, listBreaks, purgeBreaks                                       string
 	writeLock                                                                            string
 	locate, server, settings, schema, compatible                                         string
 }
@@ -65,6 +66,11 @@ func loadQueries(load func(file string) string) statements {
 		claimOutcome:  load("claim_outcome"),
 		rememberTx:    load("remember_tx"),
 		purgeOutcomes: load("purge_outcomes"),
+
+		recordBreak: load("record_break"),
+		seeBreak:    load("see_break"),
+		listBreaks:  load("list_breaks"),
+		purgeBreaks: load("purge_breaks"),
 
 		writeLock: load("write_lock"),
 

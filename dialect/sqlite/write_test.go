@@ -99,6 +99,11 @@ func calls(d *Dialect) map[string]func(ctx context.Context) error {
 			return second(d.Remember(ctx, []dialect.Done{{Name: "key", Fence: 1, Keep: time.Hour}}))
 		},
 		"PurgeOutcomes": func(ctx context.Context) error { return second(d.PurgeOutcomes(ctx, 1)) },
+		"Break": func(ctx context.Context) error {
+			return second(d.Break(ctx, []dialect.Break{{Claim: claim, ID: "break"}}))
+		},
+		"ListBreaks":  func(ctx context.Context) error { return second(d.ListBreaks(ctx, "a", 1)) },
+		"PurgeBreaks": func(ctx context.Context) error { return second(d.PurgeBreaks(ctx, time.Hour, 1)) },
 		"LockTx": func(ctx context.Context) error {
 			return inTx(ctx, d.db, func(tx *sql.Tx) error {
 				return second(d.LockTx(ctx, dialect.SQL(tx), dialect.ServerLock{Name: "n"}, true))

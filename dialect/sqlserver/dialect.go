@@ -79,7 +79,7 @@ func (d *Dialect) DB() *sql.DB { return d.db }
 func (d *Dialect) Name() string { return "sqlserver" }
 
 // SchemaVersion returns the version of migrations/sqlserver that the statements were written for.
-func (d *Dialect) SchemaVersion() uint { return 6 }
+func (d *Dialect) SchemaVersion() uint { return 8 }
 
 // leaving lets a caller leave when its ctx ends. The driver itself then waits until the server has
 // confirmed the cancellation, which a server that is frozen or cut off never does.

@@ -157,6 +157,11 @@ func trial(ctx context.Context, tx engine.Session, r reads, try engine.Try) {
 	try("leave its queue", func() (bool, error) {
 		return own(ctx, tx, sqlDequeue, dialect.Claim{Key: request.Key, Owner: next.Owner})
 	})
+	trialBreaks(ctx, tx, r, try, dialect.Claim{Key: request.Key, Owner: next.Owner})
+	try("acquire it after that", func() (_ bool, err error) {
+		grant, err = acquire(ctx, tx, "", next)
+		return grant.Granted, err
+	})
 	try("free it", func() (bool, error) {
 		return free(ctx, tx, dialect.DeadHolder{Key: request.Key, Fence: grant.Fence, LeaseID: id})
 	})
@@ -184,6 +189,10 @@ func trial(ctx context.Context, tx engine.Session, r reads, try engine.Try) {
 		_, err := exec(ctx, tx, sqlPurgeOutcomes, int64(0))
 		return true, err
 	})
+	try("purge breaks", func() (bool, error) {
+		_, err := exec(ctx, tx, sqlPurgeBreaks, int64(0), int64(0))
+		return true, err
+	})
 	try("purge locks", func() (bool, error) { _, err := exec(ctx, tx, sqlPurge, int64(0), int64(0)); return true, err })
 }
 
@@ -197,6 +206,16 @@ func trialOutcomes(ctx context.Context, tx engine.Session, try engine.Try, name 
 	try("recall it", func() (bool, error) { o, err := recall(ctx, tx, name); return o.Kept && o.Fence == 1, err })
 	done.Name = "sqllock probe " + rand.Text()
 	try("remember one", func() (bool, error) { o, err := remember(ctx, tx, done); return o.Kept, err })
+}
+
+func trialBreaks(ctx context.Context, tx engine.Session, r reads, try engine.Try, claim dialect.Claim) {
+	b := dialect.Break{Claim: claim, ID: rand.Text()}
+	try("break it", func() (bool, error) { return breakLock(ctx, tx, b) })
+	try("find it broken", func() (bool, error) { return breakLock(ctx, tx, b) })
+	try("list its breaks", func() (bool, error) {
+		broken, err := listBreaks(ctx, tx, r, b.Name, 1)
+		return len(broken) == 1 && broken[0].ID == b.ID, err
+	})
 }
 
 // noTable reports whether err says that a table doesn't exist.
@@ -213,8 +232,8 @@ func (d *Dialect) explain(err error) error {
 			"run: sqllock-migrate own up: %w", err)
 	case n == 229 || n == 230: // permission denied on an object, on a column
 		return fmt.Errorf("this user needs SELECT, INSERT, UPDATE and DELETE on sqllock_leases, sqllock_locks, "+
-			"sqllock_waiters and sqllock_outcomes, and SELECT on sqllock_schema_migrations and "+
-			"sqllock_schema: %w", err)
+			"sqllock_waiters and sqllock_outcomes, SELECT, INSERT and DELETE on sqllock_breaks, and SELECT on "+
+			"sqllock_schema_migrations and sqllock_schema: %w", err)
 	case n == 334: // a trigger excludes OUTPUT, which reports what a statement did
 		return fmt.Errorf("%w: there is a trigger on one of sqllock's tables; drop it: %w", dialect.ErrUnsupported, err)
 	}

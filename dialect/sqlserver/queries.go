@@ -58,6 +58,11 @@ var (
 	sqlMakeClaim     = load("make_claim")
 	sqlPurgeOutcomes = load("purge_outcomes")
 
+	sqlBreak       = load("break")
+	sqlSeeBreak    = load("see_break")
+	sqlListBreaks  = load("list_breaks")
+	sqlPurgeBreaks = load("purge_breaks")
+
 	sqlTrySession    = load("try_session")
 	sqlUnlockSession = load("unlock_session")
 	sqlSession       = load("session")
@@ -73,13 +78,13 @@ var (
 func load(name string) string { return engine.Statement(files, name) }
 
 // reads are the statements that must wait for nothing, in the form that suits this database.
-type reads struct{ get, list, leases, queue, listWaiters, waitingHolders string }
+type reads struct{ get, list, leases, queue, listWaiters, waitingHolders, breaks string }
 
 var (
-	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlListWaiters, sqlWaitingHolders}
+	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlListBreaks}
 	uncommitted = reads{
 		unlocked(sqlGet), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue),
-		unlocked(sqlListWaiters), unlocked(sqlWaitingHolders),
+		unlocked(sqlListWaiters), unlocked(sqlWaitingHolders), unlocked(sqlListBreaks),
 	}
 )
 

@@ -17,6 +17,7 @@ var statements = []string{
 	sqlTrySession, sqlUnlockSession, sqlSession, sqlSessionHolder, sqlSessionInfo, sqlLockTx,
 	sqlGet, sqlList, sqlLeases,
 	sqlRecall, sqlInsertOutcome, sqlRememberTx, sqlClaimOutcome, sqlMakeClaim, sqlPurgeOutcomes,
+	sqlBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
 	sqlEnqueue, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer, sqlPurgeWaiters,
 }
 
@@ -66,7 +67,7 @@ func TestStatements(t *testing.T) {
 
 func TestReads(t *testing.T) {
 	r := uncommitted
-	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.listWaiters, r.waitingHolders} {
+	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.listWaiters, r.waitingHolders, r.breaks} {
 		if strings.Contains(text, "(READCOMMITTED)") || !strings.Contains(text, "(READUNCOMMITTED)") {
 			t.Errorf("this waits where there are no row versions: %s", text)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // schemaVersion is the version of the real engines' migrations that this dialect corresponds to.
-const schemaVersion = 6
+const schemaVersion = 8
 
 // Dialect is a database in memory with sqllock's tables and session locks. Everything that shares
 // one Dialect shares its locks, as clients of one database do. Make it with [New]. Its methods are
@@ -30,6 +30,7 @@ type Dialect struct {
 	lostNotifications int // number of notifications still to lose
 
 	outcomes map[string]outcome
+	broken   []dialect.Broken
 
 	calls   map[Op]int
 	faults  map[Op][]fault

@@ -45,6 +45,9 @@ const (
 	OpClaimTx          Op = "ClaimTx"
 	OpRememberTx       Op = "RememberTx"
 	OpPurgeOutcomes    Op = "PurgeOutcomes"
+	OpBreak            Op = "Break"
+	OpListBreaks       Op = "ListBreaks"
+	OpPurgeBreaks      Op = "PurgeBreaks"
 	OpOpenListener     Op = "OpenListener"
 	OpNextNotification Op = "NextNotification" // only in errors: it waits, and does not call the database
 	OpOpenSession      Op = "OpenSession"
@@ -81,7 +84,7 @@ func (d *Dialect) Wipe() {
 	defer d.mu.Unlock()
 	clear(d.leases)
 	clear(d.locks)
-	d.waiters = nil
+	d.waiters, d.broken = nil, nil
 }
 
 // FailNext makes the next n calls of op fail with an error of that class. Nothing is carried out,

@@ -25,15 +25,19 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 
 // Release implements [dialect.Locks] and, for waiters that are notified, [dialect.Notifier].
 func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return each(ctx, d, OpRelease, claims, func(now time.Time, c dialect.Claim) bool {
-		if !d.owns(c) {
-			return false
-		}
-		if !d.handOver(now, c) {
-			d.locks[c.Key].release(now, 0)
-		}
-		return true
-	})
+	return each(ctx, d, OpRelease, claims, d.releaseOwned)
+}
+
+// releaseOwned frees the lock that names the claim's owner, or gives it to the next waiter. The
+// caller holds mu.
+func (d *Dialect) releaseOwned(now time.Time, c dialect.Claim) bool {
+	if !d.owns(c) {
+		return false
+	}
+	if !d.handOver(now, c) {
+		d.locks[c.Key].release(now, 0)
+	}
+	return true
 }
 
 // Guard reports whether each lock still names the claim's owner. It ignores tx, which may be nil,

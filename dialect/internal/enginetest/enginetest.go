@@ -48,6 +48,9 @@ func NilDB(t *testing.T, d dialect.Dialect) {
 	_, errs["ClaimTx"] = d.ClaimTx(ctx, nil, []string{"a"})
 	_, errs["RememberTx"] = d.RememberTx(ctx, nil, make([]dialect.Done, 1))
 	_, errs["PurgeOutcomes"] = d.PurgeOutcomes(ctx, 1)
+	_, errs["Break"] = d.Break(ctx, []dialect.Break{{ID: "a"}})
+	_, errs["ListBreaks"] = d.ListBreaks(ctx, "a", 1)
+	_, errs["PurgeBreaks"] = d.PurgeBreaks(ctx, 0, 1)
 	if d, ok := d.(dialect.SessionLocker); ok {
 		if _, err := d.OpenSession(ctx, dialect.SessionOptions{}); !errors.Is(err, dialect.ErrUnsupported) {
 			errs["OpenSession"] = err // the engine asks the *sql.DB how to connect

@@ -136,12 +136,15 @@ func CheckTTL(ttl time.Duration) error {
 
 // CheckText checks a name, note or holder. The rule admits what every engine stores unchanged and
 // compares alike.
-func CheckText(what, s string) error {
+func CheckText(what, s string) error { return CheckLongText(what, s, MaxNameBytes) }
+
+// CheckLongText is CheckText for a text of up to most bytes.
+func CheckLongText(what, s string, most int) error {
 	switch {
 	case s == "":
 		return fail.Invalid("the %s is empty", what)
-	case len(s) > MaxNameBytes:
-		return fail.Invalid("the %s %.40q… is %d bytes long; at most %d are allowed", what, s, len(s), MaxNameBytes)
+	case len(s) > most:
+		return fail.Invalid("the %s %.40q… is %d bytes long; at most %d are allowed", what, s, len(s), most)
 	case !utf8.ValidString(s):
 		return fail.Invalid("the %s %q is not UTF-8", what, s)
 	case strings.TrimFunc(s, unicode.IsSpace) != s:

@@ -63,11 +63,21 @@ func (s *Store) ReleaseOnce(ctx context.Context, claim dialect.Claim) (ours bool
 	return One(s.Release(ctx, []dialect.Claim{claim}))
 }
 
-// EndAcquisition frees the row that names the claim's owner, whatever its holder does.
-func (s *Store) EndAcquisition(ctx context.Context, claim dialect.Claim) (ended, inDoubt bool, err error) {
-	return Retried(ctx, s, func(ctx context.Context) (bool, error) {
-		return One(s.Release(ctx, []dialect.Claim{claim}))
+// BreakLock ends an acquisition, whatever its holder does, and records that. It reports whether it
+// did, also if the reply to an earlier try was lost.
+func (s *Store) BreakLock(ctx context.Context, b dialect.Break) (broken bool, err error) {
+	broken, _, err = Retried(ctx, s, func(ctx context.Context) (bool, error) {
+		return One(s.Break(ctx, []dialect.Break{b}))
 	})
+	return broken, err
+}
+
+// BreaksOf reads up to limit breaks of locks of that name, the last one first.
+func (s *Store) BreaksOf(ctx context.Context, name string, limit int) ([]dialect.Broken, error) {
+	broken, _, err := Retried(ctx, s, func(ctx context.Context) ([]dialect.Broken, error) {
+		return s.ListBreaks(ctx, name, limit)
+	})
+	return broken, err
 }
 
 // EnqueueWaiter adds a waiter to the queue. inDoubt reports that it may be added late: see

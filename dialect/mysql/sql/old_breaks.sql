@@ -1,0 +1,5 @@
+-- Candidates, read without locks.
+SELECT id
+FROM sqllock_breaks
+WHERE broken_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND
+LIMIT ?

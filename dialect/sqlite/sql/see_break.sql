@@ -1,0 +1,2 @@
+-- Whether a break is recorded.
+SELECT EXISTS (SELECT 1 FROM sqllock_breaks WHERE id = ?1)

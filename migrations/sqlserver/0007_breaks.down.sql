@@ -1,0 +1,1 @@
+DROP TABLE sqllock_breaks;
