@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/inspect"
@@ -22,8 +23,7 @@ const (
 	// breakTimeout is how long a break waits for a transaction that the holder guards.
 	breakTimeout = 10 * time.Second
 
-	maxForm   = 16 << 10
-	maxReason = 500 // bytes
+	maxForm = 16 << 10 // bytes
 )
 
 // confirm shows the holder and asks whether to break the lock.
@@ -43,7 +43,7 @@ func (h *handler) breakView(ctx context.Context, v visitor, name string, fence i
 	view := &breakView{Name: name}
 	view.visitor, view.Title, view.At = v, "Break "+name, time.Now()
 	view.Lock = inspect.Lock{Name: name, Fence: fence}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
 	infos, err := h.locks.Holders(ctx, name)
 	found, held := inspect.ByFence(inspect.OfAll(infos), fence)
@@ -135,7 +135,7 @@ func (v *breakView) check() (wrong string, status int) {
 	case v.Lock.Alive() && !v.Alive:
 		return "Nothing was broken: the holder is alive as far as the database knows. End that process instead, or " +
 			"tick the box.", http.StatusUnprocessableEntity
-	case len(v.Reason) > maxReason:
+	case len(v.Reason) > sqllock.MaxReasonBytes:
 		return "Nothing was broken: the reason is too long.", http.StatusUnprocessableEntity
 	}
 	return "", http.StatusOK
@@ -145,7 +145,8 @@ func (v *breakView) check() (wrong string, status int) {
 func (h *handler) take(r *http.Request, view *breakView) (wrong string, status int) {
 	ctx, cancel := context.WithTimeout(r.Context(), breakTimeout)
 	defer cancel()
-	_, err := h.locks.Break(ctx, view.Name, view.Lock.Fence)
+	_, err := h.locks.Break(ctx, view.Name, view.Lock.Fence, sqllock.BrokenBy(recorded(view.User)),
+		sqllock.WithReason(view.Reason))
 	switch {
 	case errors.Is(err, sqllock.ErrNotHeld):
 		view.Gone = true
@@ -157,6 +158,16 @@ func (h *handler) take(r *http.Request, view *breakView) (wrong string, status i
 	}
 	h.Logger.Warn("sqllock: a lock was broken by a visitor of the page", "lock", view.Name, "fence", view.Lock.Fence,
 		"holder", view.Lock.Holder, "user", view.User, "reason", view.Reason, "remote", r.RemoteAddr)
-	h.history.broke(broken{Lock: view.Lock, At: time.Now(), By: view.User, Reason: view.Reason})
 	return "", http.StatusOK
+}
+
+// recorded returns a user's name in a form that can be recorded. It never keeps a break from being
+// done.
+func recorded(user string) string {
+	user = strings.TrimSpace(inspect.Printable(strings.ToValidUTF8(user, "\uFFFD")))
+	for len(user) > sqllock.MaxNameBytes {
+		_, size := utf8.DecodeLastRuneInString(user)
+		user = strings.TrimSpace(user[:len(user)-size])
+	}
+	return user
 }

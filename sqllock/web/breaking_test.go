@@ -60,7 +60,7 @@ func TestBreak(t *testing.T) {
 			"another name typed":  {422, func(_ *http.Request, f url.Values) { f.Set("typed", "a/B") }},
 			"nothing typed":       {422, func(_ *http.Request, f url.Values) { f.Del("typed") }},
 			"the box not ticked":  {422, func(_ *http.Request, f url.Values) { f.Del("alive") }},
-			"a long reason":       {422, func(_ *http.Request, f url.Values) { f.Set("reason", strings.Repeat("x", 1000)) }},
+			"a long reason":       {422, func(_ *http.Request, f url.Values) { f.Set("reason", strings.Repeat("x", 2000)) }},
 			"another fence":       {409, func(_ *http.Request, f url.Values) { f.Set("fence", "7") }},
 			"no fence":            {409, func(_ *http.Request, f url.Values) { f.Del("fence") }},
 			"no token":            {403, func(_ *http.Request, f url.Values) { f.Del("token") }},
@@ -98,6 +98,10 @@ func TestBreak(t *testing.T) {
 				t.Errorf("the log has no %s: %s", part, &s.log)
 			}
 		}
+		breaks, err := s.locks.Breaks(t.Context(), "a/b")
+		if err != nil || len(breaks) != 1 || breaks[0].By != "anna" || breaks[0].Reason != "host is gone" {
+			t.Errorf("recorded is %+v, %v", breaks, err)
+		}
 		if w := s.post(nil, s.form("a/b", lock.Fence())); w.Code != http.StatusConflict {
 			t.Errorf("a lock that nobody holds: %d", w.Code)
 		}
@@ -119,6 +123,17 @@ func TestBreakDeadHolder(t *testing.T) {
 			t.Errorf("%d: %s", w.Code, w.Body)
 		}
 	})
+}
+
+// A user's name that can't be recorded as it is doesn't keep the user from breaking a lock.
+func TestRecorded(t *testing.T) {
+	for user, want := range map[string]string{
+		"anna": "anna", " a\nb ": "a\uFFFDb", "\xff": "\uFFFD", "": "", strings.Repeat("é", 200): strings.Repeat("é", 127),
+	} {
+		if got := recorded(user); got != want || got != "" && sqllock.CheckName(got) != nil {
+			t.Errorf("%q is recorded as %q, want %q", user, got, want)
+		}
+	}
 }
 
 // The form's cookie is for this page alone. A form that was refused keeps what was filled in.
@@ -152,8 +167,8 @@ func TestBreakTimeout(t *testing.T) {
 		ask := s.request(http.MethodGet, fmt.Sprintf("break?name=a&fence=%d", lock.Fence()), nil)
 		cookie := ask.Result().Cookies()[0]
 		form.Set("token", cookie.Value)
-		s.db.Delay(sqllocktest.OpRelease, time.Hour)
-		defer s.db.Delay(sqllocktest.OpRelease, 0)
+		s.db.Delay(sqllocktest.OpBreak, time.Hour)
+		defer s.db.Delay(sqllocktest.OpBreak, 0)
 		begun := time.Now()
 		r := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, "http://example.org/locks/break",
 			strings.NewReader(form.Encode()))

@@ -9,11 +9,9 @@ import (
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
-// The history is kept in memory of bounded size: so many acquisitions that are over, and so many
-// breaks, of all locks together.
 const (
-	maxPast   = 4096
-	maxBreaks = 256
+	// maxPast is how many acquisitions that are over are kept in memory, of all locks together.
+	maxPast = 4096
 
 	// maxShown is how many acquisitions the page of a lock shows.
 	maxShown = 50
@@ -26,21 +24,12 @@ type acquisition struct {
 	Gone         time.Time // when it was seen to be over; zero if it isn't
 }
 
-// broken is a break through the page.
-type broken struct {
-	Lock   inspect.Lock
-	At     time.Time
-	By     string
-	Reason string
-}
-
 // history is what the handler has seen since it was made. It sees what is read while somebody looks
 // at a page, so it misses what came and went in between.
 type history struct {
 	mu      sync.Mutex
 	current map[acquired]*acquisition
-	past    ring[acquisition]
-	breaks  ring[broken]
+	past    ring
 	latest  time.Time // of the readings
 }
 
@@ -54,11 +43,7 @@ type acquired struct {
 }
 
 func newHistory() *history {
-	return &history{
-		current: map[acquired]*acquisition{},
-		past:    ring[acquisition]{size: maxPast},
-		breaks:  ring[broken]{size: maxBreaks},
-	}
+	return &history{current: map[acquired]*acquisition{}, past: ring{size: maxPast}}
 }
 
 // see compares a reading with what was seen before.
@@ -113,37 +98,17 @@ func (h *history) of(name string) []acquisition {
 	return seen[:min(len(seen), maxShown)]
 }
 
-// broke records a break.
-func (h *history) broke(b broken) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.breaks.add(b)
-}
-
-// breaksOf returns the breaks of a name, the latest first.
-func (h *history) breaksOf(name string) (breaks []broken) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, b := range h.breaks.all {
-		if b.Lock.Name == name {
-			breaks = append(breaks, b)
-		}
-	}
-	slices.SortFunc(breaks, func(a, b broken) int { return b.At.Compare(a.At) })
-	return breaks
-}
-
-// ring keeps the last values.
-type ring[T any] struct {
+// ring keeps the last acquisitions.
+type ring struct {
 	size, next int
-	all        []T // in no order
+	all        []acquisition // in no order
 }
 
-func (r *ring[T]) add(value T) {
+func (r *ring) add(a acquisition) {
 	if len(r.all) < r.size {
-		r.all = append(r.all, value)
+		r.all = append(r.all, a)
 		return
 	}
-	r.all[r.next] = value
+	r.all[r.next] = a
 	r.next = (r.next + 1) % r.size
 }

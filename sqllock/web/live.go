@@ -13,7 +13,7 @@ import (
 // The parts of the pages that change, by the ids of their elements and the names of their templates.
 var (
 	listParts = []string{"problem", "summary", "tabs", "rows", "pager"}
-	lockParts = []string{"problem", "status", "holders", "queue", "past", "breaks"}
+	lockParts = []string{"problem", "status", "holders", "queue", "past"}
 )
 
 const (

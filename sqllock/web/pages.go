@@ -1,17 +1,24 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // refreshWithout is after how many seconds a page is loaded again where there is no JavaScript, if
 // it isn't updated less often anyway.
 const refreshWithout = 5
+
+// visitTimeout is how long a visitor waits for the database, besides the reading for all.
+const visitTimeout = 5 * time.Second
 
 // fill sets what depends on the visitor and on the reading.
 func (f *frame) fill(h *handler, v visitor, r *reading, title, live string) {
@@ -70,14 +77,28 @@ func (h *handler) lock(w http.ResponseWriter, r *http.Request, v visitor) {
 		return
 	}
 	view := h.lockView(name, last, v)
+	if last.err == nil {
+		view.Breaks = h.breaks(r.Context(), name)
+	}
 	view.Broken, _ = strconv.ParseInt(r.URL.Query().Get("broken"), 10, 64)
 	h.render(w, statusOf(last), "lock.html", view)
 }
 
 func (h *handler) lockView(name string, r *reading, v visitor) *lockView {
-	view := &lockView{Details: detailsOf(name, r), Past: h.history.of(name), Breaks: h.history.breaksOf(name)}
+	view := &lockView{Details: detailsOf(name, r), Past: h.history.of(name)}
 	view.fill(h, v, r, name, liveURL(url.Values{"name": {name}}))
 	return view
+}
+
+// breaks returns who broke locks of that name before. They are no reason not to show the rest.
+func (h *handler) breaks(ctx context.Context, name string) []sqllock.Break {
+	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
+	defer cancel()
+	breaks, err := h.locks.Breaks(ctx, name)
+	if err != nil && !errors.Is(err, sqllock.ErrInvalid) {
+		h.Logger.Warn("sqllock: the breaks of a lock can't be read for the page", "lock", name, "error", err)
+	}
+	return breaks
 }
 
 // liveURL returns the address of the updates of the page with these parameters.

@@ -128,8 +128,8 @@ type lockView struct {
 	frame
 	*inspect.Details
 	Past   []acquisition
-	Breaks []broken
-	Broken int64 // the fence of a break that the visitor is told of
+	Breaks []sqllock.Break // of the past, the last one first
+	Broken int64           // the fence of a break that the visitor is told of
 }
 
 // lockURL returns the address of a lock's page.

@@ -392,11 +392,10 @@ func TestHistoryLimit(t *testing.T) {
 		at := begun.Add(time.Duration(i) * time.Second)
 		l := inspect.Lock{Name: fmt.Sprint("lock ", i%2), Kind: sqllock.KindLock, State: sqllock.StateHeld, Fence: int64(i), Since: at}
 		h.see(&reading{Snapshot: &inspect.Snapshot{Locks: []inspect.Lock{l}}, at: at})
-		h.broke(broken{Lock: l, At: at})
 	}
 	past := h.of("lock 1")
-	if len(h.past.all) != maxPast || len(h.current) != 1 || len(past) != maxShown || len(h.breaksOf("lock 1")) != maxBreaks/2 {
-		t.Errorf("%d, %d, %d and %d are kept", len(h.past.all), len(h.current), len(past), len(h.breaksOf("lock 1")))
+	if len(h.past.all) != maxPast || len(h.current) != 1 || len(past) != maxShown {
+		t.Errorf("%d, %d and %d are kept", len(h.past.all), len(h.current), len(past))
 	}
 	if past[0].Fence != 3*maxPast-1 || !past[0].Gone.IsZero() || past[1].Gone.Sub(past[1].Since) != time.Second {
 		t.Errorf("the latest are %+v, %+v", past[0], past[1])
