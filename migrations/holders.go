@@ -7,6 +7,7 @@ import (
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/migrations/lock"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // Holders returns the holders of the migration lock, usually none or one: see [lock.ReadHolder]. It
@@ -21,8 +22,10 @@ func (m *Migrator) Holders(ctx context.Context) (holders []lock.Holder, err erro
 }
 
 // Break takes the migration lock away from the holder of a lease: see [lock.Break].
-func (m *Migrator) Break(ctx context.Context, holder lock.Holder) error {
-	return m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error { return lock.Break(ctx, d, o, holder) })
+func (m *Migrator) Break(ctx context.Context, holder lock.Holder, options ...sqllock.BreakOption) error {
+	return m.atLock(ctx, func(d dialect.Dialect, o *lock.Options) error {
+		return lock.Break(ctx, d, o, holder, options...)
+	})
 }
 
 func (m *Migrator) atLock(ctx context.Context, f func(dialect.Dialect, *lock.Options) error) error {

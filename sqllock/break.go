@@ -111,8 +111,17 @@ func (c *core) breakRow(ctx context.Context, b dialect.Break, row dialect.Row) (
 	if err != nil || !broken {
 		return false, err
 	}
-	c.log.Warn("sqllock: a lock was broken", "lock", row.Name, "holder", row.Holder, "note", row.Note,
-		"fence", row.Fence, "since", row.AcquiredAt, "by", b.From, "user", b.By, "reason", b.Reason)
+	record := []any{
+		"lock", row.Name, "holder", row.Holder, "note", row.Note, "fence", row.Fence, "since", row.AcquiredAt,
+		"by", b.From,
+	}
+	if b.By != "" {
+		record = append(record, "user", b.By)
+	}
+	if b.Reason != "" {
+		record = append(record, "reason", b.Reason)
+	}
+	c.log.Warn("sqllock: a lock was broken", record...)
 	c.queues.freed(leaseKey{}.queueKey(row.Key))
 	return true, nil
 }

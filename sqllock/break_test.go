@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,114 @@ func TestBreak(t *testing.T) {
 		mustRelease(t, nextHolder)
 		_, err = b.Break(t.Context(), "job", nextHolder.Fence())
 		wantErr(t, "a lock that nobody holds", err, sqllock.ErrNotHeld)
+	})
+}
+
+// Breaks returns what was broken, by whom and why.
+func TestBreaks(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b := client(t, db, "a"), client(t, db, "b")
+		breaks := func(name string) []sqllock.Break {
+			t.Helper()
+			found, err := b.Breaks(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		if got := breaks("job"); len(got) != 0 {
+			t.Errorf("before any break: %+v", got)
+		}
+		lock, before := mustTry(t, a, "job", sqllock.WithNote("build 7")), time.Now()
+		time.Sleep(time.Second)
+		reason := sqllock.WithReason("its host is gone")
+		if _, err := b.Break(t.Context(), "job", lock.Fence(), sqllock.BrokenBy("ann"), reason); err != nil {
+			t.Fatal(err)
+		}
+		want := sqllock.Break{
+			Name: "job", Kind: sqllock.KindLock, Holder: "a", Note: "build 7", Fence: lock.Fence(),
+			Since: before.Round(0).UTC(), At: before.Add(time.Second).Round(0).UTC(), By: "ann", From: "b",
+			Reason: "its host is gone",
+		}
+		if got := breaks("job"); len(got) != 1 || got[0] != want {
+			t.Errorf("recorded is %+v, want %+v", got, want)
+		}
+		_, err := b.Break(t.Context(), "job", lock.Fence(), reason)
+		wantErr(t, "broken a second time", err, sqllock.ErrNotHeld)
+		time.Sleep(time.Second)
+		for kind, option := range map[sqllock.Kind]locktest.Kind{
+			sqllock.KindRWLock: locktest.Shared, sqllock.KindSemaphore: locktest.Permits(1),
+		} {
+			if _, err := b.Break(t.Context(), "job", mustTry(t, a, "job", option).Fence()); err != nil {
+				t.Fatal(err)
+			}
+			got := breaks("job")[0]
+			if got.Kind != kind || got.Shared != (kind == sqllock.KindRWLock) || got.Permit != 0 || got.By != "" {
+				t.Errorf("the last one is %+v, want a %s", got, kind)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := breaks("job"); len(got) != 3 || got[2] != want {
+			t.Errorf("the first of three is %+v", got)
+		}
+		if got := breaks("other"); len(got) != 0 {
+			t.Errorf("of another name: %+v", got)
+		}
+		_, err = b.Breaks(t.Context(), "")
+		wantErr(t, "empty name", err, sqllock.ErrInvalid)
+	})
+}
+
+// What can't be recorded is refused, and nothing is broken then.
+func TestBreakInvalid(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a := client(t, db, "a")
+		lock := mustTry(t, a, "job")
+		for what, option := range map[string]sqllock.BreakOption{
+			"a long reason":   sqllock.WithReason(strings.Repeat("x", sqllock.MaxReasonBytes+1)),
+			"two lines":       sqllock.WithReason("a\nb"),
+			"no UTF-8":        sqllock.WithReason("\xff"),
+			"a long user":     sqllock.BrokenBy(strings.Repeat("x", sqllock.MaxNameBytes+1)),
+			"a nil option":    nil,
+			"a user in lines": sqllock.BrokenBy("a\nb"),
+		} {
+			_, err := a.Break(t.Context(), "job", lock.Fence(), option)
+			wantErr(t, what, err, sqllock.ErrInvalid)
+		}
+		if err := lock.Guard(t.Context(), nil); err != nil || db.Calls(sqllocktest.OpBreak) != 0 {
+			t.Errorf("the holder: %v", err)
+		}
+		longest := sqllock.WithReason(strings.Repeat("x", sqllock.MaxReasonBytes))
+		if _, err := a.Break(t.Context(), "job", lock.Fence(), longest); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The reaper removes a record when it is 90 days old.
+func TestReapBreaks(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a := client(t, db, "a", func(o *sqllock.Options) { o.ReapEvery = -1 })
+		reap := func(want int) {
+			t.Helper()
+			if did, err := a.Reap(t.Context()); err != nil || did.Breaks != want {
+				t.Errorf("reaped %+v, %v; want %d breaks", did, err, want)
+			}
+		}
+		const n = 501 // more than one statement deletes
+		for range n {
+			if _, err := a.Break(t.Context(), "job", mustTry(t, a, "job").Fence()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := a.Breaks(t.Context(), "job"); err != nil || len(got) != 100 {
+			t.Errorf("%d breaks are listed, %v", len(got), err)
+		}
+		db.Advance(90 * 24 * time.Hour)
+		reap(0)
+		time.Sleep(time.Second)
+		reap(n)
+		reap(0)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/migrations/lock"
 	"github.com/sqllock/sqllock/open"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // holder is a holder of the migration lock.
@@ -172,7 +173,7 @@ func (a *app) breakLock(ctx context.Context, m *migrations.Migrator, h lock.Hold
 			return err
 		}
 	}
-	if err := m.Break(ctx, h); err != nil {
+	if err := m.Break(ctx, h, sqllock.BrokenBy(cli.Operator())); err != nil {
 		return err
 	}
 	a.result.Broken = true

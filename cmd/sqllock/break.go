@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +41,9 @@ Release.
 break then asks for the lock's name. A script gives --force and the --fence that it has seen, so that it breaks that
 acquisition and no later one. The lock of a dead holder is free by itself when its lease has run out.
 
+The database records the break: when, by which user and process, whose lock it was, and the --reason. show prints that
+for 90 days.
+
 --wait waits until the lease of the holder is over too, so that nothing of that process can count any more. That is so
 when the process has ended, or has closed its Client. Exit code 75 means that it was not so in time; the lock is
 broken all the same.`
@@ -61,10 +62,12 @@ func (a *app) breakCommand() *cobra.Command {
 			case f.force && f.fence == 0:
 				return cli.Usagef("--force needs --fence, so that only the acquisition that you have seen is broken: " +
 					"`sqllock show NAME` says which one that is")
-			case strings.ContainsFunc(f.reason, func(r rune) bool { return r < ' ' }):
-				return cli.Usagef("--reason must be one line")
+			case strings.ContainsFunc(f.reason, unicode.IsControl):
+				return cli.Usagef("--reason must be one line, without control characters")
+			case len(f.reason) > sqllock.MaxReasonBytes:
+				return cli.Usagef("--reason has %d bytes; at most %d are recorded", len(f.reason), sqllock.MaxReasonBytes)
 			}
-			a.record = []any{"operator", operator(), "reason", f.reason}
+			f.reason = strings.TrimSpace(f.reason)
 			ctx, stop := a.untilSignal()
 			defer stop()
 			db, err := a.reading(ctx) // the break names the acquisition that was seen, however old the reading is
@@ -79,7 +82,7 @@ func (a *app) breakCommand() *cobra.Command {
 	flags.Int64Var(&f.fence, "fence", 0, "the `fence` that was seen: break that acquisition and no other")
 	flags.BoolVar(&f.alive, "alive", false, "break it although its holder is alive")
 	flags.BoolVar(&f.force, "force", false, "don't ask; needs --fence")
-	flags.StringVar(&f.reason, "reason", "", "a `text` for the record: why")
+	flags.StringVar(&f.reason, "reason", "", "why, for the record that show prints: one line of `text`")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say what would be done")
 	flags.Var(&f.wait, "wait", "wait for so long until the holder's lease is over too")
 	return cmd
@@ -97,7 +100,7 @@ func (a *app) breakLock(ctx context.Context, db *connection, f *breakFlags, name
 	if err != nil {
 		return err
 	}
-	a.document.Broken = &broken{Lock: target, By: operator(), Reason: f.reason, DryRun: f.dryRun}
+	a.document.Broken = &broken{Lock: target, By: cli.Operator(), Reason: f.reason, DryRun: f.dryRun}
 	if f.dryRun {
 		a.print("would break %q, held by %s with fence %d", clean(name), target.HolderText(), target.Fence)
 		return nil
@@ -111,14 +114,15 @@ func (a *app) breakLock(ctx context.Context, db *connection, f *breakFlags, name
 			return err
 		}
 	}
-	if _, err := db.locks.Break(ctx, name, target.Fence); err != nil {
+	_, err = db.locks.Break(ctx, name, target.Fence, sqllock.BrokenBy(cli.Operator()), sqllock.WithReason(f.reason))
+	if err != nil {
 		if errors.Is(err, sqllock.ErrNotHeld) {
 			err = &noError{fmt.Sprintf("%q changed hands meanwhile: nothing was broken; look again", clean(name))}
 		}
 		return err
 	}
 	done := fmt.Sprintf("broke %q, held by %s with fence %d, by %s", clean(name), target.HolderText(), target.Fence,
-		operator())
+		cli.Operator())
 	if f.reason != "" {
 		done += ": " + f.reason
 	}
@@ -199,14 +203,4 @@ func (a *app) awaitEnd(
 	}
 	a.print("the lease of %s is over", target.HolderText())
 	return nil
-}
-
-// operator names the person at the keyboard.
-func operator() string {
-	name := os.Getenv("USER")
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, _ := os.Hostname()
-	return cmp.Or(name, "somebody") + "@" + cmp.Or(host, "somewhere")
 }

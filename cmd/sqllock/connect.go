@@ -98,5 +98,5 @@ func (a *app) logger() *slog.Logger {
 	case a.quiet:
 		level = slog.LevelError
 	}
-	return slog.New(&logHandler{report: a.reporter(), level: level}).With(a.record...)
+	return slog.New(&logHandler{report: a.reporter(), level: level})
 }

@@ -13,9 +13,9 @@ import (
 const grantsLong = `Print the statements that give an account no more rights on sqllock's tables than its role needs:
   application  takes locks: what uses package sqllock, and run, elect, doctor
   reader       ls, show, wait
-  operator     reader, and break
+  operator     reader, and break; the record of a break can't be changed or deleted
 The account must exist. Run the statements in the database, and on PostgreSQL in the schema, of sqllock's tables.
-sqllock-migrate needs an account that may create tables. SQLite has no accounts: the rights are those of the file.`
+sqllock-migrate needs an account that may create tables and views. SQLite has no accounts: the rights are those of the file.`
 
 // The roles.
 const (
@@ -36,19 +36,23 @@ type tableRights struct {
 func rightsOf(role string) []tableRights {
 	all := []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
 	read := []string{"SELECT"}
-	leases, locks, waiters, outcomes := read, read, read, read
+	leases, locks, waiters, outcomes, breaks := read, read, read, read, read
 	switch role {
-	case application:
+	case application: // any of its processes may be the one that purges old breaks
 		leases, locks, waiters, outcomes = all, all, all, all
+		breaks = []string{"SELECT", "INSERT", "DELETE"}
 	case operatorOf: // a release passes the lock on to the first waiter, and --wait ends the lease of a dead holder
 		leases, locks = []string{"SELECT", "UPDATE", "DELETE"}, []string{"SELECT", "UPDATE"}
 		waiters = []string{"SELECT", "UPDATE", "DELETE"}
+		breaks = []string{"SELECT", "INSERT"}
 	}
 	return []tableRights{
 		{"sqllock_leases", leases},
 		{"sqllock_locks", locks},
 		{"sqllock_waiters", waiters},
 		{"sqllock_outcomes", outcomes},
+		{"sqllock_breaks", breaks},
+		{"sqllock_held", read},
 		{"sqllock_schema", read},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sqllock/sqllock/internal/cli"
+	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
@@ -176,6 +178,7 @@ func TestBreak(t *testing.T) {
 		{"break a", 1, "", "nothing to break"},
 		{"break a --force", 64, "", "needs --fence"},
 		{"break", 64, "", "needs the NAME"},
+		{"break a --reason " + strings.Repeat("x", sqllock.MaxReasonBytes+1), 64, "", "1001 bytes"},
 	})
 	p := holder(t, "a --ttl 1500ms --identity first")
 	fence := documentOf(t, 0, "show a").Lock.Holders[0].Fence
@@ -205,6 +208,16 @@ func TestBreak(t *testing.T) {
 	if !strings.Contains(p.errs.String(), "broken") {
 		t.Errorf("the holder says %s", p.errs)
 	}
+	check(t, []want{{"show a", 0, "broken before:\n  2", ""}, {"show a", 0, "by " + cli.Operator(), ""}})
+	broken := documentOf(t, 0, "show a").Lock.Broken
+	if len(broken) != 1 || broken[0].By != cli.Operator() || broken[0].Reason != "host is gone" ||
+		broken[0].Holder != "first" || broken[0].Fence != fence || broken[0].Kind != "lock" || broken[0].From == "" {
+		t.Errorf("show --json has %+v", broken)
+	}
+	if _, err := db.ExecContext(t.Context(), "DROP TABLE sqllock_breaks"); err != nil { // as with older tables
+		t.Fatal(err)
+	}
+	check(t, []want{{"show a", 0, "broken before can't be read", ""}})
 }
 
 // With --force and the fence that was seen, nothing is asked. --wait says when the holder goes on.

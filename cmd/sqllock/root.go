@@ -30,7 +30,6 @@ type app struct {
 	document document
 	toStderr bool // the document goes to stderr, since stdout is the child's
 	report   *reporter
-	record   []any // attributes that the log of the Client gets, in pairs
 }
 
 // run executes a command line and returns the exit code.

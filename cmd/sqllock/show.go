@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its
 process last showed that it is alive. Then show who waits for them, what each of these processes holds meanwhile, and
-who waits for that.`
+who waits for that, and which locks of that name were broken in the last 90 days: by whom, and why.`
 
 func (a *app) show() *cobra.Command {
 	return &cobra.Command{
@@ -43,7 +44,7 @@ func (a *app) show() *cobra.Command {
 	}
 }
 
-// details returns for people who holds the locks of a name, and who waits for them.
+// details says who holds the locks of a name, who waits for them, and what was broken before.
 func details(s *inspect.Details) string {
 	var lines []string
 	for _, l := range s.Holders {
@@ -59,7 +60,39 @@ func details(s *inspect.Details) string {
 			lines = append(lines, "  and more")
 		}
 	}
+	lines = append(lines, brokenLines(s)...)
 	return strings.Join(lines, "\n")
+}
+
+// mostBroken is how many breaks are shown to people.
+const mostBroken = 5
+
+// brokenLines says what was broken before.
+func brokenLines(s *inspect.Details) (lines []string) {
+	if s.BrokenUnread != "" {
+		return []string{"", "what was broken before can't be read: " + clean(s.BrokenUnread)}
+	}
+	if len(s.Broken) == 0 {
+		return nil
+	}
+	lines = []string{"", "broken before:"}
+	for _, b := range s.Broken[:min(len(s.Broken), mostBroken)] {
+		l := b.Lock()
+		by := cmp.Or(clean(b.By), "somebody")
+		if b.From != "" {
+			by += " (" + clean(b.From) + ")"
+		}
+		line := fmt.Sprintf("  %s (%s ago), by %s: %s of %s, with fence %d", b.At.UTC().Format(time.RFC3339), ago(b.At),
+			by, l.KindText(), l.HolderText(), b.Fence)
+		if b.Reason != "" {
+			line += ": " + clean(b.Reason)
+		}
+		lines = append(lines, line)
+	}
+	if more := len(s.Broken) - mostBroken; more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more, which --json has", more))
+	}
+	return lines
 }
 
 // describe says who holds a lock.

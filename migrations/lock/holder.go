@@ -129,11 +129,14 @@ func (o Options) readSessionHolder(ctx context.Context, client *sqllock.Client) 
 
 // Break takes the lock away from the holder of a Lease that [ReadHolder] has returned: see
 // sqllock.Client.Break. The error is [sqllock.ErrNotHeld] if the lock has changed hands or been
-// released since. A process that migrates notices the loss before its next migration.
+// released since. A process that migrates notices the loss before its next migration. The database
+// records the break, with what the breakOptions say.
 //
 // The lock of a Session can't be broken ([dialect.ErrUnsupported]). End its connection with the
 // server's own means.
-func Break(ctx context.Context, d dialect.Dialect, options *Options, holder Holder) error {
+func Break(
+	ctx context.Context, d dialect.Dialect, options *Options, holder Holder, breakOptions ...sqllock.BreakOption,
+) error {
 	o, err := withDefaults(options)
 	if err != nil {
 		return err
@@ -148,6 +151,6 @@ func Break(ctx context.Context, d dialect.Dialect, options *Options, holder Hold
 	if err != nil {
 		return err
 	}
-	_, err = client.Break(ctx, o.Name, holder.Fence)
+	_, err = client.Break(ctx, o.Name, holder.Fence, breakOptions...)
 	return errors.Join(err, client.Close(ctx))
 }

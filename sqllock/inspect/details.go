@@ -7,13 +7,16 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// Details are the holders of all locks of a name, of every kind, and the processes that wait for
-// them.
+// Details are the holders of all locks of a name, of every kind, the processes that wait for them,
+// and what was broken before.
 type Details struct {
 	Name    string   `json:"name"`
 	Holders []Lock   `json:"holders"`
 	Queue   []Waiter `json:"queue"`
 	More    bool     `json:"more,omitempty"` // Queue is a part of what there is
+
+	Broken       []Broken `json:"broken_before,omitempty"` // the last one first
+	BrokenUnread string   `json:"broken_before_error,omitempty"`
 }
 
 // Waiter is a process that waits for a lock.
@@ -38,7 +41,7 @@ type Held struct {
 // be as large as the number of paths through all queues.
 const maxForest = 1000
 
-// Show reads the holders and the queue of a name. It blocks until the database has answered or ctx
+// Show reads the holders and the queue of a name, and what was broken before. It blocks until the database has answered or ctx
 // ends.
 func Show(ctx context.Context, locks *sqllock.Client, name string) (*Details, error) {
 	infos, err := locks.Holders(ctx, name)
@@ -46,6 +49,9 @@ func Show(ctx context.Context, locks *sqllock.Client, name string) (*Details, er
 		return nil, err
 	}
 	d := &Details{Name: name, Holders: OfAll(infos), Queue: []Waiter{}}
+	if err := d.ReadBroken(ctx, locks); err != nil {
+		return nil, err
+	}
 	queue, err := locks.Queue(ctx, name)
 	if err != nil || len(queue) == 0 {
 		return d, err

@@ -24,7 +24,11 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-const unread = "the database doesn't answer; the server's log says why"
+// What visitors are told instead of the database's own words, which are for the log.
+const (
+	unread       = "the database doesn't answer; the server's log says why"
+	unreadBreaks = "what was broken before can't be read; the server's log says why"
+)
 
 // apiList serves the list. It has the parameters of the page, and no pages.
 func (h *handler) apiList(w http.ResponseWriter, r *http.Request, _ visitor) {
@@ -74,7 +78,9 @@ func (h *handler) apiName(w http.ResponseWriter, r *http.Request, name string) {
 	case last.err != nil:
 		h.fail(w, r, http.StatusServiceUnavailable, unread)
 	default:
-		writeJSON(w, http.StatusOK, document{Lock: last.Show(name)})
+		found := last.Show(name)
+		h.addBroken(r.Context(), found)
+		writeJSON(w, http.StatusOK, document{Lock: found})
 	}
 }
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 // refreshWithout is after how many seconds a page is loaded again where there is no JavaScript, if
@@ -78,9 +78,9 @@ func (h *handler) lock(w http.ResponseWriter, r *http.Request, v visitor) {
 	}
 	view := h.lockView(name, last, v)
 	if last.err == nil {
-		view.Breaks = h.breaks(r.Context(), name)
+		h.addBroken(r.Context(), view.Details)
 	}
-	view.Broken, _ = strconv.ParseInt(r.URL.Query().Get("broken"), 10, 64)
+	view.Told, _ = strconv.ParseInt(r.URL.Query().Get("broken"), 10, 64)
 	h.render(w, statusOf(last), "lock.html", view)
 }
 
@@ -90,15 +90,18 @@ func (h *handler) lockView(name string, r *reading, v visitor) *lockView {
 	return view
 }
 
-// breaks returns who broke locks of that name before. They are no reason not to show the rest.
-func (h *handler) breaks(ctx context.Context, name string) []sqllock.Break {
+// addBroken reads what was broken before. That it can't is no reason not to show the rest.
+func (h *handler) addBroken(ctx context.Context, d *inspect.Details) {
+	if sqllock.CheckName(d.Name) != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
-	breaks, err := h.locks.Breaks(ctx, name)
-	if err != nil && !errors.Is(err, sqllock.ErrInvalid) {
-		h.Logger.Warn("sqllock: the breaks of a lock can't be read for the page", "lock", name, "error", err)
+	if err := d.ReadBroken(ctx, h.locks); err != nil || d.BrokenUnread != "" {
+		h.Logger.Warn("sqllock: the breaks of a lock can't be read for the page", "lock", d.Name,
+			"error", d.BrokenUnread)
+		d.BrokenUnread = unreadBreaks
 	}
-	return breaks
 }
 
 // liveURL returns the address of the updates of the page with these parameters.

@@ -127,9 +127,8 @@ func (v *listView) To() int { return v.From + max(len(v.Rows)-1, 0) }
 type lockView struct {
 	frame
 	*inspect.Details
-	Past   []acquisition
-	Breaks []sqllock.Break // of the past, the last one first
-	Broken int64           // the fence of a break that the visitor is told of
+	Past []acquisition
+	Told int64 // the fence of a break that the visitor is told of
 }
 
 // lockURL returns the address of a lock's page.
