@@ -60,6 +60,11 @@ test-docker: ## the conformance suite in containers, of images built here (root 
 	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
 		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
 
+.PHONY: screenshots
+screenshots: ## take the pictures of the page in docs/images (needs Chromium)
+	@mkdir -p docs/images
+	SQLLOCK_TEST_REQUIRE=chromium SQLLOCK_SCREENSHOTS=$(CURDIR)/docs/images $(GO) test -count=1 -run '^TestPage$$' ./integration
+
 .PHONY: bench
 bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=400ms, BENCH_ROUNDS=3)
 	cd bench && GOWORK=off BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .

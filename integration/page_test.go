@@ -149,6 +149,10 @@ func (p *pageTest) fill() *sqllock.Lock {
 	p.wait(batch, "migrate")
 	p.wait(p.process("deploy@ci-9[52]"), "ledger/close")
 	p.wait(p.process("reports@app-4[90]"), "report/nightly")
+	p.hold("thumbnails/93", "images@app-6[340]", "batch 12")
+	execute(p.t, connect(p.t, p.url),
+		"UPDATE sqllock_locks SET acquired_at = acquired_at - length(name) * 173000000 % 1999000000",
+		"UPDATE sqllock_leases SET expires_at = expires_at - 60000000 WHERE holder LIKE 'images@%'")
 	return migrate
 }
 
@@ -167,7 +171,7 @@ func (p *pageTest) screenshots() {
 		dir = p.t.ArtifactDir()
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		p.browser.run(p.browser.colours(scheme))
+		p.browser.run(p.browser.colours(scheme), chromedp.EmulateViewport(1280, 572))
 		png, err := chromedp.Run(p.browser.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			p.t.Fatal(err)
@@ -258,11 +262,13 @@ func (b *browser) open(url string) {
 	b.run(chromedp.Navigate(url))
 }
 
-// colours makes the browser prefer a colour scheme.
+// colours makes the browser prefer a colour scheme, and no animations.
 func (b *browser) colours(scheme string) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			},
 		})
 		return chromedp.Void{}, err
 	}

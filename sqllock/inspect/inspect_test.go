@@ -1,0 +1,162 @@
+package inspect_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
+	"github.com/sqllock/sqllock/sqllock/internal/testkit"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+)
+
+// wait waits for a lock until the test ends.
+func wait(t *testing.T, acquire func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = acquire(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	time.Sleep(time.Second) // by then it is in the queue
+	synctest.Wait()
+}
+
+// A waiter is counted for the locks of its kind and no others, and the forest has what it holds.
+func TestSnapshot(t *testing.T) {
+	testkit.Bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b, c := testkit.Client(t, db, "a"), testkit.Client(t, db, "b"), testkit.Client(t, db, "c")
+		lock := testkit.MustTry(t, a, "x", sqllock.WithNote("why"))
+		if _, err := a.RWLock("x").TryAcquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := a.Semaphore("s", 2).TryAcquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		testkit.MustTry(t, b, "y")
+		if err := testkit.MustTry(t, a, "free").Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, func(ctx context.Context) error { _, err := b.RWLock("x").AcquireShared(ctx); return err })
+		wait(t, func(ctx context.Context) error { _, err := c.Semaphore("s", 2).Acquire(ctx); return err })
+		wait(t, func(ctx context.Context) error { _, err := c.Acquire(ctx, "y"); return err })
+		s, err := inspect.Read(t.Context(), c, false, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range s.Locks {
+			got = append(got, fmt.Sprintf("%s %s %d", l.Name, l.KindText(), l.Waiters))
+		}
+		want := "s semaphore #0 1, s semaphore #1 1, x lock 0, x rwlock, writer 1, y lock 1"
+		if strings.Join(got, ", ") != want {
+			t.Errorf("the locks are %s; want %s", strings.Join(got, ", "), want)
+		}
+		for what, d := range map[string]*inspect.Details{"the snapshot": s.Show("x"), "Show": show(t, c, "x")} {
+			if len(d.Holders) != 2 || d.Holders[0].Fence != lock.Fence() || d.Holders[0].Note != "why" || !d.Holders[0].Alive() ||
+				d.Holders[0].Waiters != 0 || d.Holders[1].Waiters != 1 || d.Holders[1].Waiting == nil {
+				t.Errorf("%s has the holders %+v", what, d.Holders)
+			}
+			if len(d.Queue) != 1 || d.Queue[0].Holder != "b" || len(d.Queue[0].Holds) != 1 || d.Queue[0].Holds[0].Name != "y" ||
+				len(d.Queue[0].Holds[0].Waiters) != 1 || d.Queue[0].Holds[0].Waiters[0].Holder != "c" || d.More {
+				t.Errorf("%s has the queue %+v", what, d.Queue)
+			}
+		}
+		all, err := inspect.Read(t.Context(), c, true, 0)
+		if err != nil || len(all.Locks) <= len(s.Locks) || all.Show("free").Holders[0].State != sqllock.StateFree {
+			t.Errorf("with free locks: %+v, %v", all, err)
+		}
+		few, err := inspect.Read(t.Context(), c, false, 2)
+		if err != nil || len(few.Locks) != 2 || !few.More {
+			t.Errorf("with a limit: %+v, %v", few, err)
+		}
+		now := time.Now()
+		if y := s.Locks[4]; y.Stuck(now, time.Minute) || !y.Stuck(now.Add(2*time.Minute), time.Minute) {
+			t.Errorf("%+v is stuck at the wrong time", y)
+		}
+		db.Outage(true)
+		if _, err := inspect.Read(t.Context(), c, false, 0); err == nil {
+			t.Error("there is no error while the database is down")
+		}
+		db.Outage(false)
+	})
+}
+
+func show(t *testing.T, c *sqllock.Client, name string) *inspect.Details {
+	t.Helper()
+	d, err := inspect.Show(t.Context(), c, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Where everybody waits for everybody, the forest has an end, and begins with the whole queue.
+func TestForestHasAnEnd(t *testing.T) {
+	s := &inspect.Snapshot{}
+	const many = 60
+	for i := range many {
+		name, holder := fmt.Sprint("lock ", i), fmt.Sprint("process ", i)
+		s.Locks = append(s.Locks, inspect.Lock{Name: name, Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: holder})
+		for j := range many {
+			s.Waiters = append(s.Waiters, sqllock.Waiter{Name: name, Kind: sqllock.KindLock, Holder: fmt.Sprint("process ", j)})
+		}
+	}
+	d := s.Show("lock 7")
+	text, err := json.Marshal(d)
+	if err != nil || !d.More || len(d.Queue) != many || len(d.Queue[0].Holds) != 1 || len(text) > 1<<20 {
+		t.Errorf("%d bytes, more %t, %d waiters, %v", len(text), d.More, len(d.Queue), err)
+	}
+}
+
+// A break that is recorded is part of what Show returns, and tables without records are no error.
+func TestShowBroken(t *testing.T) {
+	testkit.Bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a := testkit.Client(t, db, "a")
+		lock := testkit.MustTry(t, a, "x")
+		if _, err := a.Break(t.Context(), "x", lock.Fence(), sqllock.BrokenBy("ann"), sqllock.WithReason("why")); err != nil {
+			t.Fatal(err)
+		}
+		d := show(t, a, "x")
+		if len(d.Broken) != 1 || d.Broken[0].By != "ann" || d.Broken[0].Reason != "why" || d.Broken[0].Lock().Holder != "a" {
+			t.Errorf("%+v", d.Broken)
+		}
+	})
+}
+
+// Texts of other processes can't change a terminal, and patterns are no regular expressions.
+func TestTexts(t *testing.T) {
+	if got := inspect.Printable("a\x1b[2Jb\nc\u202Ed\u00e9"); got != "a\uFFFD[2Jb\uFFFDc\uFFFDd\u00e9" {
+		t.Errorf("Printable returns %q", got)
+	}
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"a/*", "a/b/c", true}, {"a?c", "a/c", true}, {"a?c", "ac", false}, {"[ab]", "a", false}, {"(", "(", true},
+		{"", "", true}, {"*", "two\nlines", true}, {"\xff*", "a", false},
+	} {
+		if got := inspect.Glob(c.pattern)(c.text); got != c.want {
+			t.Errorf("Glob(%q)(%q) is %t", c.pattern, c.text, got)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 1234 * time.Millisecond: "1.2s", 75*time.Second + 400*time.Millisecond: "1m15s", 26*time.Hour + 59*time.Second: "26h1m",
+	} {
+		if got := inspect.Short(d); got != want {
+			t.Errorf("Short(%d) is %q, want %q", d, got, want)
+		}
+	}
+}
