@@ -2,7 +2,6 @@ package inspect_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,21 +102,58 @@ func show(t *testing.T, c *sqllock.Client, name string) *inspect.Details {
 	return d
 }
 
-// Where everybody waits for everybody, the forest has an end, and begins with the whole queue.
-func TestForestHasAnEnd(t *testing.T) {
-	s := &inspect.Snapshot{}
-	const many = 60
-	for i := range many {
-		name, holder := fmt.Sprint("lock ", i), fmt.Sprint("process ", i)
-		s.Locks = append(s.Locks, inspect.Lock{Name: name, Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: holder})
-		for j := range many {
-			s.Waiters = append(s.Waiters, sqllock.Waiter{Name: name, Kind: sqllock.KindLock, Holder: fmt.Sprint("process ", j)})
+// count returns how many waiters and locks a forest has.
+func count(waiters []inspect.Waiter) (n int) {
+	for _, w := range waiters {
+		n++
+		for _, h := range w.Holds {
+			n += 1 + count(h.Waiters)
 		}
 	}
-	d := s.Show("lock 7")
-	text, err := json.Marshal(d)
-	if err != nil || !d.More || len(d.Queue) != many || len(d.Queue[0].Holds) != 1 || len(text) > 1<<20 {
-		t.Errorf("%d bytes, more %t, %d waiters, %v", len(text), d.More, len(d.Queue), err)
+	return n
+}
+
+// Where everybody waits for everybody, or holds very much, the forest has an end, and begins with the
+// whole queue.
+func TestForestHasAnEnd(t *testing.T) {
+	const many, most = 60, 1000
+	for _, each := range []int{1, 100} { // locks that each process holds
+		s := &inspect.Snapshot{}
+		for i := range many {
+			holder := fmt.Sprint("process ", i)
+			for k := range each {
+				s.Locks = append(s.Locks, inspect.Lock{
+					Name: fmt.Sprint("lock ", i, "/", k), Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: holder,
+				})
+			}
+			for j := range many {
+				s.Waiters = append(s.Waiters, sqllock.Waiter{Name: fmt.Sprint("lock ", j, "/0"), Kind: sqllock.KindLock, Holder: holder})
+			}
+		}
+		d := s.Show("lock 7/0")
+		if n := count(d.Queue); n > most || n < most-many || !d.More || len(d.Queue) != many {
+			t.Errorf("%d waiters and locks, more %t, %d waiters at first", n, d.More, len(d.Queue))
+		}
+	}
+}
+
+// A lock that is held by two waiters of the forest has its waiters below both.
+func TestForestRepeats(t *testing.T) {
+	s := &inspect.Snapshot{
+		Locks: []inspect.Lock{{Name: "y", Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: "b"}},
+		Waiters: []sqllock.Waiter{
+			{Name: "x", Kind: sqllock.KindLock, Holder: "b"}, {Name: "x", Kind: sqllock.KindRWLock, Holder: "b"},
+			{Name: "y", Kind: sqllock.KindLock, Holder: "b"}, // it waits for itself
+		},
+	}
+	d := s.Show("x")
+	for _, w := range d.Queue {
+		if len(w.Holds) != 1 || len(w.Holds[0].Waiters) != 1 || len(w.Holds[0].Waiters[0].Holds[0].Waiters) != 0 {
+			t.Errorf("%+v", w)
+		}
+	}
+	if len(d.Queue) != 2 || d.More {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -84,6 +84,7 @@ func TestBreak(t *testing.T) {
 		if i, err := s.locks.Inspect(t.Context(), "a/b"); err != nil || i.Fence != lock.Fence() || i.State != sqllock.StateHeld {
 			t.Fatalf("the lock was broken: %+v, %v", i, err)
 		}
+		s.wants(s.get("lock?name=a%2Fb", http.StatusOK), "Held by <bdi>first</bdi>")
 		w := s.post(nil, s.form("a/b", lock.Fence()))
 		want := fmt.Sprintf("lock?name=a%%2Fb&broken=%d", lock.Fence())
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {

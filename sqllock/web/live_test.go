@@ -129,6 +129,24 @@ func TestLiveOutage(t *testing.T) {
 	})
 }
 
+// After a time in which the database hung, the page is soon current again.
+func TestLiveHang(t *testing.T) {
+	visit(t, func(t *testing.T, s *site) {
+		v := s.view("")
+		v.seen()
+		s.db.Delay(sqllocktest.OpList, time.Hour)
+		time.Sleep(time.Minute)
+		if events := v.seen(); events[len(events)-1]["problem"] == "" {
+			t.Error("the viewer doesn't know that the database hangs")
+		}
+		s.db.Delay(sqllocktest.OpList, 0)
+		time.Sleep(readTimeout + 5*time.Second)
+		if events := v.seen(); events[len(events)-1]["problem"] != "" {
+			t.Errorf("%v later the page isn't current: %q", readTimeout+5*time.Second, events[len(events)-1]["problem"])
+		}
+	})
+}
+
 // Who may no longer read gets nothing more.
 func TestLiveAccess(t *testing.T) {
 	visit(t, func(t *testing.T, s *site) {

@@ -26,7 +26,7 @@ type reading struct {
 	at                time.Time // when that was
 	err               error     // why it could not be read again
 	tried             time.Time
-	number            int64
+	number            int64 // counts the readings, from 1
 
 	cache fragments
 }
@@ -40,6 +40,7 @@ type watcher struct {
 
 	mu      sync.Mutex
 	last    *reading
+	begun   int64         // the number of the last reading that has begun
 	took    time.Duration // to read it
 	viewers int
 	stop    context.CancelFunc // ends the goroutine that reads for the viewers
@@ -71,12 +72,15 @@ func (w *watcher) pause() time.Duration {
 	return max(w.every, share*w.took)
 }
 
-// get returns a reading that is at most so old. If there is none, it reads the database, once for
-// all that wait. It returns an error if ctx ends.
+// get returns a reading that is at most so old; with 0, one that begins after the call. If there is
+// none, it reads the database, once for all that wait. It returns an error if ctx ends.
 func (w *watcher) get(ctx context.Context, age time.Duration) (*reading, error) {
-	for begun := time.Now(); ; {
+	w.mu.Lock()
+	begun := w.begun
+	w.mu.Unlock()
+	for {
 		w.mu.Lock()
-		if w.last != nil && (time.Since(w.last.tried) <= age || !w.last.tried.Before(begun)) {
+		if w.last != nil && (age > 0 && time.Since(w.last.tried) <= age || w.last.number > begun) {
 			defer w.mu.Unlock()
 			return w.last, nil
 		}
@@ -94,24 +98,22 @@ func (w *watcher) get(ctx context.Context, age time.Duration) (*reading, error) 
 func (w *watcher) refreshLocked(ctx context.Context) (flight <-chan struct{}) {
 	if w.flight == nil {
 		w.flight = make(chan struct{})
-		go w.refresh(context.WithoutCancel(ctx)) // others may wait for it too
+		w.begun++
+		go w.refresh(context.WithoutCancel(ctx), w.begun) // others may wait for it too
 	}
 	return w.flight
 }
 
 // refresh reads the database.
-func (w *watcher) refresh(ctx context.Context) {
+func (w *watcher) refresh(ctx context.Context, number int64) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	r := &reading{tried: time.Now()}
+	r := &reading{tried: time.Now(), number: number}
 	r.Snapshot, r.err = w.read(ctx)
 	r.at = r.tried
 	w.mu.Lock()
 	before := w.last
 	w.mu.Unlock()
-	if before != nil {
-		r.number = before.number + 1
-	}
 	switch {
 	case r.err == nil:
 		w.seen(r)
@@ -123,7 +125,9 @@ func (w *watcher) refresh(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.last, w.took = r, time.Since(r.tried)
+	if w.last = r; r.err == nil { // an outage says nothing about how long it takes
+		w.took = time.Since(r.tried)
+	}
 	close(w.flight)
 	close(w.next)
 	w.flight, w.next = nil, make(chan struct{})

@@ -207,8 +207,10 @@ func TestAccess(t *testing.T) {
 			t.Errorf("who may only read is offered to break: %s", page)
 		}
 		s.get(address, http.StatusForbidden)
-		if w := s.post(nil, s.form("a", lock.Fence())); w.Code != http.StatusForbidden {
-			t.Errorf("who may only read may break: %d", w.Code)
+		s.as("anna", LevelBreak)
+		revoked := s.post(func(*http.Request, url.Values) { s.as("anna", LevelRead) }, s.form("a", lock.Fence()))
+		if revoked.Code != http.StatusForbidden || !strings.Contains(revoked.Body.String(), "but not break them") {
+			t.Errorf("who may only read may break: %d: %s", revoked.Code, revoked.Body)
 		}
 		s.as("", LevelNone)
 		for _, target := range []string{"./", "lock?name=a", address, "live", "api/locks", "api/locks/a", "metrics"} {
@@ -372,6 +374,7 @@ func TestReadsOnce(t *testing.T) {
 			s.get("lock?name=a", http.StatusOK)
 			s.get("api/locks", http.StatusOK)
 			s.get("healthz", http.StatusOK)
+			time.Sleep(time.Millisecond)
 		}
 		if n := s.db.Calls(sqllocktest.OpList) - before; n != 1 {
 			t.Errorf("the database was read %d times", n)
