@@ -4,8 +4,8 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,10 +33,10 @@ func TestPage(t *testing.T) {
 	first := p.fill()
 
 	b.open(page)
-	b.until("the page is live", `document.getElementById("state").textContent == "live"`)
+	b.until("the page is live", shows("state", "live"))
 	b.run(chromedp.Evaluate[chromedp.Void](`window.before = true`))
 	p.hold("nightly-export", "exporter@app-2[88]", "")
-	b.until("a lock appears", `document.getElementById("rows").textContent.includes("nightly-export")`)
+	b.until("a lock appears", shows("rows", "nightly-export"))
 	if !b.is(`window.before === true`) {
 		t.Error("the page was loaded again, and is to be updated without that")
 	}
@@ -56,18 +56,20 @@ func TestPage(t *testing.T) {
 	b.tabTo("reason")
 	b.run(chromedp.KeyEvent("its host is gone"), chromedp.KeyEvent(kb.Enter))
 	b.until("the break is reported", `!!document.querySelector(".banner.good")`)
-	b.until("the first waiter holds the lock", `document.getElementById("status").textContent.includes("deploy@ci-8[41]")`)
-	b.until("the old holder is seen", `document.getElementById("past").textContent.includes("deploy@ci-7[33]")`)
-	if said := log.String(); !strings.Contains(said, "reason=its host is gone") || !strings.Contains(said, "lock=migrate") {
-		t.Errorf("the break isn't logged: %s", said)
+	b.until("the first waiter holds the lock", shows("status", "deploy@ci-8[41]"))
+	b.until("the old holder is seen", shows("past", "deploy@ci-7[33]"))
+	for _, part := range []string{"reason=its host is gone", "lock=migrate"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("the break is logged without %s: %s", part, log)
+		}
 	}
 
-	p.hold(`<script>hacked=1</script><img src=x onerror=hacked=2>`, `"><script>hacked=3</script>`, `<svg onload=hacked=4>`)
+	const hostile = `<script>hacked=1</script><img src=x onerror=hacked=2>`
+	p.hold(hostile, `"><script>hacked=3</script>`, `<svg onload=hacked=4>`)
 	b.open(page)
-	b.until("the hostile lock is shown", `document.getElementById("rows").textContent.includes("<svg onload=hacked=4>")`)
-	b.open(page + "lock?name=%3Cscript%3Ehacked%3D1%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dhacked%3D2%3E")
-	b.until("its page is live", `document.getElementById("state").textContent == "live" &&
-		document.getElementById("holders").textContent.includes("hacked=3")`)
+	b.until("the hostile lock is shown", shows("rows", "<svg onload=hacked=4>"))
+	b.open(page + "lock?name=" + neturl.QueryEscape(hostile))
+	b.until("its page is live", shows("state", "live")+" && "+shows("holders", "hacked=3"))
 	if !b.is(`typeof hacked == "undefined"`) {
 		t.Error("a name, a holder or a note ran as a script")
 	}
@@ -132,7 +134,8 @@ func (p *pageTest) fill() *sqllock.Lock {
 	p.hold("report/nightly", "reports@app-3[812]", "run of 30 November")
 	p.hold("search/reindex", "indexer@app-2[66]", "")
 	migrate := p.hold("migrate", "deploy@ci-7[33]", "release 4.12.0")
-	partner, catalog := p.process("sync@app-1[21]").Semaphore("partner/acme", 3), p.process("web@app-1[5]").RWLock("catalog")
+	partner := p.process("sync@app-1[21]").Semaphore("partner/acme", 3)
+	catalog := p.process("web@app-1[5]").RWLock("catalog")
 	for _, take := range []func() error{
 		func() error { _, err := partner.TryAcquire(p.t.Context(), sqllock.WithNote("orders")); return err },
 		func() error { _, err := catalog.TryAcquireShared(p.t.Context()); return err },
@@ -158,8 +161,12 @@ func (p *pageTest) fill() *sqllock.Lock {
 
 // row returns an expression for the row of a name.
 func (p *pageTest) row(name string) string {
-	quoted, _ := json.Marshal(name)
-	return fmt.Sprintf("[...document.querySelectorAll('#rows tr')].find(r => r.cells[0].textContent.trim() == %s)", quoted)
+	return fmt.Sprintf("[...document.querySelectorAll('#rows tr')].find(r => r.cells[0].innerText.trim() == %q)", name)
+}
+
+// shows returns an expression: whether an element of the page has a text.
+func shows(id, text string) string {
+	return fmt.Sprintf("document.getElementById(%q).textContent.includes(%q)", id, text)
 }
 
 // screenshots writes what the page looks like, light and dark: to the folder that
@@ -182,8 +189,8 @@ func (p *pageTest) screenshots() {
 	}
 }
 
-// withoutScript uses the page without JavaScript: it shows what is new after a while, by itself, and
-// the search works.
+// withoutScript uses the page without JavaScript: it shows what is new after a while, by itself,
+// and the search works.
 func (p *pageTest) withoutScript() {
 	p.t.Helper()
 	b := p.browser
@@ -194,8 +201,8 @@ func (p *pageTest) withoutScript() {
 	})
 	b.open(p.page)
 	p.hold("seen/without-script", "app-5", "")
-	b.until("a lock appears without JavaScript", `document.getElementById("rows").textContent.includes("seen/without-script")`)
-	if !b.is(`document.getElementById("state").textContent.includes("as of")`) {
+	b.until("a lock appears without JavaScript", shows("rows", "seen/without-script"))
+	if !b.is(shows("state", "as of")) {
 		p.t.Error("a script ran that was to be turned off")
 	}
 	b.tabTo("q")

@@ -23,23 +23,26 @@ func usersOf(auth []string) (users, error) {
 		if !cut || name == "" || from == "" {
 			return nil, cli.Usagef("--auth %q: want USER:FILE, with the password in FILE, or USER:env:VARIABLE", name)
 		}
-		password := ""
-		if variable, isVariable := strings.CutPrefix(from, "env:"); isVariable {
-			password = os.Getenv(variable)
-		} else {
-			file, err := os.ReadFile(from)
-			if err != nil {
-				return nil, cli.Usagef("--auth %s: the password can't be read: %v", name, err)
-			}
-			line, _, _ := bytes.Cut(file, []byte("\n"))
-			password = strings.TrimSuffix(string(line), "\r")
-		}
-		if password == "" {
+		password, err := passwordIn(from)
+		switch {
+		case err != nil:
+			return nil, cli.Usagef("--auth %s: the password can't be read: %v", name, err)
+		case password == "":
 			return nil, cli.Usagef("--auth %s: the password in %s is empty", name, from)
 		}
 		found[name] = sha256.Sum256([]byte(password))
 	}
 	return found, nil
+}
+
+// passwordIn returns the password in a file's first line, or in a variable.
+func passwordIn(from string) (string, error) {
+	if variable, isVariable := strings.CutPrefix(from, "env:"); isVariable {
+		return os.Getenv(variable), nil
+	}
+	file, err := os.ReadFile(from) //nolint:gosec // the user of the command names it
+	line, _, _ := bytes.Cut(file, []byte("\n"))
+	return strings.TrimSuffix(string(line), "\r"), err
 }
 
 // known reports whether a request comes from one of the users, with the right password.
@@ -51,8 +54,8 @@ func (u users) known(r *http.Request) bool {
 }
 
 // admitted admits the users alone, if there are any. If only this machine can reach the server, it
-// admits only requests that name this machine, since a browser can be made to send others: the owner
-// of a domain can let it point to a loopback address. /healthz needs no password.
+// admits only requests that name this machine. A browser can be made to send others: the owner of a
+// domain can let it point to a loopback address. /healthz needs no password.
 func admitted(next http.Handler, users users, loopback bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -65,7 +65,8 @@ func (a *app) breakCommand() *cobra.Command {
 			case strings.ContainsFunc(f.reason, unicode.IsControl):
 				return cli.Usagef("--reason must be one line, without control characters")
 			case len(f.reason) > sqllock.MaxReasonBytes:
-				return cli.Usagef("--reason has %d bytes; at most %d are recorded", len(f.reason), sqllock.MaxReasonBytes)
+				return cli.Usagef("--reason has %d bytes; at most %d are recorded", len(f.reason),
+					sqllock.MaxReasonBytes)
 			}
 			f.reason = strings.TrimSpace(f.reason)
 			ctx, stop := a.untilSignal()
@@ -170,7 +171,8 @@ func (a *app) confirm(ctx context.Context, f *breakFlags, name string) error {
 	return nil
 }
 
-// awaitEnd waits until the holder's lease is over. lease is its id, or "" if it is known to be over.
+// awaitEnd waits until the holder's lease is over. lease is its id, or "" if it is known to be
+// over.
 func (a *app) awaitEnd(
 	ctx context.Context, db *connection, f *breakFlags, target inspect.Lock, lease string,
 ) error {

@@ -183,8 +183,8 @@ func table(list []inspect.Lock, wide, colour bool) string {
 		if l.State == sqllock.StateExpired || l.State == sqllock.StateFree {
 			left = string(l.State)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", clean(l.Name), l.KindText(), clean(l.Holder), ago(l.Since), left,
-			l.Waiters, l.Fence, clean(l.Note))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", clean(l.Name), l.KindText(), clean(l.Holder),
+			ago(l.Since), left, l.Waiters, l.Fence, clean(l.Note))
 		if wide {
 			waiting := ""
 			if l.Waiting != nil {

@@ -40,13 +40,13 @@ type serveFlags struct {
 	refresh           cli.Duration
 }
 
-const serveLong = `Serve a live page of the locks: who holds what, since when, who waits for whom; with search, a page for each
-name, a JSON API (/api/locks, /api/locks/NAME) and /healthz, which answers 503 while the database doesn't answer. The
-database is read every --refresh, once for all viewers, and only while somebody looks.
+const serveLong = `Serve a live page of the locks: who holds what, since when, who waits for whom; with search, a page
+for each name, a JSON API (/api/locks, /api/locks/NAME) and /healthz, which answers 503 while the database doesn't
+answer. The database is read every --refresh, once for all viewers, and only while somebody looks.
 
 By default serve listens on this machine only, everybody on it may read, and nobody may break a lock. --allow-break lets
 visitors break locks, after the confirmation that sqllock break asks for; --breaker lets some users of --auth do that.
-Each break is logged, with the user and the reason.
+Each break is logged and recorded, with the user and the reason.
 
 --auth USER:FILE admits that user only, with the password in the first line of FILE; --auth USER:env:VARIABLE takes the
 password from a variable. Give it once for each user. To listen beyond this machine, serve wants --auth and a TLS
@@ -60,8 +60,8 @@ func (a *app) serve() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve a live page of the locks",
 		Long:  serveLong,
-		Example: "  sqllock serve\n  sqllock serve --allow-break\n  sqllock serve --listen :8470 --auth anna:/run/secrets/anna " +
-			"--breaker anna \\\n      --tls-cert cert.pem --tls-key key.pem",
+		Example: "  sqllock serve\n  sqllock serve --allow-break\n  sqllock serve --listen :8470 --auth " +
+			"anna:/run/secrets/anna --breaker anna \\\n      --tls-cert cert.pem --tls-key key.pem",
 		Args: cli.Arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			users, err := f.check()

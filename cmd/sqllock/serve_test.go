@@ -41,7 +41,7 @@ func serve(t *testing.T, line string, more ...string) *serving {
 // get requests a page as the edit says.
 func (s *serving) get(path string, edit func(r *http.Request)) (status int, body string) {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, nil)
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, http.NoBody)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func (s *serving) wants(what string, status int, path string, edit func(r *http.
 // finish ends it by a signal, also while somebody looks at a page.
 func (s *serving) finish() {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"live", nil)
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"live", http.NoBody)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,28 +9,29 @@ import (
 
 // Broken is a lock that was taken away from its holder.
 type Broken struct {
-	At     time.Time    `json:"at"`
-	By     string       `json:"by,omitempty"`
-	From   string       `json:"from,omitempty"` // the process that did it
-	Reason string       `json:"reason,omitempty"`
-	Kind   sqllock.Kind `json:"kind"`
-	Shared bool         `json:"shared,omitempty"`
-	Permit *int         `json:"permit,omitempty"`
-	Holder string       `json:"holder,omitempty"`
-	Note   string       `json:"note,omitempty"`
-	Fence  int64        `json:"fence"`
-	Since  time.Time    `json:"since"` // when the holder had acquired it
+	At     time.Time    `json:"at"`               // when that was, by the database's clock
+	By     string       `json:"by,omitempty"`     // the person
+	From   string       `json:"from,omitempty"`   // the process
+	Reason string       `json:"reason,omitempty"` // why
+	Kind   sqllock.Kind `json:"kind"`             // the kind of lock
+	Shared bool         `json:"shared,omitempty"` // its holder was a reader of an RWLock
+	Permit *int         `json:"permit,omitempty"` // of a semaphore
+	Holder string       `json:"holder,omitempty"` // whose lock it was
+	Note   string       `json:"note,omitempty"`   // of the holder
+	Fence  int64        `json:"fence"`            // of the acquisition that was ended
+	Since  time.Time    `json:"since"`            // when the holder had acquired it
 }
 
 // Lock returns what was taken away.
 func (b Broken) Lock() Lock {
 	return Lock{
-		Kind: b.Kind, Shared: b.Shared, Permit: b.Permit, Holder: b.Holder, Note: b.Note, Fence: b.Fence, Since: b.Since,
+		Kind: b.Kind, Shared: b.Shared, Permit: b.Permit, Holder: b.Holder, Note: b.Note, Fence: b.Fence,
+		Since: b.Since,
 	}
 }
 
-// ReadBroken reads which locks of the name were broken before. Where it can't, because the tables or
-// the grants are older than this program, it says so in BrokenUnread: who holds the lock matters
+// ReadBroken reads which locks of the name were broken before. Where it can't, because the tables
+// or the grants are older than this program, it says so in BrokenUnread: who holds the lock matters
 // more. It returns an error if ctx has ended.
 func (d *Details) ReadBroken(ctx context.Context, locks *sqllock.Client) error {
 	breaks, err := locks.Breaks(ctx, d.Name)

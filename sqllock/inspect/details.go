@@ -10,39 +10,39 @@ import (
 // Details are the holders of all locks of a name, of every kind, the processes that wait for them,
 // and what was broken before.
 type Details struct {
-	Name    string   `json:"name"`
-	Holders []Lock   `json:"holders"`
-	Queue   []Waiter `json:"queue"`
+	Name    string   `json:"name"`           // the locks' name
+	Holders []Lock   `json:"holders"`        // with those whose leases have expired
+	Queue   []Waiter `json:"queue"`          // in the order of their arrival
 	More    bool     `json:"more,omitempty"` // Queue is a part of what there is
 
-	Broken       []Broken `json:"broken_before,omitempty"` // the last one first
-	BrokenUnread string   `json:"broken_before_error,omitempty"`
+	Broken       []Broken `json:"broken_before,omitempty"`       // the last one first
+	BrokenUnread string   `json:"broken_before_error,omitempty"` // why Broken could not be read
 }
 
 // Waiter is a process that waits for a lock.
 type Waiter struct {
-	Kind     sqllock.Kind `json:"kind"`
-	Holder   string       `json:"holder"`
-	Note     string       `json:"note,omitempty"`
-	Since    time.Time    `json:"since"`
+	Kind     sqllock.Kind `json:"kind"`               // the kind of lock
+	Holder   string       `json:"holder"`             // the process, by its Options.Holder
+	Note     string       `json:"note,omitempty"`     // of what it waits for
+	Since    time.Time    `json:"since"`              // when it began to wait
 	Priority int          `json:"priority,omitempty"` // of a candidate in an election
 	Holds    []Held       `json:"holds,omitempty"`    // what its process holds meanwhile
 }
 
 // Held is a lock that the process of a waiter holds, with those who wait for it.
 type Held struct {
-	Name    string       `json:"name"`
-	Kind    sqllock.Kind `json:"kind"`
-	Fence   int64        `json:"fence"`
-	Waiters []Waiter     `json:"waiters,omitempty"`
+	Name    string       `json:"name"`              // the lock's name
+	Kind    sqllock.Kind `json:"kind"`              // the kind of lock
+	Fence   int64        `json:"fence"`             // of the acquisition
+	Waiters []Waiter     `json:"waiters,omitempty"` // who waits for it; left out below itself
 }
 
-// maxForest is how many waiters and locks the forest of a name has at most. Without a limit it could
-// be as large as the number of paths through all queues.
+// maxForest is how many waiters and locks the forest of a name has at most. Without a limit it
+// could be as large as the number of paths through all queues.
 const maxForest = 1000
 
-// Show reads the holders and the queue of a name, and what was broken before. It blocks until the database has answered or ctx
-// ends.
+// Show reads the holders and the queue of a name, and what was broken before. It blocks until the
+// database has answered or ctx ends.
 func Show(ctx context.Context, locks *sqllock.Client, name string) (*Details, error) {
 	infos, err := locks.Holders(ctx, name)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/inspect"
 	"github.com/sqllock/sqllock/sqllock/internal/testkit"
@@ -64,12 +65,15 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("the locks are %s; want %s", strings.Join(got, ", "), want)
 		}
 		for what, d := range map[string]*inspect.Details{"the snapshot": s.Show("x"), "Show": show(t, c, "x")} {
-			if len(d.Holders) != 2 || d.Holders[0].Fence != lock.Fence() || d.Holders[0].Note != "why" || !d.Holders[0].Alive() ||
-				d.Holders[0].Waiters != 0 || d.Holders[1].Waiters != 1 || d.Holders[1].Waiting == nil {
+			if len(d.Holders) != 2 || len(d.Queue) != 1 || len(d.Queue[0].Holds) != 1 || d.More {
+				t.Fatalf("%s has %+v", what, d)
+			}
+			l, rw, h := d.Holders[0], d.Holders[1], d.Queue[0].Holds[0]
+			if l.Fence != lock.Fence() || l.Note != "why" || !l.Alive() || l.Waiters != 0 ||
+				rw.Waiters != 1 || rw.Waiting == nil {
 				t.Errorf("%s has the holders %+v", what, d.Holders)
 			}
-			if len(d.Queue) != 1 || d.Queue[0].Holder != "b" || len(d.Queue[0].Holds) != 1 || d.Queue[0].Holds[0].Name != "y" ||
-				len(d.Queue[0].Holds[0].Waiters) != 1 || d.Queue[0].Holds[0].Waiters[0].Holder != "c" || d.More {
+			if d.Queue[0].Holder != "b" || h.Name != "y" || len(h.Waiters) != 1 || h.Waiters[0].Holder != "c" {
 				t.Errorf("%s has the queue %+v", what, d.Queue)
 			}
 		}
@@ -113,8 +117,8 @@ func count(waiters []inspect.Waiter) (n int) {
 	return n
 }
 
-// Where everybody waits for everybody, or holds very much, the forest has an end, and begins with the
-// whole queue.
+// Where everybody waits for everybody, or holds very much, the forest has an end, and begins with
+// the whole queue.
 func TestForestHasAnEnd(t *testing.T) {
 	const many, most = 60, 1000
 	for _, each := range []int{1, 100} { // locks that each process holds
@@ -122,12 +126,11 @@ func TestForestHasAnEnd(t *testing.T) {
 		for i := range many {
 			holder := fmt.Sprint("process ", i)
 			for k := range each {
-				s.Locks = append(s.Locks, inspect.Lock{
-					Name: fmt.Sprint("lock ", i, "/", k), Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: holder,
-				})
+				name := fmt.Sprint("lock ", i, "/", k)
+				s.Locks = append(s.Locks, inspect.Lock{Name: name, State: sqllock.StateHeld, Holder: holder})
 			}
 			for j := range many {
-				s.Waiters = append(s.Waiters, sqllock.Waiter{Name: fmt.Sprint("lock ", j, "/0"), Kind: sqllock.KindLock, Holder: holder})
+				s.Waiters = append(s.Waiters, sqllock.Waiter{Name: fmt.Sprint("lock ", j, "/0"), Holder: holder})
 			}
 		}
 		d := s.Show("lock 7/0")
@@ -142,7 +145,8 @@ func TestForestRepeats(t *testing.T) {
 	s := &inspect.Snapshot{
 		Locks: []inspect.Lock{{Name: "y", Kind: sqllock.KindLock, State: sqllock.StateHeld, Holder: "b"}},
 		Waiters: []sqllock.Waiter{
-			{Name: "x", Kind: sqllock.KindLock, Holder: "b"}, {Name: "x", Kind: sqllock.KindRWLock, Holder: "b"},
+			{Name: "x", Kind: sqllock.KindLock, Holder: "b"},
+			{Name: "x", Kind: sqllock.KindRWLock, Holder: "b"},
 			{Name: "y", Kind: sqllock.KindLock, Holder: "b"}, // it waits for itself
 		},
 	}
@@ -162,12 +166,17 @@ func TestShowBroken(t *testing.T) {
 	testkit.Bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 		a := testkit.Client(t, db, "a")
 		lock := testkit.MustTry(t, a, "x")
-		if _, err := a.Break(t.Context(), "x", lock.Fence(), sqllock.BrokenBy("ann"), sqllock.WithReason("why")); err != nil {
+		by, why := sqllock.BrokenBy("ann"), sqllock.WithReason("why")
+		if _, err := a.Break(t.Context(), "x", lock.Fence(), by, why); err != nil {
 			t.Fatal(err)
 		}
-		d := show(t, a, "x")
-		if len(d.Broken) != 1 || d.Broken[0].By != "ann" || d.Broken[0].Reason != "why" || d.Broken[0].Lock().Holder != "a" {
-			t.Errorf("%+v", d.Broken)
+		broken := show(t, a, "x").Broken
+		if len(broken) != 1 || broken[0].By != "ann" || broken[0].Reason != "why" || broken[0].Lock().Holder != "a" {
+			t.Errorf("%+v", broken)
+		}
+		db.FailNext(sqllocktest.OpListBreaks, 1, dialect.ClassNoSchema)
+		if d := show(t, a, "x"); len(d.Broken) != 0 || d.BrokenUnread == "" {
+			t.Errorf("without the table: %+v", d)
 		}
 	})
 }
@@ -189,7 +198,8 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 1234 * time.Millisecond: "1.2s", 75*time.Second + 400*time.Millisecond: "1m15s", 26*time.Hour + 59*time.Second: "26h1m",
+		-time.Second: "0s", 1234 * time.Millisecond: "1.2s", 75*time.Second + 400*time.Millisecond: "1m15s",
+		26*time.Hour + 59*time.Second: "26h1m",
 	} {
 		if got := inspect.Short(d); got != want {
 			t.Errorf("Short(%d) is %q, want %q", d, got, want)

@@ -9,14 +9,14 @@ import (
 
 // Lock is a lock, as it was when the database was read.
 type Lock struct {
-	Name        string        `json:"name"`
-	Kind        sqllock.Kind  `json:"kind"`
-	Shared      bool          `json:"shared,omitempty"` // held by a reader of an RWLock
-	Permit      *int          `json:"permit,omitempty"` // of a semaphore
-	State       sqllock.State `json:"state"`
-	Holder      string        `json:"holder,omitempty"`
-	Note        string        `json:"note,omitempty"`
-	Fence       int64         `json:"fence"`
+	Name        string        `json:"name"`                    // the lock's name
+	Kind        sqllock.Kind  `json:"kind"`                    // the kind of lock
+	Shared      bool          `json:"shared,omitempty"`        // held by a reader of an RWLock
+	Permit      *int          `json:"permit,omitempty"`        // of a semaphore
+	State       sqllock.State `json:"state"`                   // whether it is held
+	Holder      string        `json:"holder,omitempty"`        // the process, by its Options.Holder
+	Note        string        `json:"note,omitempty"`          // of the last acquisition
+	Fence       int64         `json:"fence"`                   // of the last acquisition
 	Since       time.Time     `json:"since"`                   // when it was acquired, or released
 	RemainingMS float64       `json:"remaining_ms"`            // as Info.Remaining
 	HeartbeatMS *float64      `json:"heartbeat_ms,omitempty"`  // as Info.Heartbeat; nil unless the holder is alive
@@ -66,8 +66,8 @@ func (l Lock) HolderText() string {
 	return Printable(l.Holder)
 }
 
-// Remaining returns how long the lock stays taken without another heartbeat, or how long it can't be
-// taken.
+// Remaining returns how long the lock stays taken without another heartbeat, or how long it can't
+// be taken.
 func (l Lock) Remaining() time.Duration { return duration(l.RemainingMS) }
 
 // Alive reports whether the holder is alive, as far as the database knows.

@@ -18,9 +18,9 @@ type Snapshot struct {
 	found *index // made when it is first needed
 }
 
-// Read reads the locks that are held, with their waiters; with all, also those that nobody holds and
-// whose rows still exist. It reads up to limit locks and as many waiters; 0 means all of them. It
-// blocks until the database has answered or ctx ends.
+// Read reads the locks that are held, with their waiters. With all, it also reads those that nobody
+// holds and whose rows still exist. It reads up to limit locks and as many waiters; 0 means all of
+// them. It blocks until the database has answered or ctx ends.
 func Read(ctx context.Context, locks *sqllock.Client, all bool, limit int) (*Snapshot, error) {
 	s := &Snapshot{Locks: []Lock{}}
 	infos := locks.Locks(ctx)

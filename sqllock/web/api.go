@@ -90,5 +90,5 @@ func writeJSON(w http.ResponseWriter, status int, answer document) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(answer) // the visitor may have gone
+	_ = encoder.Encode(answer) //nolint:errchkjson // the visitor may have gone
 }

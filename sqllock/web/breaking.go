@@ -17,7 +17,7 @@ import (
 )
 
 // tokenCookie is sent back with the form by the page that the form is on, and by no other site.
-const tokenCookie = "sqllock_form"
+const tokenCookie = "sqllock_form" //nolint:gosec // the name of a cookie, not a secret
 
 const (
 	// breakTimeout is how long a break waits for a transaction that the holder guards.
@@ -69,7 +69,7 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request, view *breakView, s
 		view.Token = cookie.Value // other tabs may have a form, too
 	} else {
 		view.Token = rand.Text()
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where there is TLS
 			Name: tokenCookie, Value: view.Token, Path: h.Prefix + "/", HttpOnly: true, Secure: r.TLS != nil,
 			SameSite: http.SameSiteStrictMode,
 		})
@@ -122,7 +122,8 @@ func (h *handler) breakLock(w http.ResponseWriter, r *http.Request, v visitor) {
 		h.ask(w, r, view, status)
 		return
 	}
-	_, _ = h.held.get(r.Context(), 0)                                             // so that the next page shows it, and all viewers see it
+	// The next page shows that nobody holds the lock, and so do all that are open.
+	_, _ = h.held.get(r.Context(), 0)
 	w.Header().Set("Location", fmt.Sprintf("%s&broken=%d", lockURL(name), fence)) // relative, as all links are
 	w.WriteHeader(http.StatusSeeOther)
 }
@@ -153,8 +154,8 @@ func (h *handler) take(r *http.Request, view *breakView) (wrong string, status i
 		return "Nothing was broken: the lock changed hands meanwhile.", http.StatusConflict
 	case err != nil:
 		h.Logger.Warn("sqllock: a lock can't be broken", "lock", view.Name, "user", view.User, "error", err)
-		return "The lock may not be broken: the database refused it, or a transaction that the holder guards is still " +
-			"open. The server's log says which.", http.StatusServiceUnavailable
+		return "The lock may not be broken: the database refused it, or a transaction that the holder guards is " +
+			"still open. The server's log says which.", http.StatusServiceUnavailable
 	}
 	h.Logger.Warn("sqllock: a lock was broken by a visitor of the page", "lock", view.Name, "fence", view.Lock.Fence,
 		"holder", view.Lock.Holder, "user", view.User, "reason", view.Reason, "remote", r.RemoteAddr)

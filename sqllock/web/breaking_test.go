@@ -18,7 +18,8 @@ import (
 // form is what a visitor fills in to break a lock that is held.
 func (s *site) form(name string, fence int64) url.Values {
 	return url.Values{
-		"name": {name}, "fence": {strconv.FormatInt(fence, 10)}, "typed": {name}, "alive": {"yes"}, "reason": {"host is gone"},
+		"name": {name}, "fence": {strconv.FormatInt(fence, 10)}, "typed": {name}, "alive": {"yes"},
+		"reason": {"host is gone"},
 	}
 }
 
@@ -53,35 +54,49 @@ func (s *site) post(edit func(r *http.Request, form url.Values), form url.Values
 func TestBreak(t *testing.T) {
 	visit(t, func(t *testing.T, s *site) {
 		lock := s.hold("a/b", "first", "")
+		field := func(name, value string) func(*http.Request, url.Values) {
+			return func(_ *http.Request, form url.Values) { form.Set(name, value) }
+		}
+		headers := func(all ...string) func(*http.Request, url.Values) {
+			return func(r *http.Request, _ url.Values) {
+				for i := 0; i < len(all); i += 2 {
+					r.Header.Set(all[i], all[i+1])
+				}
+			}
+		}
 		for what, c := range map[string]struct {
 			status int
 			edit   func(r *http.Request, form url.Values)
 		}{
-			"another name typed":  {422, func(_ *http.Request, f url.Values) { f.Set("typed", "a/B") }},
-			"nothing typed":       {422, func(_ *http.Request, f url.Values) { f.Del("typed") }},
-			"the box not ticked":  {422, func(_ *http.Request, f url.Values) { f.Del("alive") }},
-			"a long reason":       {422, func(_ *http.Request, f url.Values) { f.Set("reason", strings.Repeat("x", 2000)) }},
-			"another fence":       {409, func(_ *http.Request, f url.Values) { f.Set("fence", "7") }},
-			"no fence":            {409, func(_ *http.Request, f url.Values) { f.Del("fence") }},
-			"no token":            {403, func(_ *http.Request, f url.Values) { f.Del("token") }},
-			"another token":       {403, func(_ *http.Request, f url.Values) { f.Set("token", strings.Repeat("A", 26)) }},
-			"no cookie":           {403, func(r *http.Request, _ url.Values) { r.Header.Del("Cookie") }},
-			"empty token, cookie": {403, func(r *http.Request, f url.Values) { r.Header.Set("Cookie", tokenCookie+"="); f.Set("token", "") }},
-			"from another site":   {403, func(r *http.Request, _ url.Values) { r.Header.Set("Sec-Fetch-Site", "cross-site") }},
-			"from a sibling":      {403, func(r *http.Request, _ url.Values) { r.Header.Set("Sec-Fetch-Site", "same-site") }},
-			"from another origin": {403, func(r *http.Request, _ url.Values) {
-				r.Header.Del("Sec-Fetch-Site")
-				r.Header.Set("Origin", "http://evil.example")
+			"another name typed":  {422, field("typed", "a/B")},
+			"nothing typed":       {422, field("typed", "")},
+			"the box not ticked":  {422, field("alive", "")},
+			"a long reason":       {422, field("reason", strings.Repeat("x", 2000))},
+			"another fence":       {409, field("fence", "7")},
+			"no fence":            {409, field("fence", "")},
+			"no token":            {403, field("token", "")},
+			"another token":       {403, field("token", strings.Repeat("A", 26))},
+			"too large":           {403, field("reason", strings.Repeat("x", maxForm))},
+			"no cookie":           {403, headers("Cookie", "")},
+			"from another site":   {403, headers("Sec-Fetch-Site", "cross-site")},
+			"from a sibling":      {403, headers("Sec-Fetch-Site", "same-site")},
+			"from another origin": {403, headers("Sec-Fetch-Site", "", "Origin", "http://evil.example")},
+			"from no origin":      {403, headers("Sec-Fetch-Site", "", "Origin", "null")},
+			"an empty token": {403, func(r *http.Request, form url.Values) {
+				r.Header.Set("Cookie", tokenCookie+"=")
+				form.Set("token", "")
 			}},
-			"from no origin":       {403, func(r *http.Request, _ url.Values) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") }},
-			"too large":            {403, func(_ *http.Request, f url.Values) { f.Set("reason", strings.Repeat("x", maxForm)) }},
-			"in the address alone": {403, func(r *http.Request, f url.Values) { r.URL.RawQuery = f.Encode(); clear(f) }},
+			"in the address alone": {403, func(r *http.Request, form url.Values) {
+				r.URL.RawQuery = form.Encode()
+				clear(form)
+			}},
 		} {
 			if w := s.post(c.edit, s.form("a/b", lock.Fence())); w.Code != c.status {
 				t.Errorf("%s: %d, want %d: %s", what, w.Code, c.status, w.Body)
 			}
 		}
-		if i, err := s.locks.Inspect(t.Context(), "a/b"); err != nil || i.Fence != lock.Fence() || i.State != sqllock.StateHeld {
+		i, err := s.locks.Inspect(t.Context(), "a/b")
+		if err != nil || i.Fence != lock.Fence() || i.State != sqllock.StateHeld {
 			t.Fatalf("the lock was broken: %+v, %v", i, err)
 		}
 		s.wants(s.get("lock?name=a%2Fb", http.StatusOK), "Held by <bdi>first</bdi>")
@@ -94,7 +109,9 @@ func TestBreak(t *testing.T) {
 		if strings.Contains(s.get("lock?name=a%2Fb&broken=7", http.StatusOK), "Broken:") {
 			t.Error("an address can say that a lock was broken that wasn't")
 		}
-		for _, part := range []string{`lock=a/b`, `user=anna`, `reason="host is gone"`, fmt.Sprint("fence=", lock.Fence()), "holder=first"} {
+		for _, part := range []string{
+			"lock=a/b", "user=anna", `reason="host is gone"`, fmt.Sprint("fence=", lock.Fence()), "holder=first",
+		} {
 			if !strings.Contains(s.log.String(), part) {
 				t.Errorf("the log has no %s: %s", part, &s.log)
 			}
@@ -129,7 +146,8 @@ func TestBreakDeadHolder(t *testing.T) {
 // A user's name that can't be recorded as it is doesn't keep the user from breaking a lock.
 func TestRecorded(t *testing.T) {
 	for user, want := range map[string]string{
-		"anna": "anna", " a\nb ": "a\uFFFDb", "\xff": "\uFFFD", "": "", strings.Repeat("é", 200): strings.Repeat("é", 127),
+		"anna": "anna", " a\nb ": "a\uFFFDb", "\xff": "\uFFFD", "": "",
+		strings.Repeat("é", 200): strings.Repeat("é", 127),
 	} {
 		if got := recorded(user); got != want || got != "" && sqllock.CheckName(got) != nil {
 			t.Errorf("%q is recorded as %q, want %q", user, got, want)
@@ -171,8 +189,8 @@ func TestBreakTimeout(t *testing.T) {
 		s.db.Delay(sqllocktest.OpBreak, time.Hour)
 		defer s.db.Delay(sqllocktest.OpBreak, 0)
 		begun := time.Now()
-		r := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, "http://example.org/locks/break",
-			strings.NewReader(form.Encode()))
+		r := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost,
+			"http://example.org/locks/break", strings.NewReader(form.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.AddCookie(cookie)
 		w := httptest.NewRecorder()

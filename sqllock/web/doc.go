@@ -1,5 +1,5 @@
-// Package web shows the locks of a database on a live page, as an [http.Handler] that an application
-// mounts in its own server. `sqllock serve` is that handler with a server around it.
+// Package web shows the locks of a database on a live page. It is an [http.Handler] that an
+// application mounts in its own server. `sqllock serve` is that handler with a server around it.
 //
 //	mux.Handle("/locks/", web.New(locks, &web.Options{
 //		Prefix: "/locks",
@@ -13,12 +13,15 @@
 //
 // # Pages
 //
-//	/                  the list of locks: search, filters, sorting; 200 rows a page
-//	/lock?name=NAME    the holders of a name, who waits for them, and what was seen of it before
-//	/break?name=NAME   takes a lock away from its holder, after a confirmation
-//	/api/locks         the list as JSON, as `sqllock ls --json` writes it; the same filters
-//	/api/locks/NAME    one name as JSON, as `sqllock show --json` writes it; also /api/lock?name=NAME
-//	/healthz           200 if the database has answered lately, otherwise 503; no Access is needed
+//	/                 the list of locks: search, filters, sorting; 200 rows a page
+//	/lock?name=NAME   the holders of a name, who waits for them, and what was seen of it before
+//	/break?name=NAME  takes a lock away from its holder, after a confirmation
+//	/api/locks        the list as JSON, as `sqllock ls --json` writes it; the same filters
+//	/api/locks/NAME   one name as JSON, as `sqllock show --json` writes it
+//	/healthz          200 if the database has answered lately, otherwise 503; needs no Access
+//
+// A name in a path is escaped as by [url.PathEscape]. Clients and servers clean paths, which
+// changes some names, such as "..". The address /api/lock?name=NAME takes every name.
 //
 // The pages are updated by server-sent events while somebody looks at them. However many look, the
 // database is read once for all of them, every [Options.RefreshEvery] and less often if reading

@@ -10,7 +10,7 @@ import (
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
-// The parts of the pages that change, by the ids of their elements and the names of their templates.
+// The parts of the pages that change. Each is the id of an element and the name of a template.
 var (
 	listParts = []string{"problem", "summary", "tabs", "rows", "pager"}
 	lockParts = []string{"problem", "status", "holders", "queue", "past"}

@@ -64,8 +64,7 @@ func (s *site) view(target string) *viewer {
 	return v
 }
 
-// The database is read once for all viewers, while there are viewers, and each page is rendered once
-// for each reading.
+// The database is read once for all viewers, while there are viewers.
 func TestLive(t *testing.T) {
 	visit(t, func(t *testing.T, s *site) {
 		s.hold("a", "first", "")

@@ -12,8 +12,8 @@ import (
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
-// stuckAfter is how long somebody may wait for a lock before the lock counts as stuck. It is that of
-// `sqllock ls --stuck`.
+// stuckAfter is how long somebody may wait for a lock before the lock counts as stuck. It is the
+// default of `sqllock ls --stuck`.
 const stuckAfter = time.Minute
 
 // The values of the parameter show.

@@ -69,9 +69,14 @@ var tabs = []struct{ show, label string }{
 
 // columns are those of the list.
 var columns = []struct{ label, class, sort, direction string }{
-	{"Name", "", sortName, "ascending"}, {"Kind", "", "", ""}, {"Holder", "", sortHolder, "ascending"},
-	{"Held for", "num", sortSince, "descending"}, {"Lease left", "num", sortLeft, "ascending"},
-	{"Waiters", "num", sortWaiters, "descending"}, {"Fence", "num", "", ""}, {"Note", "", "", ""},
+	{"Name", "", sortName, "ascending"},
+	{"Kind", "", "", ""},
+	{"Holder", "", sortHolder, "ascending"},
+	{"Held for", "num", sortSince, "descending"},
+	{"Lease left", "num", sortLeft, "ascending"},
+	{"Waiters", "num", sortWaiters, "descending"},
+	{"Fence", "num", "", ""},
+	{"Note", "", "", ""},
 }
 
 // view returns the list that a query asks for.

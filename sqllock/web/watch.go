@@ -80,9 +80,10 @@ func (w *watcher) get(ctx context.Context, age time.Duration) (*reading, error) 
 	w.mu.Unlock()
 	for {
 		w.mu.Lock()
-		if w.last != nil && (age > 0 && time.Since(w.last.tried) <= age || w.last.number > begun) {
-			defer w.mu.Unlock()
-			return w.last, nil
+		last := w.last
+		if last != nil && (age > 0 && time.Since(last.tried) <= age || last.number > begun) {
+			w.mu.Unlock()
+			return last, nil
 		}
 		flight := w.refreshLocked(ctx)
 		w.mu.Unlock()

@@ -128,14 +128,14 @@ func TestHeaders(t *testing.T) {
 	visit(t, func(t *testing.T, s *site) {
 		s.hold("a", "holder", "")
 		for _, target := range []string{
-			"./", "lock?name=a", "break?name=a", "api/locks", "api/locks/a", "healthz", "nosuch", "style.css", "live.js",
-			"../nosuch",
+			"./", "lock?name=a", "break?name=a", "api/locks", "api/locks/a", "healthz", "nosuch", "style.css",
+			"live.js", "../nosuch",
 		} {
 			w := s.request(http.MethodGet, target, nil)
 			policy := w.Header().Get("Content-Security-Policy")
 			for _, part := range []string{
-				"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'",
-				"form-action 'self'",
+				"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'",
+				"base-uri 'none'", "form-action 'self'",
 			} {
 				if !slices.Contains(strings.Split(policy, "; "), part) {
 					t.Errorf("%s: the policy %q has no %s", target, policy, part)
@@ -150,11 +150,15 @@ func TestHeaders(t *testing.T) {
 	})
 }
 
+var addresses = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+
 // Links are relative, so the pages work under any path. Nothing but a break can be posted.
 func TestPaths(t *testing.T) {
 	for prefix, paths := range map[string]map[string]int{
-		"":         {"/": 200, "/lock?name=a": 200, "/style.css": 200, "/locks/": 404, "//evil.example": 404},
-		"/locks":   {"/locks": 308, "/locks/": 200, "/locks/lock?name=a": 200, "/": 404, "/locksmith": 404, "/lock": 404},
+		"": {"/": 200, "/lock?name=a": 200, "/style.css": 200, "/locks/": 404, "//evil.example": 404},
+		"/locks": {
+			"/locks": 308, "/locks/": 200, "/locks/lock?name=a": 200, "/": 404, "/locksmith": 404, "/lock": 404,
+		},
 		"/a/b%20/": {"/a/b%20": 308, "/a/b%20/": 200},
 	} {
 		visitWith(t, Options{Prefix: prefix}, func(t *testing.T, s *site) {
@@ -172,7 +176,7 @@ func TestPaths(t *testing.T) {
 				if w.Code != want {
 					t.Errorf("under %q, %s has status %d, want %d", prefix, path, w.Code, want)
 				}
-				for _, m := range regexp.MustCompile(`(?:href|src|action)="([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+				for _, m := range addresses.FindAllStringSubmatch(w.Body.String(), -1) {
 					if strings.HasPrefix(m[1], "/") || strings.Contains(m[1], ":") {
 						t.Errorf("under %q, %s has the link %q", prefix, path, m[1])
 					}
@@ -195,7 +199,8 @@ func TestPaths(t *testing.T) {
 	})
 }
 
-// Without Access everybody may read and nobody may break. Nobody sees anything without the right to.
+// Without Access everybody may read and nobody may break. Nobody sees anything without the right
+// to.
 func TestAccess(t *testing.T) {
 	visit(t, func(t *testing.T, s *site) {
 		lock := s.hold("a", "holder", "")
@@ -237,7 +242,7 @@ func TestList(t *testing.T) {
 			testkit.MustTry(t, many, fmt.Sprintf("many/%03d", i))
 		}
 		s.hold("Report/Nightly", "reports", "of today")
-		testkit.MustTry(t, testkit.Client(t, s.db, "x"), "free").Release(t.Context())
+		testkit.MustRelease(t, testkit.MustTry(t, testkit.Client(t, s.db, "x"), "free"))
 		partner := testkit.Client(t, s.db, "sync").Semaphore("partner", 3)
 		if _, err := partner.TryAcquire(t.Context()); err != nil {
 			t.Fatal(err)
@@ -245,19 +250,22 @@ func TestList(t *testing.T) {
 		s.wait(testkit.Client(t, s.db, "second"), "many/007")
 		synctest.Wait()
 		for target, want := range map[string][]string{
-			"./?q=report":                      {"Report/Nightly"},
-			"./?q=TODAY":                       {"Report/Nightly"},
-			"./?q=report/*y":                   {"Report/Nightly"},
-			"./?q=many/44?":                    {"many/440", "many/441", "many/442", "many/443", "many/444", "many/445", "many/446", "many/447", "many/448", "many/449"},
-			"./?q=sync":                        {"partner"},
-			"./?kind=semaphore":                {"partner"},
-			"./?kind=election":                 nil,
-			"./?show=waited":                   {"many/007"},
-			"./?show=stuck":                    nil,
-			"./?show=all&q=free":               {"free"},
-			"./?q=free":                        nil,
-			"./?q=nosuch":                      nil,
-			"./?q=many/00*&sort=waiters&page=": {"many/007", "many/000", "many/001", "many/002", "many/003", "many/004", "many/005", "many/006", "many/008", "many/009"},
+			"./?q=report":        {"Report/Nightly"},
+			"./?q=TODAY":         {"Report/Nightly"},
+			"./?q=report/*y":     {"Report/Nightly"},
+			"./?q=many/?44":      {"many/044", "many/144", "many/244", "many/344", "many/444"},
+			"./?q=sync":          {"partner"},
+			"./?kind=semaphore":  {"partner"},
+			"./?kind=election":   nil,
+			"./?show=waited":     {"many/007"},
+			"./?show=stuck":      nil,
+			"./?show=all&q=free": {"free"},
+			"./?q=free":          nil,
+			"./?q=nosuch":        nil,
+			"./?q=many/0?7&sort=waiters&page=": {
+				"many/007", "many/017", "many/027", "many/037", "many/047", "many/057", "many/067", "many/077",
+				"many/087", "many/097",
+			},
 		} {
 			if got := names(s.get(target, http.StatusOK)); !slices.Equal(got, want) {
 				t.Errorf("%s shows %q, want %q", target, got, want)
@@ -268,7 +276,7 @@ func TestList(t *testing.T) {
 		last := s.get("./?page=3", http.StatusOK)
 		s.wants(last, "401 to 452 of 452 locks", "many/449")
 		s.wants(s.get("./?page=99", http.StatusOK), "401 to 452 of 452 locks")
-		if n := len(names(first)); n != 200 || strings.Contains(first, "many/300") || strings.Contains(last, "many/300") {
+		if n := len(names(first)); n != 200 || strings.Contains(first+last, "many/300") {
 			t.Errorf("the first page has %d rows", n)
 		}
 		time.Sleep(2 * time.Minute)
@@ -287,7 +295,7 @@ func TestLock(t *testing.T) {
 		synctest.Wait()
 		page := s.get("lock?name=a", http.StatusOK)
 		s.wants(page, "Held by <bdi>first</bdi>", "1 process waits", "build 7", fmt.Sprint(first.Fence()), "still held")
-		forest := page[strings.Index(page, `<ol class="forest">`):]
+		_, forest, _ := strings.Cut(page, `<ol class="forest">`)
 		order := regexp.MustCompile(`(?s)second.*holds.*lock\?name=b.*<ol class="forest">.*third`)
 		if !order.MatchString(forest) {
 			t.Errorf("the forest is %s", forest)
@@ -297,7 +305,7 @@ func TestLock(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		page = s.get("lock?name=a", http.StatusOK)
-		if past := page[strings.Index(page, `id="past"`):]; !strings.Contains(past, "first") {
+		if _, past, _ := strings.Cut(page, `id="past"`); !strings.Contains(past, "first") {
 			t.Errorf("the page doesn't know the first holder: %s", past)
 		}
 		s.wants(s.get("lock?name=nosuch", http.StatusOK), "Nobody holds it.", "Nobody waits.")
@@ -393,7 +401,7 @@ func TestHistoryLimit(t *testing.T) {
 	begun := time.Now()
 	for i := range 3 * maxPast {
 		at := begun.Add(time.Duration(i) * time.Second)
-		l := inspect.Lock{Name: fmt.Sprint("lock ", i%2), Kind: sqllock.KindLock, State: sqllock.StateHeld, Fence: int64(i), Since: at}
+		l := inspect.Lock{Name: fmt.Sprint("lock ", i%2), State: sqllock.StateHeld, Fence: int64(i), Since: at}
 		h.see(&reading{Snapshot: &inspect.Snapshot{Locks: []inspect.Lock{l}}, at: at})
 	}
 	past := h.of("lock 1")
