@@ -190,8 +190,14 @@ func TestTexts(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a/*", "a/b/c", true}, {"a?c", "a/c", true}, {"a?c", "ac", false}, {"[ab]", "a", false}, {"(", "(", true},
-		{"", "", true}, {"*", "two\nlines", true}, {"\xff*", "a", false},
+		{"a/*", "a/b/c", true},
+		{"a?c", "a/c", true},
+		{"a?c", "ac", false},
+		{"[ab]", "a", false},
+		{"(", "(", true},
+		{"", "", true},
+		{"*", "two\nlines", true},
+		{"\xff*", "a", false},
 	} {
 		if got := inspect.Glob(c.pattern)(c.text); got != c.want {
 			t.Errorf("Glob(%q)(%q) is %t", c.pattern, c.text, got)
