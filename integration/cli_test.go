@@ -322,7 +322,19 @@ func TestCLIGrants(t *testing.T) {
 		c.want(t, reader, 0, "", "wait a --held")
 		fence := fmt.Sprint(" --fence ", c.show(t, reader, "a").Lock.Holders[0].Fence)
 		c.want(t, reader, 69, "", "break a --alive --force"+fence)
-		c.want(t, operator, 0, "broke", "break a --alive --force --wait 60"+fence)
+		c.want(t, operator, 0, "broke", "break a --alive --force --wait 60 --reason gone"+fence)
+		c.want(t, reader, 0, ": gone", "show a")
+		for account, statements := range map[string][]string{
+			reader:   {"INSERT INTO sqllock_breaks (id) VALUES ('a')"},
+			operator: {"UPDATE sqllock_breaks SET reason = ''", "DELETE FROM sqllock_breaks"},
+			app:      {"UPDATE sqllock_breaks SET reason = ''"},
+		} {
+			for _, statement := range statements {
+				if _, err := connect(t, account).DB.ExecContext(t.Context(), statement); err == nil {
+					t.Errorf("an account that has no right to it ran %s", statement)
+				}
+			}
+		}
 		h.end(76)
 		next.line("ready")
 		next.finish()

@@ -65,7 +65,7 @@ func (a *app) breakCommand() *cobra.Command {
 			case strings.ContainsFunc(f.reason, unicode.IsControl):
 				return cli.Usagef("--reason must be one line, without control characters")
 			case len(f.reason) > sqllock.MaxReasonBytes:
-				return cli.Usagef("--reason has %d bytes; at most %d are recorded", len(f.reason),
+				return cli.Usagef("--reason has %d bytes; at most %d can be recorded", len(f.reason),
 					sqllock.MaxReasonBytes)
 			}
 			f.reason = strings.TrimSpace(f.reason)

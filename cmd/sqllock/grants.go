@@ -15,7 +15,8 @@ const grantsLong = `Print the statements that give an account no more rights on 
   reader       ls, show, wait
   operator     reader, and break; the record of a break can't be changed or deleted
 The account must exist. Run the statements in the database, and on PostgreSQL in the schema, of sqllock's tables.
-sqllock-migrate needs an account that may create tables and views. SQLite has no accounts: the rights are those of the file.`
+sqllock-migrate needs an account that may create tables and views. SQLite has no accounts: the rights are those of the
+file.`
 
 // The roles.
 const (

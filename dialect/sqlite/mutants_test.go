@@ -219,6 +219,18 @@ var mutants = []mutant{
 	{"remember_tx", "result     = ?4", "result     = x'00'", "claims/Serializable/with_the_commit"},
 	{"purge_outcomes", "keep_until <= clock()", "true", "purge_outcomes"},
 	{"purge_outcomes", "LIMIT ?1", "LIMIT ?1 + 1", "purge_outcomes"},
+
+	{"record_break", "INSERT INTO", "INSERT OR IGNORE INTO", "breaks/no_break_without"},
+	{"record_break", "?11, clock())", "?11, 0)", "breaks/as_a_release"},
+	{"record_break", "?9, ?10, ?11", "?10, ?9, ?11", "breaks/as_a_release"},
+	{"record_break", "?7, ?8", "'', ?8", "breaks/as_a_release"},
+	{"see_break", "WHERE id = ?1", "WHERE id = ?1 AND 0", "breaks/sent_again"},
+	{"see_break", "WHERE id = ?1", "WHERE ?1 <> ''", "breaks/each_by_itself"},
+	{"list_breaks", "WHERE name = ?1", "WHERE ?1 <> ''", "breaks/each_by_itself"},
+	{"list_breaks", "broken_at DESC", "broken_at", "breaks/only_so_many"},
+	{"list_breaks", "LIMIT ?2", "LIMIT ?2 + 1", "breaks/only_so_many"},
+	{"purge_breaks", "clock() - ?1", "clock() + 0 * ?1", "purge_breaks"},
+	{"purge_breaks", "LIMIT ?2", "LIMIT ?2 + 1", "purge_breaks"},
 }
 
 const mutantEnv = "SQLLOCK_TEST_MUTANT"

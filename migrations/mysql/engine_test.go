@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -28,5 +29,18 @@ func TestPosition(t *testing.T) {
 	}
 	if line, _ := position(errors.New("near 'x' at line 2"), "x"); line != 0 {
 		t.Errorf("an error that isn't the server's: line %d", line)
+	}
+}
+
+// The account that makes tables often can't make views.
+func TestHintOfMissingPrivilege(t *testing.T) {
+	const message = "CREATE VIEW command denied to user 'u'@'%' for table 'sqllock_held'"
+	denied := fmt.Errorf("wrapped: %w", &driver.MySQLError{Number: 1142, Message: message})
+	if got := hint(denied, "", nil); !strings.Contains(got, "grant it CREATE VIEW") {
+		t.Errorf("the hint is %q", got)
+	}
+	denied = &driver.MySQLError{Number: 1142, Message: "CREATE command denied to user 'u'@'%' for table 't'"}
+	if got := hint(denied, "", nil); got != "" {
+		t.Errorf("the hint is %q, about a table", got)
 	}
 }
