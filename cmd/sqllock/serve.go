@@ -145,8 +145,9 @@ func (f *serveFlags) access(users users) func(*http.Request) (string, web.Level)
 // serveUntil serves the page until ctx ends.
 func (a *app) serveUntil(ctx context.Context, db *connection, f *serveFlags, users users) error {
 	limit, cancel := context.WithTimeout(ctx, firstReading)
-	defer cancel()
-	if _, err := inspect.Read(limit, db.locks, false, 1); err != nil { // better now than on the page
+	_, err := inspect.Read(limit, db.locks, false, 1) // an error is better now than on the page
+	cancel()
+	if err != nil {
 		return err
 	}
 	listener, local, err := a.listener(ctx, f)

@@ -27,14 +27,14 @@ const (
 // live sends the parts of a page that change, as server-sent events: now, and after each reading of
 // the database.
 func (h *handler) live(w http.ResponseWriter, r *http.Request, v visitor) {
-	if h.streams.Add(1); h.streams.Load() > maxStreams {
-		h.streams.Add(-1)
+	defer h.streams.Add(-1)
+	if h.streams.Add(1) > maxStreams {
 		h.fail(w, r, http.StatusServiceUnavailable, "Too many pages are open.")
 		return
 	}
-	defer h.streams.Add(-1)
 	s := h.streamOf(r)
 	out := http.NewResponseController(w)
+	defer func() { _ = out.SetWriteDeadline(time.Time{}) }()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // for nginx, which would collect the events otherwise
 	ctx := r.Context()
@@ -46,7 +46,8 @@ func (h *handler) live(w http.ResponseWriter, r *http.Request, v visitor) {
 			return // the browser asks again, and gets what it may see now
 		}
 		text := last.cache.once(fmt.Sprint(s.key, "\x00", v.Level), func() []byte { return s.render(last, v) })
-		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every ResponseWriter can
+		// The WriteTimeout of the server is for short answers. Not every ResponseWriter can change it.
+		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 		switch {
 		case text == nil:
 			return

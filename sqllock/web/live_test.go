@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sqllock/sqllock/sqllock/internal/testkit"
 	"github.com/sqllock/sqllock/sqllock/sqllocktest"
 )
 
@@ -178,6 +180,33 @@ func TestLiveSlow(t *testing.T) {
 			t.Errorf("%d readings of 1 s each in 10 minutes", n)
 		}
 	})
+}
+
+// A server's time-outs don't end the updates, and a browser gets them at once.
+func TestLiveTimeouts(t *testing.T) {
+	db := sqllocktest.New()
+	locks := testkit.Client(t, db, "the page")
+	server := httptest.NewUnstartedServer(New(locks, &Options{RefreshEvery: minRefresh}))
+	const timeout = 300 * time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = timeout, timeout
+	server.Start()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/live", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for time.Since(begun) < 3*timeout {
+		if !lines.Scan() {
+			t.Fatalf("the updates ended after %v: %v", time.Since(begun), lines.Err())
+		}
+	}
 }
 
 // A page is rendered once for all that look at it.

@@ -28,7 +28,8 @@ type Options struct {
 	Prefix string
 
 	// Access returns who sends a request and what that user may do. The name is shown on the page
-	// and recorded with each break. By default everybody may read, and nobody may break.
+	// and recorded with each break. While a page is open, Access is called again before each update
+	// with the page's request. By default everybody may read, and nobody may break.
 	Access func(r *http.Request) (user string, level Level)
 
 	// Logger receives breaks, with the user, and failures to read the database. The default is
