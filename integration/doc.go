@@ -52,6 +52,7 @@
 //
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
+//   - page_test.go: the page of serve in a real browser, with and without JavaScript.
 //   - held_view_test.go: the view sqllock_held, read as the role reader.
 //
 // # The documentation
