@@ -26,12 +26,17 @@ var known = map[string]string{
 	"context": "context", "embed": "embed", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os",
 	"slog": "log/slog", "sql": "database/sql", "sync": "sync", "time": "time",
 
-	"gocron":  "github.com/go-co-op/gocron/v2",
-	"pgx":     "github.com/jackc/pgx/v5",
-	"pgxpool": "github.com/jackc/pgx/v5/pgxpool",
-	"stdlib":  "github.com/jackc/pgx/v5/stdlib",
+	"http": "net/http",
+
+	"gocron":     "github.com/go-co-op/gocron/v2",
+	"pgx":        "github.com/jackc/pgx/v5",
+	"pgxpool":    "github.com/jackc/pgx/v5/pgxpool",
+	"prometheus": "github.com/prometheus/client_golang/prometheus",
+	"stdlib":     "github.com/jackc/pgx/v5/stdlib",
 
 	"gocronlock":       module + "adapters/gocron",
+	"otellock":         module + "adapters/otel",
+	"prometheuslock":   module + "adapters/prometheus",
 	"dialect":          module + "dialect",
 	"mysql":            module + "dialect/mysql",
 	"postgres":         module + "dialect/postgres",
