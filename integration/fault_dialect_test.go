@@ -49,6 +49,14 @@ func through[T any](d *faultDialect, operation string, f func() (T, error)) (res
 	return result, err
 }
 
+// Reconnect calls that of the dialect below, if it has one.
+func (d *faultDialect) Reconnect(ctx context.Context) error {
+	if r, ok := d.Dialect.(dialect.Reconnecter); ok {
+		return r.Reconnect(ctx)
+	}
+	return nil
+}
+
 func (d *faultDialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	return through(d, "acquire", func() ([]dialect.Grant, error) { return d.Dialect.Acquire(ctx, requests) })
 }
@@ -121,6 +129,10 @@ func (d *faultDialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]b
 
 func (d *faultDialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
 	return through(d, "queue", func() ([]dialect.Waiting, error) { return d.Dialect.Queue(ctx, key, limit) })
+}
+
+func (d *faultDialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	return through(d, "waiters", func() ([]dialect.Waiting, error) { return d.Dialect.ListWaiters(ctx, after, limit) })
 }
 
 func (d *faultDialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {

@@ -23,6 +23,7 @@ var (
 	sqlPrepared  = load("prepared")
 	sqlSession   = load("session")
 	sqlEngines   = load("engines")
+	sqlReadOnly  = load("read_only")
 	sqlSchema    = load("schema")
 
 	sqlCompatible = load("compatible")
@@ -60,6 +61,7 @@ var (
 	sqlSeeAhead       = load("see_ahead")
 	sqlDequeue        = load("dequeue")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlSeeOthers      = load("see_others")
 	sqlTransfer       = load("transfer")

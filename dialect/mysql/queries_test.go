@@ -9,14 +9,15 @@ import (
 )
 
 var statements = []string{
-	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema, sqlCompatible, sqlIdentity,
+	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlReadOnly, sqlSchema, sqlCompatible, sqlIdentity,
 	sqlIdentityStatus, sqlIdentitySource,
 	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlExpireLease, sqlOverlong, sqlEndBar, sqlExpiredLeases,
 	sqlDeleteLease, sqlLeases,
 	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlAwaitLock, sqlRelease, sqlGuard,
 	sqlAdvanceFence, sqlRemoveLock, sqlLocate,
 	sqlGet, sqlList, sqlIdleLocks,
-	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlWaitingHolders, sqlSeeOthers, sqlTransfer, sqlDeadWaiters,
+	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlSeeOthers, sqlTransfer,
+	sqlDeadWaiters,
 	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlOldOutcomes,
 	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,

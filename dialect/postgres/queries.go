@@ -53,6 +53,7 @@ var (
 	sqlDequeue        = load("dequeue")
 	sqlDequeueMany    = load("dequeue_many")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlTransfer       = load("transfer")
 	sqlPurgeWaiters   = load("purge_waiters")
@@ -82,6 +83,7 @@ var (
 	sqlCheck       = load("check")
 	sqlCheckClock  = load("check_clock")
 	sqlCheckLimits = load("check_limits")
+	sqlReadOnly    = load("read_only")
 )
 
 func load(name string) string { return engine.Statement(files, name) }

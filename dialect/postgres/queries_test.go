@@ -15,13 +15,13 @@ var statements = []string{
 	sqlDeleteExpired, sqlDeleteLeases,
 	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlAdvanceFence, sqlFree, sqlRemoveLock, sqlLocate,
 	sqlAcquireMany, sqlReleaseMany, sqlHandOver, sqlHandFree,
-	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlWaitingHolders, sqlTransfer,
+	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer,
 	sqlPurgeWaiters, sqlNotify,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,
 	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
 	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
-	sqlCheck, sqlCheckClock, sqlCheckLimits,
+	sqlCheck, sqlCheckClock, sqlCheckLimits, sqlReadOnly,
 }
 
 // sessionStatements run only on sessions, behind no pooler that shares server processes.
