@@ -58,8 +58,10 @@ func prepared(t testing.TB, urls ...string) []string {
 func dataLost(t testing.TB, url string) {
 	t.Helper()
 	target := connect(t, url)
+	execute(t, target, "DROP VIEW sqllock_held")
 	tables := []string{
-		"sqllock_schema", "sqllock_outcomes", "sqllock_waiters", "sqllock_locks", "sqllock_leases", migrations.Table,
+		"sqllock_breaks", "sqllock_schema", "sqllock_outcomes", "sqllock_waiters", "sqllock_locks", "sqllock_leases",
+		migrations.Table,
 	}
 	for _, table := range tables {
 		execute(t, target, "DROP TABLE "+table)

@@ -37,22 +37,23 @@ func TestRefused(t *testing.T) {
 			"newer tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 99", "DELETE FROM sqllock_schema"),
 				"", sqllock.ErrSchema,
-				[]string{"version 99", "newer than the 6", "update its sqllock", "leave the tables as they are"},
+				[]string{"version 99", "newer than the 8", "update its sqllock", "leave the tables as they are"},
 			},
 			"older tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET version = 1"), "", sqllock.ErrSchema,
-				[]string{"version 1", "needs 6", "sqllock-migrate own up"},
+				[]string{"version 1", "needs 8", "sqllock-migrate own up"},
 			},
 			"dirty tables": {
 				altered(t, s, "UPDATE sqllock_schema_migrations SET dirty = "+truth(s.Engine)), "", sqllock.ErrSchema,
 				[]string{"failed half-way", "sqllock-migrate own force"},
 			},
 			"a table gone": {
-				altered(t, s, "DROP TABLE sqllock_leases"), "", sqllock.ErrSchema,
+				altered(t, s, "DROP VIEW sqllock_held", "DROP TABLE sqllock_leases"), "", sqllock.ErrSchema,
 				[]string{"missing", "sqllock-migrate own up"},
 			},
 			"a column gone": {
-				altered(t, s, "ALTER TABLE sqllock_locks DROP COLUMN note"), "", sqllock.ErrSchema,
+				altered(t, s, "DROP VIEW sqllock_held", "ALTER TABLE sqllock_locks DROP COLUMN note"), "",
+				sqllock.ErrSchema,
 				[]string{"missing", "sqllock-migrate own up"},
 			},
 		}

@@ -147,8 +147,8 @@ func TestSteps(t *testing.T) {
 	if len(steps) != 1 {
 		t.Errorf("applied %v, want one", steps)
 	}
-	if _, err := m.Up(ctx, 7); !errors.As(err, &short) || short.Short != 2 {
-		t.Errorf("7 more of 5: %v", err)
+	if _, err := m.Up(ctx, 9); !errors.As(err, &short) || short.Short != 2 {
+		t.Errorf("9 more of 7: %v", err)
 	}
 	_, err = m.Up(ctx, 0)
 	must(t, err)
@@ -162,6 +162,8 @@ func TestSteps(t *testing.T) {
 	want := []string{
 		"1/u leases 0001_leases.up.sql", "2/u locks 0002_locks.up.sql", "3/u waiters 0003_waiters.up.sql",
 		"4/u outcomes 0004_outcomes.up.sql", "5/u schema 0005_schema.up.sql", "6/u compatible 0006_compatible.up.sql",
+		"7/u breaks 0007_breaks.up.sql", "8/u held 0008_held.up.sql", "8/d held 0008_held.down.sql",
+		"7/d breaks 0007_breaks.down.sql",
 		"6/d compatible 0006_compatible.down.sql", "5/d schema 0005_schema.down.sql",
 		"4/d outcomes 0004_outcomes.down.sql",
 		"3/d waiters 0003_waiters.down.sql", "2/d locks 0002_locks.down.sql", "1/d leases 0001_leases.down.sql",
@@ -178,7 +180,7 @@ func TestStopsBetweenMigrations(t *testing.T) {
 	must(t, err)
 	_, err = m.Up(ctx, migrations.All)
 	var stopped *migrations.StoppedError
-	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 5 || !stopped.Own ||
+	if !errors.As(err, &stopped) || stopped.Version != 1 || stopped.Remaining != 7 || !stopped.Own ||
 		!errors.Is(err, context.Canceled) {
 		t.Errorf("stopped with %v", err)
 	}

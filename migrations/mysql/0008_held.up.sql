@@ -2,7 +2,7 @@
 -- view with those of its definer is of no use after a restore to a server without that account.
 -- OR REPLACE: if nodes of a cluster migrate at the same time, the statement runs twice.
 --
--- since is UTC. lease_left is in seconds; 0 means that the holder is dead. The slots are those of
+-- since is UTC. lease_left is in seconds, and 0 if the holder is dead. The slots are those of
 -- sqllock/internal/request/slots.go.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW sqllock_held AS
 SELECT l.name,

@@ -2,7 +2,7 @@
 -- reads them as its owner, and PostgreSQL 14 has no other way. The names of the tables were looked
 -- up when it was made, so the reader's search_path doesn't matter.
 --
--- lease_left is in seconds; 0 means that the holder is dead. The slots are those of
+-- lease_left is in seconds, and 0 if the holder is dead. The slots are those of
 -- sqllock/internal/request/slots.go.
 CREATE VIEW sqllock_held AS
 SELECT lock.name,

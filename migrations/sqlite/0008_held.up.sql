@@ -1,7 +1,7 @@
 -- Who holds which lock, for people with sqlite3, also one that is older than SQLite 3.42. It may be
 -- there if another tool has dropped the tables.
 --
--- since is UTC. lease_left is in seconds; 0 means that the holder is dead. The slots are those of
+-- since is UTC. lease_left is in seconds, and 0 if the holder is dead. The slots are those of
 -- sqllock/internal/request/slots.go.
 DROP VIEW IF EXISTS sqllock_held;
 CREATE VIEW sqllock_held AS

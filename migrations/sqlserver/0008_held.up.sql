@@ -3,7 +3,7 @@
 -- that guards a lock. A view has to be made in a batch of its own, which EXEC is. It may be there if
 -- another tool has dropped the tables.
 --
--- since is UTC. lease_left is in seconds; 0 means that the holder is dead. The slots are those of
+-- since is UTC. lease_left is in seconds, and 0 if the holder is dead. The slots are those of
 -- sqllock/internal/request/slots.go.
 DROP VIEW IF EXISTS sqllock_held;
 EXEC(N'CREATE VIEW sqllock_held AS
