@@ -6,8 +6,8 @@ SHELL := /bin/bash
 GO      ?= go
 # The modules that are released together: their folders. Those with a go.mod of their own that aren't here are for this
 # repository only.
-MODULES := . adapters/gocron dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
-APART   := bench examples/goose examples/libraries
+MODULES := . adapters/gocron adapters/otel adapters/prometheus dialect dialect/mysql dialect/postgres dialect/sqlite dialect/sqlserver sqllock
+APART   := bench deploy/kubernetes examples/goose examples/libraries
 # Tools have requirements of their own, which a workspace doesn't allow; so they are built first.
 tool     = GOWORK=off $(GO) build -modfile=.ci/tools.mod -o build/$(notdir $(1)) $(1)
 ENGINES := sqlite,postgres15,postgres18,mysql,mariadb
@@ -19,7 +19,8 @@ FUZZTIME ?= 20s
 # SQLite's engine is C that was translated to Go and works on memory of its own: the race detector finds nothing in there, and
 # makes it several times slower. All other code is watched.
 RACE    := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
-CONTAINER_TESTS ?= ^(TestServers|TestConformance)$$
+CONTAINER_TESTS ?= ^(TestServers|TestConformance|TestImage)$$
+ENGINE_TESTS    ?= ^(TestServers|TestConformance|TestCLI|TestCLIGuard|TestCLIGrants)$$
 
 # As root the servers that the tests want are installed first; anybody else is told what is missing when tests skip.
 root := $(filter 0,$(shell id -u))
@@ -28,9 +29,14 @@ root := $(filter 0,$(shell id -u))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# On its own SQLite file, the demo links no other engine. SQLite takes most of the first build, so it is compiled without
+# debug information, and the compiler may use memory instead of time.
+DEMO_BUILD = $(if $(SQLLOCK_DATABASE_URL),,-tags=sqliteonly) -gcflags=modernc.org/...=-dwarf=false -ldflags='-s -w'
 .PHONY: demo
 demo: ## watch locks survive a killed and a frozen process (needs nothing but Go)
-	$(GO) run ./examples/ledger
+	@echo 'Compiling the demo. The first time that takes half a minute, most of it for SQLite.'
+	@CGO_ENABLED=0 GOGC=400 $(GO) build $(DEMO_BUILD) -o build/ledger ./examples/ledger
+	@build/ledger
 
 .PHONY: deps
 deps: ## install the database servers that the tests run (root on Debian: all of them)
@@ -40,6 +46,7 @@ deps: ## install the database servers that the tests run (root on Debian: all of
 test: $(if $(root),deps) ## every test, and every engine that can be had here, in minutes
 	@# The package that takes by far the longest is the first to begin: the others run beside it.
 	$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -parallel=$(PARALLEL) ./integration work
+	cd deploy/kubernetes && GOWORK=off $(GO) test ./...
 	cd examples/goose && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
 	cd examples/libraries && GOWORK=off $(GO) test $(RACE) -shuffle=on ./...
 
@@ -57,8 +64,35 @@ test-unit: ## the tests that need no server
 
 .PHONY: test-docker
 test-docker: ## the conformance suite in containers, of images built here (root on Debian)
-	SQLLOCK_TEST_REQUIRE=$(ENGINES) ./integration/deps/images.sh \
+	SQLLOCK_TEST_REQUIRE=$(ENGINES),docker ./integration/deps/images.sh \
 		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(CONTAINER_TESTS)' ./integration
+
+.PHONY: test-engine
+test-engine: ## what each engine has to prove, in a container: ENGINE=postgres18 IMAGE=postgres:14
+	$(if $(and $(ENGINE),$(IMAGE)),,$(error which one? make test-engine ENGINE=mysql IMAGE=mysql:8.4))
+	SQLLOCK_TEST_PROVIDER=docker SQLLOCK_TEST_ENGINES=$(ENGINE) SQLLOCK_TEST_REQUIRE=$(ENGINE) \
+		SQLLOCK_TEST_$(shell echo $(ENGINE) | tr a-z A-Z)_IMAGE=$(IMAGE) \
+		$(GO) test $(RACE) -shuffle=on -timeout=$(TIMEOUT) -run '$(ENGINE_TESTS)' ./integration
+
+PLATFORM ?= linux/$(shell $(GO) env GOARCH)
+TAG      ?= sqllock:dev
+OUT      ?= build/image
+CERTS    := /etc/ssl/certs/ca-certificates.crt
+.PHONY: image
+image: image-files ## build the container image of the commands as TAG (sqllock:dev), for PLATFORM (default: this machine's)
+	docker build --platform $(PLATFORM) --build-arg TARGETPLATFORM=$(PLATFORM) -t $(TAG) -f deploy/image/Dockerfile $(OUT)
+
+.PHONY: image-files
+image-files: image-certificates
+	@mkdir -p $(OUT)/$(PLATFORM)
+	CGO_ENABLED=0 GOOS=$(word 1,$(subst /, ,$(PLATFORM))) GOARCH=$(word 2,$(subst /, ,$(PLATFORM))) \
+		$(GO) build -trimpath -ldflags='-s -w' -o $(OUT)/$(PLATFORM)/ ./cmd/sqllock ./cmd/sqllock-migrate
+
+.PHONY: image-certificates
+image-certificates:
+	@[[ -s $(CERTS) ]] || { echo "$(CERTS) is missing: install ca-certificates, or give CERTS=FILE" >&2; exit 1; }
+	@mkdir -p $(OUT)
+	@cp -L $(CERTS) $(OUT)/ca-certificates.crt
 
 .PHONY: screenshots
 screenshots: ## take the pictures of the page in docs/images (needs Chromium)
@@ -86,7 +120,8 @@ fmt: golangci-lint ## format the Go files
 	@for module in $(MODULES) $(APART); do (cd $$module && GOWORK=off $(CURDIR)/build/golangci-lint fmt ./...); done
 
 .PHONY: lint
-lint: golangci-lint ## check the Go files
+lint: golangci-lint actionlint ## check the Go files and the workflows
+	build/actionlint
 	build/golangci-lint run $(MODULES:%=./%/...)
 	@for module in $(APART); do \
 		(cd $$module && GOWORK=off LOG_LEVEL=error $(CURDIR)/build/golangci-lint run ./...); done
@@ -94,6 +129,15 @@ lint: golangci-lint ## check the Go files
 .PHONY: golangci-lint
 golangci-lint:
 	@$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+# It doesn't compile with the requirements of the other tools.
+.PHONY: actionlint
+actionlint:
+	@GOBIN=$(CURDIR)/build $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.PHONY: cross
+cross: ## type-check everything for Linux, macOS, Windows and FreeBSD, on amd64 and arm64
+	$(GO) run ./internal/cross work
 
 .PHONY: tidy
 tidy: ## bring every go.mod and go.sum up to date
@@ -120,6 +164,16 @@ release-check: test-modules ## test each module alone, and build what users buil
 .PHONY: release
 release: test-modules ## check, commit and tag all modules as VERSION
 	$(GO) run ./internal/release $(or $(VERSION),$(error which one? make release VERSION=v1.2.3))
+
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
+.PHONY: release-dry-run
+release-dry-run: ## build what `make release-publish` would publish, but the image, into build/dist (many minutes)
+	$(GO) run $(GORELEASER) check
+	$(GO) run $(GORELEASER) release --snapshot --clean --skip=docker
+
+.PHONY: release-publish
+release-publish: ## build the commands and the image of the tag that is checked out, and publish them (in CI)
+	$(GO) run $(GORELEASER) release --clean
 
 .PHONY: shape
 shape: ## figures about the form of the code, with the goal for each (fails if one got worse than its limit)

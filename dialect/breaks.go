@@ -36,7 +36,7 @@ type Break struct {
 	Kind   string    // of the lock, for people
 	Fence  int64     // of the acquisition
 	Holder string    // of the lease, for people; empty if unknown
-	Note   string    // of the acquisition
+	Note   string    // of the holder
 	Since  time.Time // when it was acquired, by the database's clock
 
 	By     string // the person who breaks it; empty if unknown

@@ -122,3 +122,11 @@ type OneWriter interface {
 	// where it began, or another process. It returns "" if there is none or it can't find out.
 	Writer() string
 }
+
+// Reconnecter is implemented by an engine whose pool may keep connections to a server that has
+// become read-only, as a demoted primary does, while new connections would reach its successor.
+type Reconnecter interface {
+	// Reconnect closes those of the pool's idle connections whose server takes no writes. It blocks
+	// until it has asked each of them, or ctx ends.
+	Reconnect(ctx context.Context) error
+}

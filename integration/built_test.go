@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// builtCommand is a command of this module that tests run as a user runs it. It is built once, for
-// all tests of the process.
+// builtCommand is a command that tests run as a user runs it. It is built once, for all tests of
+// the process.
 type builtCommand struct {
 	name string
+	from []string // what go build gets; if it is empty, it is a command of this module
 
 	once sync.Once
 	dir  string
@@ -23,6 +24,12 @@ type builtCommand struct {
 var (
 	migrateBinary = &builtCommand{name: "sqllock-migrate"}
 	sqllockBinary = &builtCommand{name: "sqllock"}
+	// gooseBinary is the command of goose for PostgreSQL only, which applies migrations without a
+	// lock.
+	gooseBinary = &builtCommand{name: "goose", from: []string{
+		"-modfile=../.ci/goose.mod", "-tags=no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb",
+		"github.com/pressly/goose/v3/cmd/goose",
+	}}
 )
 
 // path builds the command if that has not been done, and returns the path of the binary.
@@ -39,8 +46,12 @@ func (b *builtCommand) build() {
 	if b.dir, b.err = os.MkdirTemp("", b.name+"-"); b.err != nil {
 		return
 	}
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", b.dir, "../cmd/"+b.name)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	args, workspace := []string{"../cmd/" + b.name}, os.Getenv("GOWORK")
+	if b.from != nil {
+		args, workspace = b.from, "off"
+	}
+	build := exec.CommandContext(context.Background(), "go", append([]string{"build", "-o", b.dir}, args...)...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK="+workspace)
 	if out, err := build.CombinedOutput(); err != nil {
 		b.err = fmt.Errorf("%w: %s", err, out)
 	}

@@ -425,3 +425,24 @@ func TestCLILost(t *testing.T) {
 		}
 	})
 }
+
+// TestSqllockWaitsForDatabase: a run that starts before its database waits for it, if told so.
+func TestSqllockWaitsForDatabase(t *testing.T) {
+	c := buildSqllock(t)
+	eachPrivate(t, func(t *testing.T, engine string) {
+		server := servers.Private(t, engine)
+		prepare(t, server.URL)
+		server.Kill()
+		c.want(t, server.URL, 69, "", "run early -- true")
+		c.want(t, server.URL, 69, "waited for the database", "run early --wait-for-database 300ms -- true")
+		h := c.start(t, server.URL, "early --wait-for-database 1m", "echo ready")
+		await(t, "the run waits for its database", stepTimeout, func() bool {
+			return strings.Contains(h.stderr.String(), "the database can't be used yet")
+		})
+		server.Restart()
+		h.line("ready")
+		if err := h.Wait(); err != nil {
+			t.Errorf("the run ended with %v: %s", err, h.stderr)
+		}
+	})
+}

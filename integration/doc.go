@@ -16,7 +16,7 @@
 //     with its outcome.
 //   - quorum_test.go: a majority of databases of several engines.
 //   - fences_test.go: fences grow through release, restart and failover.
-//   - promises_test.go: the README's table of which promise holds for which kind of lock.
+//   - promises_test.go: the table in docs/engines.md of which promise holds for which kind of lock.
 //
 // # Faults
 //
@@ -54,6 +54,15 @@
 //     child; what guard-sql and grants print.
 //   - page_test.go: the page of serve in a real browser, with and without JavaScript.
 //   - held_view_test.go: the view sqllock_held, read as the role reader.
+//
+// # The documentation
+//
+//   - documented_test.go: the programs and command lines of the pages run.
+//
+// # Metrics
+//
+//   - healthy_test.go: Healthy finds out that a heartbeat would fail.
+//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then.
 //
 // # Words
 //

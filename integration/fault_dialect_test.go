@@ -49,6 +49,14 @@ func through[T any](d *faultDialect, operation string, f func() (T, error)) (res
 	return result, err
 }
 
+// Reconnect calls that of the dialect below, if it has one.
+func (d *faultDialect) Reconnect(ctx context.Context) error {
+	if r, ok := d.Dialect.(dialect.Reconnecter); ok {
+		return r.Reconnect(ctx)
+	}
+	return nil
+}
+
 func (d *faultDialect) Acquire(ctx context.Context, requests []dialect.Request) ([]dialect.Grant, error) {
 	return through(d, "acquire", func() ([]dialect.Grant, error) { return d.Dialect.Acquire(ctx, requests) })
 }

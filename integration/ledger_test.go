@@ -11,14 +11,15 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// ledgerTable creates the ledger, an application's own table beside those of sqllock. It has no
-// unique key on purpose: only the lock keeps two workers from writing the same line. All its
-// columns are integers, so that statements need no placeholders, which differ between the engines.
+// ledgerTable creates the ledger, an application's own table beside those of sqllock. Its key lets
+// two workers write the same line on purpose: only the lock keeps them from that. Some clusters
+// want a primary key in every table. All its columns are integers, so that statements need no
+// placeholders, which differ between the engines.
 var ledgerTable = []string{
 	`CREATE TABLE ledger (account BIGINT NOT NULL, line BIGINT NOT NULL,
 		worker BIGINT NOT NULL, routine BIGINT NOT NULL,
-		job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL)`,
-	"CREATE INDEX ledger_lines ON ledger (account, line)",
+		job BIGINT NOT NULL, fence BIGINT NOT NULL, balance BIGINT NOT NULL,
+		PRIMARY KEY (account, line, worker, routine, job))`,
 }
 
 // entry is one line of the ledger. It continues the line that its writer has read.

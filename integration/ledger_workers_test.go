@@ -9,6 +9,7 @@ import (
 type ledgerWorkers struct {
 	check   *ledgerCheck
 	sets    bool // see loadArgs
+	waits   bool // likewise
 	workers []*process
 	done    []<-chan message
 }
@@ -29,7 +30,9 @@ func (c *ledgerWorkers) add(t testing.TB, s setup, routines, accounts int64) {
 	id := len(c.workers) + 1
 	s.Holder = fmt.Sprintf("worker %d", id)
 	p := start(t, s, c.check.record)
-	done, err := p.send("load", loadArgs{Worker: int64(id), Routines: routines, Accounts: accounts, Sets: c.sets})
+	done, err := p.send("load", loadArgs{
+		Worker: int64(id), Routines: routines, Accounts: accounts, Sets: c.sets, Waits: c.waits,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

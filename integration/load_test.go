@@ -17,6 +17,7 @@ type loadArgs struct {
 	Routines int64
 	Accounts int64
 	Sets     bool // whether a job takes the account's lock together with others
+	Waits    bool // whether a job acquires the lock only by waiting for it
 }
 
 // job is the value of the event that a worker sends after each piece of work.
@@ -37,6 +38,7 @@ const (
 	late    outcome = "late"     // not written: no reply in time, as the process was frozen or the database busy
 	failed  outcome = "failed"   // not written, since the database failed
 	inDoubt outcome = "in doubt" // written or not, since the commit failed
+	unheld  outcome = "unheld"   // not written, since a wait for the lock failed, which only its ctx may end
 )
 
 var (
@@ -100,16 +102,32 @@ func (w *worker) takeAccount(ctx context.Context, account, _ int64) (int64, held
 	return fence, lock, nil
 }
 
+// awaitAccount waits for the account's lock, for as long as that takes.
+func (w *worker) awaitAccount(ctx context.Context, account, _ int64) (int64, held, error) {
+	lock, err := w.locks.Acquire(ctx, fmt.Sprintf("account/%d", account))
+	if err != nil {
+		return 0, nil, err
+	}
+	return lock.Fence(), lock, nil
+}
+
 // doJob takes the account's lock, does the job, and sets j.Outcome. It leaves that empty if the
 // load ended before the lock was acquired. It never checks the lock's context: the guard alone must
 // keep a late writer from doing harm.
 func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs) {
 	take := w.takeAccount
-	if args.Sets {
+	switch {
+	case args.Sets:
 		take = w.takeSet
+	case args.Waits:
+		take = w.awaitAccount
 	}
 	fence, lock, err := take(ctx, account, args.Accounts)
-	if errors.Is(err, sqllock.ErrNotAcquired) {
+	switch {
+	case errors.Is(err, sqllock.ErrNotAcquired):
+		return
+	case err != nil && args.Waits:
+		j.Outcome, j.Detail = unheld, err.Error()
 		return
 	}
 	if err == nil {

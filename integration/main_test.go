@@ -8,5 +8,5 @@ import (
 
 func TestMain(m *testing.M) {
 	runWorker() // doesn't return in a worker process
-	servers.Main(m, migrateBinary.remove, sqllockBinary.remove)
+	servers.Main(m, migrateBinary.remove, sqllockBinary.remove, gooseBinary.remove)
 }

@@ -13,7 +13,7 @@ import (
 // server has executed the request.
 type proxy struct {
 	listener net.Listener
-	upstream string
+	upstream func() string // the server for a new connection; "" if there is none
 	ended    chan struct{} // closed when the test ends
 
 	mu    sync.Mutex
@@ -30,11 +30,22 @@ func newProxy(t testing.TB, rawURL string) (p *proxy, through string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRouter(t, rawURL, func() string { return u.Host })
+}
+
+// newRouter is newProxy for a server that changes: upstream returns the address for each new
+// connection, or "" if there is none at the moment. Open connections stay where they are.
+func newRouter(t testing.TB, rawURL string, upstream func() string) (p *proxy, through string) {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = &proxy{listener: listener, upstream: u.Host, ended: make(chan struct{}), conns: make(map[net.Conn]net.Conn)}
+	p = &proxy{listener: listener, upstream: upstream, ended: make(chan struct{}), conns: make(map[net.Conn]net.Conn)}
 	u.Host = listener.Addr().String()
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -107,7 +118,11 @@ func (p *proxy) due() func() {
 // serve forwards one connection until either side closes it.
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.upstream)
+	upstream := p.upstream()
+	if upstream == "" {
+		return
+	}
+	server, err := net.Dial("tcp", upstream)
 	if err != nil {
 		return
 	}

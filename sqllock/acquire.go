@@ -40,6 +40,9 @@ func (a acquirer) exclusiveRequest(name string, opts []Option) (acquisition, err
 
 // try implements TryAcquire for a request.
 func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
+	if a.tracers != nil && req.trace == nil {
+		return a.traced(ctx, req, true, a.try)
+	}
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err
 	}
@@ -54,6 +57,21 @@ func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
 		return flags(a).checkNoReaders(ctx, lock)
 	}
 	return lock, err
+}
+
+// traced makes the acquisition by acquire, which is called again with a trace, and traces it.
+func (a acquirer) traced(
+	ctx context.Context, req acquisition, try bool, acquire func(context.Context, acquisition) (*Lock, error),
+) (lock *Lock, err error) {
+	traced, trace := a.tracers.begin(ctx, AcquireStartData{LockData: req.data(), Try: try})
+	req.trace = trace
+	if lock, err = acquire(traced, req); err != nil {
+		trace.end(0, err)
+		return lock, err
+	}
+	trace.end(lock.fence, nil)
+	lock.startHold(ctx)
+	return lock, nil
 }
 
 // Acquire takes the lock and waits for it until ctx ends. ctx bounds only the wait: canceling it
@@ -94,6 +112,9 @@ func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Loc
 
 // acquire is Acquire for a request.
 func (a acquirer) acquire(ctx context.Context, req acquisition) (lock *Lock, err error) {
+	if a.tracers != nil && req.trace == nil {
+		return a.traced(ctx, req, false, a.acquire)
+	}
 	ctx = req.addHeld(ctx)
 	if err := a.store.ownTxOfAcquire(ctx, req.Name); err != nil {
 		return nil, err
@@ -122,7 +143,7 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 			return lock, err
 		}
 	}
-	q, err := a.queues.enter(ctx, req.queueKey())
+	q, err := a.queues.enter(ctx, req.queueKey(), req.trace)
 	if err != nil {
 		return nil, err
 	}

@@ -293,7 +293,6 @@ func TestPermanentErrorsAreNot(t *testing.T) {
 		a := client(t, db, "a")
 		for class, want := range map[dialect.Class]error{
 			dialect.ClassPermanent: nil, dialect.ClassNoSchema: sqllock.ErrSchema,
-			dialect.ClassReadOnly: sqllock.ErrUnsupported,
 		} {
 			start := time.Now()
 			db.FailNext(sqllocktest.OpAcquire, 1, class)

@@ -203,6 +203,7 @@ func (c *core) clear(ctx context.Context, row *dialect.Row) (rowState, error) {
 	if err != nil || !freed[0] {
 		return rowGuarded, err
 	}
+	c.counts.freed.Add(1)
 	c.log.Info("sqllock: freed a dead holder's lock", "lock", row.Name, "holder", row.Holder,
 		"fence", row.Fence, "expired for", expiry.ExpiredFor.String())
 	return rowFree, nil

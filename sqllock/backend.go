@@ -56,11 +56,14 @@ func (a leaseBackend) heartbeat(ctx context.Context, l *lease) error {
 	if err == nil && !alive[0] {
 		return fmt.Errorf("%w: it had run out, by the database's clock", errOver)
 	}
+	if err == nil {
+		a.c.store.Answered(time.Now())
+	}
 	return err
 }
 
 func (a leaseBackend) heartbeatTimeout(l *lease, left time.Duration) time.Duration {
-	return min(left, clock.HeartbeatInterval(l.ttl), maxHeartbeatTimeout)
+	return min(left, clock.HeartbeatInterval(l.trusted()), maxHeartbeatTimeout)
 }
 
 func (a leaseBackend) end(ctx context.Context, l *lease) error {

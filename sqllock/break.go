@@ -45,7 +45,14 @@ func BrokenBy(user string) BreakOption {
 // The lock is free at once, unless [HoldAtLeast] still applies; [LockDelay] doesn't apply. The
 // holder is not notified: [Lock.Guard] and [Lock.Release] return [ErrLost] from now on, but
 // [Lock.Context] does not end by itself, since the holder's lease and its other locks live on.
-func (c *Client) Break(ctx context.Context, name string, fence int64, opts ...BreakOption) (Info, error) {
+func (c *Client) Break(
+	ctx context.Context, name string, fence int64, opts ...BreakOption,
+) (seen Info, err error) {
+	if c.tracers != nil {
+		traced, trace := c.tracers.breakLock(ctx, BreakStartData{Name: name, Fence: fence})
+		ctx = traced
+		defer func() { trace.end(seen, err) }()
+	}
 	if err := c.store.ownTx(ctx, "breaking lock", name); err != nil {
 		return Info{}, err
 	}
@@ -121,6 +128,7 @@ func (c *core) breakRow(ctx context.Context, b dialect.Break, row dialect.Row) (
 	if b.Reason != "" {
 		record = append(record, "reason", b.Reason)
 	}
+	c.counts.breaks.Add(1)
 	c.log.Warn("sqllock: a lock was broken", record...)
 	c.queues.freed(leaseKey{}.queueKey(row.Key))
 	return true, nil

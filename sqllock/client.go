@@ -27,6 +27,7 @@ type Client struct{ *core }
 //   - flags reads the flags by which the readers and the writer of an RWLock see each other.
 //   - lister reads who holds which lock.
 //   - reaper removes what has expired.
+//   - counters counts what the others do.
 type core struct {
 	store       *database
 	opts        Options
@@ -38,6 +39,8 @@ type core struct {
 	expiry      *expiry.Watcher
 	listener    *notify.Listener // nil if waiters poll
 	readerSlots readerSlots
+	counts      counters
+	tracers     *tracers // nil if there is no tracer
 }
 
 // New makes a [Client] for the database behind d. It tries whether locks work there, and returns an
@@ -63,6 +66,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		return nil, err
 	}
 	c := &core{store: newDatabase(d), opts: full, log: full.Logger, queues: newLocalQueues()}
+	if c.tracers, err = newTracers(full.Tracer); err != nil {
+		return nil, err
+	}
 	c.expiry = expiry.NewWatcher(c.store.Store, c.log, request.IsMember)
 	c.leases = newLeases(c)
 	c.prober.store = c.store
@@ -76,6 +82,10 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	}
 	if full.Unprobed {
 		look = func(context.Context) error { return nil }
+	}
+	if full.WaitForDatabase && !full.Unprobed {
+		once := look
+		look = func(ctx context.Context) error { return c.store.awaited(ctx, once, c.log) }
 	}
 	late := time.AfterFunc(store.OperationTimeout, func() {
 		full.Logger.Warn("sqllock: the database has not answered yet; New waits for it until its ctx ends",
@@ -92,6 +102,9 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 		return nil, err
 	}
 	c.store.Start(ctx)
+	if !full.Unprobed {
+		c.store.Answered(time.Now())
+	}
 	c.queues.open = c.store.Open()
 	if full.ReapEvery > 0 {
 		c.store.Spawn(reaper{c}.runForever)
@@ -130,6 +143,7 @@ func (p *prober) probe(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.store.Proven()
 	if !p.probed { // afterwards the flags below may be read concurrently
 		p.probed = true
 		if server.SingleRowOnly {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/internal/fail"
 	"github.com/sqllock/sqllock/sqllock/internal/store"
 )
 
@@ -26,13 +29,14 @@ func newDatabase(d dialect.Dialect) *database {
 // failed returns the error for a call that the database refused or couldn't carry out.
 func (d *database) failed(what string, err error) error {
 	class := d.Classify(err)
-	switch class {
-	case dialect.ClassNoSchema:
+	switch {
+	case class == dialect.ClassNoSchema:
 		return &SchemaError{Want: d.SchemaVersion(), Err: err}
-	case dialect.ClassReadOnly:
+	case class == dialect.ClassReadOnly:
 		return fmt.Errorf("sqllock: %s: %w: it takes no writes (is it a replica?); connect to the primary: %w",
 			what, ErrUnsupported, err)
-	case dialect.ClassUnknown, dialect.ClassTransient, dialect.ClassPermanent: // the error is clear enough
+	case d.Dialect.Classify(err) == dialect.ClassReadOnly:
+		return fmt.Errorf("sqllock: %s: the server takes no writes any more; is a failover under way? %w", what, err)
 	}
 	if d.Ended() && errors.Is(err, context.Canceled) { // Close canceled it
 		return fmt.Errorf("sqllock: %s: %w", what, ErrClosed)
@@ -65,6 +69,29 @@ func (d *database) unanswered(err error) bool {
 	}
 	class := d.Classify(err)
 	return class == dialect.ClassTransient || class == dialect.ClassUnknown
+}
+
+// lookWithin bounds one of several tries to reach a database that may come up at any time.
+const lookWithin = 30 * time.Second
+
+// awaited calls look until the database answers it or ctx ends.
+func (d *database) awaited(ctx context.Context, look func(context.Context) error, log *slog.Logger) error {
+	for said := (time.Time{}); ; {
+		within, cancel := context.WithTimeout(ctx, lookWithin)
+		err := look(within)
+		cancel()
+		if err == nil || !d.passing(err) {
+			return err
+		}
+		if time.Since(said) >= store.OperationTimeout {
+			said = time.Now()
+			log.Warn("sqllock: the database can't be used yet; New waits for it until its ctx ends",
+				"database", d.Name(), "err", err)
+		}
+		if !store.Sleep(ctx, store.Jitter(store.MaxBackoff)) {
+			return fmt.Errorf("sqllock: waited for the database: %w: %w", fail.Ended(ctx), err)
+		}
+	}
 }
 
 // ownTx returns an error if a call would wait for an open transaction of the calling goroutine,

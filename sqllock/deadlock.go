@@ -49,6 +49,7 @@ type detector struct {
 // is in a deadlock and is the one that has to give up.
 func (a acquirer) watched(ctx context.Context, req acquisition, held []*Lock) (*Lock, error) {
 	if err := a.holdsItself(req, held); err != nil {
+		a.counts.deadlocks.Add(1)
 		return nil, err
 	}
 	waiting, cancel := context.WithCancelCause(ctx)
@@ -69,6 +70,7 @@ func (a acquirer) watched(ctx context.Context, req acquisition, held []*Lock) (*
 		}
 	}
 	if deadlock, ok := errors.AsType[*DeadlockError](context.Cause(waiting)); ok && err != nil {
+		a.counts.deadlocks.Add(1)
 		return nil, deadlock
 	}
 	return lock, err

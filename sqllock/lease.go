@@ -34,6 +34,15 @@ type lease struct {
 	cause  func(name string) error // returns why it is over, for the lock of that name
 }
 
+// trusted returns how long the lease lasts by the clock of any server that may judge it. The server
+// of a session judges nothing: the session ends with it.
+func (l *lease) trusted() time.Duration {
+	if l.session {
+		return l.ttl
+	}
+	return l.ttl - l.c.opts.ClockSkew
+}
+
 // addUser adds the caller to the lease's users. It returns false if the lease can no longer be
 // used.
 func (l *lease) addUser() bool {
@@ -54,6 +63,13 @@ func (l *lease) removeUser() {
 	if l.users == 0 {
 		l.idle = clock.Now()
 	}
+}
+
+// ended reports whether this process has ended the lease.
+func (l *lease) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
 }
 
 // remaining returns for how long the lease can still be relied on. Zero or less means that it
@@ -100,6 +116,9 @@ var errGrantTooLate = fmt.Errorf("%w: the database's answer came too late", ErrN
 // grant makes a lock that was granted the caller's, unless the grant came too late.
 func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 	lock.c, lock.lease = l.c, l
+	if l.c.tracers != nil {
+		caller, lock.hold = callerOf(caller), &holdTrace{tracers: l.c.tracers.holds}
+	}
 	held := &heldContext{store.WithoutCancel(caller), append(heldIn(caller), lock)}
 	ctx, cancel := context.WithCancelCause(held)
 	lock.ctx, lock.cancel = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}, cancel
@@ -109,6 +128,7 @@ func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 		l.backend.releaseLater(l, lock.claim, lock.doubtWindow())
 		return nil, l.tooLate(lock.claim.Name)
 	}
+	l.c.counts.acquired.Add(1)
 	return lock, nil
 }
 
@@ -179,7 +199,11 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 
 	l.c.leases.forget(l.leaseKey, l.entry)
 	for _, lock := range locks {
-		lock.cancel(cause(lock.claim.Name))
+		why := cause(lock.claim.Name)
+		lock.cancel(why)
+		if !lock.released.Load() { // otherwise Release finds out what became of it
+			lock.noteEnded(why)
+		}
 	}
 	return locks
 }
@@ -188,6 +212,7 @@ func (l *lease) end(cause func(name string) error) []*Lock {
 func (l *lease) lose(why string) {
 	locks := l.end(func(name string) error { return lost(name, why) })
 	if len(locks) > 0 {
+		l.c.counts.lowest.note(margin{0, l.ttl}, time.Now())
 		l.c.log.Error("sqllock: locks lost", "locks", firstNames(locks), "count", len(locks), "why", why,
 			"lease", l.id, "ttl", l.ttl.String())
 	}
@@ -253,7 +278,7 @@ type renewal struct {
 // statement is stuck.
 func (l *lease) keep() {
 	var inFlight chan renewal // nil between heartbeats
-	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.ttl)
+	last, interval := l.validity.Sent, clock.HeartbeatInterval(l.trusted())
 	for {
 		left := l.remainingAt(clock.Exactly())
 		if left <= 0 {
@@ -299,7 +324,7 @@ func (l *lease) heartbeat(sent clock.Instant, timeout time.Duration) chan renewa
 	started := l.c.store.Spawn(func() {
 		ctx, cancel := l.c.store.Within(timeout)
 		defer cancel()
-		answer <- renewal{sent: sent, err: l.backend.heartbeat(ctx, l)}
+		answer <- renewal{sent: sent, err: l.send(ctx)}
 	})
 	if !started {
 		return nil
@@ -307,21 +332,52 @@ func (l *lease) heartbeat(sent clock.Instant, timeout time.Duration) chan renewa
 	return answer
 }
 
+// send sends a heartbeat and waits for the reply.
+func (l *lease) send(ctx context.Context) error {
+	t := l.c.tracers
+	if t == nil {
+		return l.backend.heartbeat(ctx, l)
+	}
+	data := HeartbeatEndData{HeartbeatStartData: l.data()}
+	traced := started(ctx, t.heartbeats, HeartbeatTracer.HeartbeatStart, data.HeartbeatStartData)
+	began := time.Now()
+	err := l.backend.heartbeat(traced, l)
+	data.Duration, data.Margin = time.Since(began), l.remaining()
+	if !l.ended() { // otherwise this process has ended the lease meanwhile, and nothing has failed
+		data.Err, data.Over = err, errors.Is(err, errOver)
+	}
+	for _, tracer := range t.heartbeats {
+		tracer.HeartbeatEnd(traced, data)
+	}
+	return err
+}
+
+// data describes the lease for tracers.
+func (l *lease) data() HeartbeatStartData {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return HeartbeatStartData{TTL: l.ttl, Session: l.session, Held: len(l.locks)}
+}
+
 // handleReply handles a heartbeat's reply. from is when the wait for the next heartbeat starts, and
 // interval is how long that wait is.
 func (l *lease) handleReply(r renewal) (from clock.Instant, interval time.Duration) {
+	if !l.ended() { // otherwise this process has ended it meanwhile, and the reply is of no interest
+		l.c.counts.heartbeat(margin{l.remaining(), l.ttl}, r.err)
+	}
 	switch {
 	case errors.Is(r.err, errOver):
 		l.lose(r.err.Error())
 	case r.err != nil:
 		l.missed(r.err)
+		l.c.store.Reconnect(r.err)
 		l.c.log.Warn("sqllock: heartbeat failed; trying again",
 			"lease", l.id, "left", l.remaining().String(), "err", r.err)
 		return clock.Now(), store.Jitter(min(l.ttl/20, store.OperationTimeout))
 	default:
 		l.renewed(r.sent)
 	}
-	return r.sent, clock.HeartbeatInterval(l.ttl)
+	return r.sent, clock.HeartbeatInterval(l.trusted())
 }
 
 // deleteIdle deletes a lease that nobody used. If that fails, the lease expires by itself.

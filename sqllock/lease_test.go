@@ -15,14 +15,14 @@ import (
 func TestExpiredLease(t *testing.T) {
 	sent := clock.Now().Add(-2 * time.Second)
 	l := &lease{
-		leaseKey: leaseKey{ttl: time.Second}, validity: clock.Validity{Sent: sent, TTL: time.Second},
+		c: &core{}, leaseKey: leaseKey{ttl: time.Second}, validity: clock.Validity{Sent: sent, TTL: time.Second},
 		locks: make(map[*Lock]struct{}),
 	}
 	if l.addUser() {
 		t.Error("a lease that can't be relied on was used for another acquisition")
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	lock := &Lock{lease: l, cancel: cancel}
+	lock := &Lock{c: l.c, lease: l, cancel: cancel}
 	lock.ctx = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}
 	if l.hold(lock) {
 		t.Error("a grant that came when the lease had run out counted as one")

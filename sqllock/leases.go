@@ -140,7 +140,7 @@ func (ls *leases) openRow(ctx context.Context, l *lease) error {
 		// Use a new id for each try: the previous one may have been written and its reply lost.
 		// Nobody will use that one.
 		l.id = rand.Text()
-		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.ttl}
+		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.trusted()}
 		// A lease that is written after its validity is useless.
 		ctx, cancel := context.WithTimeout(ctx, l.validity.Remaining(l.validity.Sent))
 		defer cancel()

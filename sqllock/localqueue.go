@@ -32,8 +32,8 @@ func newLocalQueues() *localQueues {
 	return &localQueues{queues: make(map[queueKey]*localQueue), busy: make(map[queueKey]time.Time)}
 }
 
-// enter waits until the caller is the head of the queue.
-func (qs *localQueues) enter(ctx context.Context, key queueKey) (*localQueue, error) {
+// enter waits until the caller is the head of the queue. A trace says whether it had to wait.
+func (qs *localQueues) enter(ctx context.Context, key queueKey, trace *acquireTrace) (*localQueue, error) {
 	qs.mu.Lock()
 	q := qs.queues[key]
 	if q == nil {
@@ -45,7 +45,11 @@ func (qs *localQueues) enter(ctx context.Context, key queueKey) (*localQueue, er
 		qs.queues[key] = q
 	}
 	q.waiters++
+	behind := q.waiters > 1
 	qs.mu.Unlock()
+	if behind && trace != nil {
+		trace.wait(nil)
+	}
 
 	select {
 	case q.head <- struct{}{}:

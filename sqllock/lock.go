@@ -21,6 +21,7 @@ type Lock struct {
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
+	shared  bool        // is a session lock that was taken shared
 	permits int         // of the semaphore, as the caller asked; 0 for other kinds
 	delayed bool        // has a LockDelay
 	inDoubt bool        // was requested twice: the first request may still be carried out late
@@ -29,13 +30,20 @@ type Lock struct {
 	ctx      clock.Context
 	cancel   context.CancelCauseFunc
 	released atomic.Bool
+	ended    atomic.Bool // it was noted how it ended
+	hold     *holdTrace
 }
 
 // Name returns the lock's name.
 func (l *Lock) Name() string { return l.claim.Name }
 
 // Kind returns the kind of the lock.
-func (l *Lock) Kind() Kind { return kindOfSlot(l.claim.Slot) }
+func (l *Lock) Kind() Kind {
+	if l.lease.session {
+		return KindSession
+	}
+	return kindOfSlot(l.claim.Slot)
+}
 
 // Permit returns which permit of a [Semaphore] this is, counted from 0. It returns 0 for all other
 // locks.
@@ -118,6 +126,21 @@ func (e *lockEnder) EndIfLost() {
 //     before the lock was acquired: under REPEATABLE READ and SERIALIZABLE such a transaction does
 //     not see the acquisition.
 func (l *Lock) Guard(ctx context.Context, tx Tx) error {
+	var trace *guardTrace
+	if l.c.tracers != nil {
+		ctx, trace = l.c.tracers.guard(ctx, GuardStartData{l.data(), l.fence})
+	}
+	err := l.guard(ctx, tx)
+	refused := errors.Is(err, ErrLost)
+	if refused {
+		l.c.counts.guardsRefused.Add(1)
+	}
+	trace.end(refused, err)
+	return err
+}
+
+// guard implements Guard.
+func (l *Lock) guard(ctx context.Context, tx Tx) error {
 	if err := l.check(); err != nil {
 		return err
 	}
@@ -141,6 +164,7 @@ func (l *Lock) guardIn(ctx context.Context, tx dialect.Tx) error {
 	}
 	err = lost(l.Name(), "its row no longer names this acquisition")
 	l.cancel(err)
+	l.noteEnded(err)
 	return err
 }
 
@@ -207,29 +231,69 @@ func (l *Lock) release(ctx context.Context, refused func() error) error {
 	}
 	defer l.lease.drop(l)
 	if err := context.Cause(l.Context()); err != nil {
+		l.noteEnded(err)
 		return err
 	}
 	l.cancel(&releasedError{l.Name()})
 
 	if err := refused(); err != nil {
+		l.noteEnd(EndReleased, nil)
 		l.lease.backend.releaseLater(l.lease, l.claim, l.doubtWindow())
 		return fmt.Errorf("%w; the lock is released in the background when the transaction has ended, "+
 			"or its lease has", err)
 	}
 	ours, err := l.lease.backend.release(l.c.store.Operation(ctx), l)
 	if ended := l.lease.endedWith(l.Name()); (err != nil || !ours) && errors.Is(ended, ErrClosed) {
+		l.noteEnded(ended)
 		return ended // Close came first and releases all locks
 	}
 	if err != nil {
+		l.noteEnd(EndReleased, nil)
 		return err
 	}
 	if l.reads() && !l.inDoubt {
 		l.c.readerSlots.leave(l.Name(), l.claim.Slot)
 	}
 	if !ours {
-		return lost(l.Name(), "its row no longer named this acquisition when it was released")
+		err = lost(l.Name(), "its row no longer named this acquisition when it was released")
+		l.noteEnded(err)
+		return err
 	}
+	l.noteEnd(EndReleased, nil)
 	return nil
+}
+
+// noteEnd notes how the lock ended, for the counts and the tracers. Only the first call counts.
+func (l *Lock) noteEnd(end End, why error) {
+	if !l.ended.CompareAndSwap(false, true) {
+		return
+	}
+	if end == EndLost || end == EndBroken {
+		l.c.counts.lost.Add(1)
+	}
+	l.hold.stop(end, why)
+}
+
+// noteEnded is noteEnd for a lock whose lease has ended, or that was taken away.
+func (l *Lock) noteEnded(cause error) {
+	switch {
+	case errors.Is(cause, ErrClosed):
+		l.noteEnd(EndClosed, cause)
+	case errors.Is(cause, ErrLost) && l.lease.remaining() > 0:
+		l.noteEnd(EndBroken, cause)
+	case errors.Is(cause, ErrLost):
+		l.noteEnd(EndLost, cause)
+	}
+}
+
+// startHold says that the lock is its caller's, whose ctx that is. The lock is traced.
+func (l *Lock) startHold(ctx context.Context) {
+	l.hold.start(ctx, HoldStartData{LockData: l.data(), Fence: l.fence, Permit: l.Permit()})
+}
+
+// data describes the lock for tracers.
+func (l *Lock) data() LockData {
+	return LockData{Name: l.Name(), Kind: l.Kind(), Shared: l.shared || l.reads()}
 }
 
 // queueKey returns the key of the local queue whose waiters are woken by the release of this lock.
@@ -253,6 +317,7 @@ func (l *Lock) discardLater() {
 	if l.released.Swap(true) {
 		return
 	}
+	l.noteEnd(EndReleased, nil)
 	l.cancel(errors.New("sqllock: discarded"))
 	l.lease.drop(l)
 	l.lease.backend.releaseLater(l.lease, l.claim, l.doubtWindow())

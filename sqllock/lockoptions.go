@@ -87,10 +87,16 @@ func LockDelay(d time.Duration) DelayOption {
 	return request.Option(func(req *request.Request) { req.LockDelay = d })
 }
 
-// OnWait calls f with the holder of the lock while an acquisition waits: when the acquisition finds
-// the lock held, and again whenever it finds that the holder has changed. It makes one call at a
-// time, and reads the lock again only after f has returned. If several goroutines of one process
-// wait for the lock, only the first of them calls f. TryAcquire never calls it.
+// OnWait calls f with the holder of the lock while an acquisition waits:
+//
+//   - when the acquisition finds the lock held, and again whenever it finds that the holder has
+//     changed;
+//   - when the database stops answering, with [HeldError.Outage] set, and with the holder again
+//     when the database is back.
+//
+// It makes one call at a time, and reads the lock again only after f has returned. If several
+// goroutines of one process wait for the lock, only the first of them calls f. TryAcquire never
+// calls it.
 func OnWait(f func(*HeldError)) WaitOption {
 	return request.Option(func(req *request.Request) {
 		if f == nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
 
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -28,6 +30,48 @@ func ExampleClient_Check() {
 	}
 	fmt.Println(bad, "problems")
 	// Output: 0 problems
+}
+
+// A readiness probe asks Healthy, and a gauge shows Stats.
+func ExampleClient_Healthy() {
+	ctx := context.Background()
+	db := database()
+	locks := process(db, "worker 1")
+	defer locks.Close(ctx)
+	if _, err := locks.Acquire(ctx, "report/nightly"); err != nil {
+		log.Fatal(err)
+	}
+
+	probe := func(w http.ResponseWriter, r *http.Request) {
+		if err := locks.Healthy(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		s := locks.Stats()
+		fmt.Fprintf(w, "%d held, %d lost", s.Held[sqllock.KindLock], s.Lost)
+	}
+	reply := httptest.NewRecorder()
+	probe(reply, httptest.NewRequest(http.MethodGet, "/ready", http.NoBody))
+	fmt.Println(reply.Code, reply.Body)
+	// Output: 200 1 held, 0 lost
+}
+
+// Stats says how near the process came to losing its locks.
+func ExampleClient_Stats() {
+	ctx := context.Background()
+	db := database()
+	locks := process(db, "worker 1")
+	defer locks.Close(ctx)
+	if _, err := locks.Acquire(ctx, "report/nightly"); err != nil {
+		log.Fatal(err)
+	}
+
+	s := locks.Stats()
+	fmt.Println(s.Held[sqllock.KindLock], "held under a lease of", s.LeaseTTL)
+	if s.LeaseTTL > 0 && s.LeaseMargin < s.LeaseTTL/5 {
+		fmt.Println("the heartbeats hardly came through")
+	}
+	// Output: 1 held under a lease of 15s
 }
 
 // A person has looked at the holder of a lock, and knows that it must not go on.

@@ -45,6 +45,22 @@ type Options struct {
 	// (package quorum) may be in that state. The first lease lock runs the checks instead.
 	Unprobed bool
 
+	// WaitForDatabase makes [New] wait, until its ctx ends, for a database that can't be reached,
+	// is starting, or takes no writes yet. It is for services that start before their database
+	// does. Without it, New returns such an error at once. In both cases New waits for a server
+	// that has accepted the connection and hasn't answered yet, and returns every other error at
+	// once.
+	WaitForDatabase bool
+
+	// ClockSkew is the greatest difference between the clocks of the servers that may serve this
+	// database one after the other, or side by side: the members of a cluster, a primary and its
+	// standbys. A server whose clock is ahead by that much ends leases that much earlier, so the
+	// process gives up that much earlier too. A TTL must be longer by at least [MinTTL]. Without
+	// ClockSkew, a tenth of the TTL, and at most a second, covers both the difference and the time
+	// for acting. NTP keeps servers within milliseconds of each other. HoldAtLeast, LockDelay and
+	// once.Keep may end early by the difference.
+	ClockSkew time.Duration
+
 	// KeepAlive is how long a session lock is trusted without a reply from its connection, from
 	// [MinKeepAlive] to [MaxTTL]; after that, [SessionLock.Context] ends. The Client pings the
 	// connection three times in each such period. If the server has a suitable setting, the server
@@ -62,6 +78,12 @@ type Options struct {
 	// Logger receives failed heartbeats, lost locks and what the reaper did. The default is
 	// [slog.Default].
 	Logger *slog.Logger
+
+	// Tracer is told what the Client does, for metrics and traces. It implements one or several of
+	// [AcquireTracer], [WaitTracer], [HoldTracer], [HeartbeatTracer], [GuardTracer], [BreakTracer]
+	// and [TermTracer]; one that implements none of them is an [ErrInvalid]. [Tracers] joins
+	// several tracers. There are adapters for Prometheus and OpenTelemetry.
+	Tracer any
 
 	// ReapEvery is the interval of the background reaper, give or take a tenth ([Client.Reap]). The
 	// default is a minute. A negative value turns the reaper off.
@@ -109,7 +131,19 @@ func (o *Options) withDefaults() (Options, error) {
 	if err := request.CheckTTL(full.TTL); err != nil {
 		return full, err
 	}
+	if full.ClockSkew < 0 {
+		return full, fail.Invalid("ClockSkew is %s; it can't be negative", full.ClockSkew)
+	}
+	if full.TTL-full.ClockSkew < MinTTL {
+		return full, skewed(full.TTL, full.ClockSkew)
+	}
 	return full, request.CheckText("holder", full.Holder)
+}
+
+// skewed returns the error for a TTL of which servers whose clocks differ by skew leave too little.
+func skewed(ttl, skew time.Duration) error {
+	return fail.Invalid("the TTL is %s and ClockSkew is %s; the TTL must be at least %s, so that a process can "+
+		"rely on its lease for %s", ttl, skew, skew+MinTTL, MinTTL)
 }
 
 // DefaultHolder returns the holder of a [Client] whose [Options] name none: program@host[pid].

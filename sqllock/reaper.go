@@ -40,6 +40,7 @@ func (r reaper) run(ctx context.Context) (did Reaped, err error) {
 	if err := r.store.ownTx(ctx, "reaping", ""); err != nil {
 		return did, err
 	}
+	defer func() { r.counts.addReaped(did) }()
 	begun := clock.Now()
 	if err := r.expiry.ExpireOverlong(ctx, reapChunk); err != nil {
 		return did, r.store.failed("reaping leases", err)

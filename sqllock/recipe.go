@@ -21,6 +21,13 @@ func (r recipeClient) Log() *slog.Logger   { return r.c.log }
 func (r recipeClient) Holder() string      { return r.c.opts.Holder }
 func (r recipeClient) TTL() time.Duration  { return r.c.opts.TTL }
 
+func (r recipeClient) Tracers() []any {
+	if r.c.tracers == nil {
+		return nil
+	}
+	return r.c.tracers.all
+}
+
 func (r recipeClient) Check(req *request.Request) error { return r.c.checkLease(req) }
 
 func (r recipeClient) Acquire(ctx context.Context, req request.Request) (*Lock, error) {

@@ -14,6 +14,7 @@ type acquisition struct {
 
 	entry *queueEntry      // its entry in the database's queue; nil if it has none
 	sent  *dialect.Request // sent before, and the reply was lost: send the same request again
+	trace *acquireTrace    // nil if it is not traced
 }
 
 // leaseRequest returns a request for a lock under a lease.
@@ -34,7 +35,13 @@ func (c *core) checkLease(req *request.Request) error {
 			"for lease locks run `sqllock-migrate own up`, and make the Client without that option",
 			ErrUnsupported, req.Name)
 	}
-	return req.Check()
+	if err := req.Check(); err != nil {
+		return err
+	}
+	if req.TTL-c.opts.ClockSkew < MinTTL {
+		return skewed(req.TTL, c.opts.ClockSkew)
+	}
+	return nil
 }
 
 func (req *acquisition) leaseKey() leaseKey { return leaseKey{ttl: req.TTL, session: req.Session} }
@@ -52,6 +59,15 @@ func (req *acquisition) dialectRequest(leaseID string) dialect.Request {
 		LeaseID: leaseID, Owner: req.Token(), Note: req.Note,
 		HoldAtLeast: request.ToMicros(req.HoldAtLeast), LockDelay: request.ToMicros(req.LockDelay),
 	}
+}
+
+// data describes for tracers the lock that is asked for.
+func (req *acquisition) data() LockData {
+	kind := kindOfSlot(req.Slot)
+	if req.Session {
+		kind = KindSession
+	}
+	return LockData{Name: req.Name, Kind: kind, Shared: req.Shared}
 }
 
 // leaseKey is what the locks under one lease have in common.

@@ -80,7 +80,7 @@ func (a *sessionBackend) take(ctx, caller context.Context, l *lease, req acquisi
 	want := dialect.ServerLock{Name: req.Name, Shared: req.Shared}
 	held, err := a.try(ctx, l, want, readFirst)
 	if err == nil && held == nil {
-		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: req.Name}}})
+		return l.grant(caller, &Lock{claim: dialect.Claim{Key: dialect.Key{Name: req.Name}}, shared: req.Shared})
 	}
 	l.removeUser()
 	if err != nil {
@@ -207,6 +207,7 @@ func (a *sessionBackend) heartbeat(ctx context.Context, _ *lease) error {
 	if err := a.conn.Ping(ctx); err != nil {
 		return fmt.Errorf("%w: the connection of the session locks ended: %w", errOver, err)
 	}
+	a.c.store.Answered(time.Now())
 	return nil
 }
 

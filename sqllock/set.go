@@ -23,22 +23,52 @@ import (
 // On an error nothing stays taken. The error is that of [Client.Acquire] for the name that could
 // not be taken, or [ErrInvalid] if there are no names or a name occurs twice.
 func (c *Client) AcquireAll(ctx context.Context, names []string, opts ...SetOption) (*Set, error) {
-	return acquirer{c.core}.acquireAll(ctx, names, opts, true)
+	return acquirer{c.core}.acquireSet(ctx, names, opts, true)
 }
 
 // TryAcquireAll takes the locks of several names, all or none, without waiting. The error is that
 // of [Client.TryAcquire] for the first name that another holds. Otherwise it is like
 // [Client.AcquireAll].
 func (c *Client) TryAcquireAll(ctx context.Context, names []string, opts ...SetOption) (*Set, error) {
-	return acquirer{c.core}.acquireAll(ctx, names, opts, false)
+	return acquirer{c.core}.acquireSet(ctx, names, opts, false)
 }
 
-// acquireAll implements AcquireAll if waits is true, and TryAcquireAll otherwise.
-func (a acquirer) acquireAll(ctx context.Context, names []string, opts []SetOption, waits bool) (*Set, error) {
+// acquireSet implements AcquireAll if waits is true, and TryAcquireAll otherwise.
+func (a acquirer) acquireSet(ctx context.Context, names []string, opts []SetOption, waits bool) (*Set, error) {
 	reqs, err := a.reqs(names, opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.tracers != nil:
+		return a.tracedSet(ctx, names, reqs, waits)
+	}
+	return a.acquireAll(ctx, names, reqs, waits)
+}
+
+// tracedSet is traced for AcquireAll.
+func (a acquirer) tracedSet(ctx context.Context, names []string, reqs []acquisition, waits bool) (*Set, error) {
+	data := AcquireStartData{LockData: reqs[0].data(), Try: !waits}
+	for _, req := range reqs {
+		data.Names = append(data.Names, req.Name)
+	}
+	traced, trace := a.tracers.begin(ctx, data)
+	for i := range reqs {
+		reqs[i].trace = trace
+	}
+	set, err := a.acquireAll(traced, names, reqs, waits)
 	if err != nil {
+		trace.end(0, err)
 		return nil, err
 	}
+	trace.end(0, nil)
+	for _, lock := range set.sorted {
+		lock.startHold(ctx)
+	}
+	return set, nil
+}
+
+// acquireAll is acquireSet for requests, without tracing.
+func (a acquirer) acquireAll(ctx context.Context, names []string, reqs []acquisition, waits bool) (*Set, error) {
 	ctx = reqs[0].addHeld(ctx)
 	for i := range reqs {
 		reqs[i].Held = nil // from here on ctx says what is held, and each lock is added to it

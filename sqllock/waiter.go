@@ -42,6 +42,7 @@ type waiter struct {
 	held        *HeldError // the holder as it was last seen
 	moved       bool       // a different holder was seen than at the previous poll
 	outage      error      // why the last attempt had no answer; nil if it had one
+	recovered   bool       // OnWait has heard of an outage, and not yet of a holder after it
 	poll        time.Duration
 	firstWaiter bool // nobody has waited for the lock recently
 	readFirst   bool // the lock was held a moment ago, so read before writing
@@ -96,7 +97,10 @@ func (w *waiter) waitOutOutage(ctx context.Context, err error) bool {
 	if !w.c.store.unanswered(err) {
 		return false
 	}
-	w.outage = err
+	if w.outage == nil && w.req.OnWait != nil {
+		w.req.OnWait(unansweredError(w.req.Name, err))
+	}
+	w.outage, w.recovered = err, true
 	w.c.log.Warn("sqllock: the database has not answered; the acquisition goes on waiting",
 		"lock", w.req.Name, "err", err)
 	store.Sleep(ctx, store.Jitter(store.MaxBackoff))
@@ -138,11 +142,13 @@ func (w *waiter) observe(err error) bool {
 	if !errors.As(err, &w.held) {
 		return false
 	}
+	w.req.trace.wait(w.held)
 	same := w.held.sameAs(before)
 	w.moved = before != nil && !same
-	if w.req.OnWait != nil && !same {
+	if w.req.OnWait != nil && (!same || w.recovered) {
 		w.req.OnWait(w.held)
 	}
+	w.recovered = false
 	w.readFirst = true
 	if !w.req.Session {
 		w.c.queues.noteContended(w.req.queueKey())

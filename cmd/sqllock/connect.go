@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/open"
@@ -34,6 +37,12 @@ func (a *app) url() (string, error) {
 			"SQLLOCK_DATABASE_URL_FILE")
 	}
 	return a.database, nil
+}
+
+// databaseWaitFlag adds the flag for commands that may start before the database does.
+func (a *app) databaseWaitFlag(flags *pflag.FlagSet) {
+	flags.Var(&a.databaseWait, "wait-for-database", "how long to wait for a database that can't be reached or is "+
+		"read-only (default: not at all)")
 }
 
 // connection is a Client and what it stands on.
@@ -66,6 +75,12 @@ func (a *app) connectBy(
 	database.DB.SetMaxOpenConns(4)
 	database.DB.SetMaxIdleConns(4)
 	opts.Holder, opts.Logger = a.identity, a.logger()
+	if a.databaseWait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(a.databaseWait))
+		defer cancel()
+		opts.WaitForDatabase = true
+	}
 	locks, err := sqllock.New(ctx, database.Dialect, &opts)
 	if err != nil {
 		return nil, errors.Join(err, database.DB.Close())

@@ -100,6 +100,7 @@ func (a *app) elect() *cobra.Command {
 	flags.Var(&f.killAfter, "kill-after", "when the lead is handed over: how long after SIGTERM the command gets "+
 		"SIGKILL")
 	flags.BoolVar(&f.shell, "shell", false, "run the command, a single argument, by /bin/sh -c")
+	a.databaseWaitFlag(flags)
 	flags.Var(&f.events, "events", "how to write what happens to stderr: text, or json for one object a line")
 	return cmd
 }

@@ -82,6 +82,9 @@ func (r *reporter) emit(of importance, e event) {
 
 // waiting reports for whom the command waits.
 func (r *reporter) waiting(held *sqllock.HeldError) {
+	if held.Outage != nil { // the Client's log says so
+		return
+	}
 	h := holderOf(held, r.session)
 	e := event{Event: "waiting", Name: held.Name, Held: h}
 	switch {

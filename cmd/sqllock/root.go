@@ -23,6 +23,7 @@ type app struct {
 	database, databaseFile string
 	explicit               bool // the database is named on the command line
 	env                    string
+	databaseWait           cli.Duration // how long to wait for a database that isn't up yet
 	identity               string
 	json                   bool
 	quiet, verbose         bool

@@ -115,6 +115,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVar(&f.shell, "shell", false, "run the command, a single argument, by /bin/sh -c")
 	flags.Var(&f.timeout, "timeout", "stop the command after so long (default: never)")
 	flags.Var(&f.killAfter, "kill-after", "with --timeout: how long after SIGTERM the command gets SIGKILL")
+	a.databaseWaitFlag(flags)
 	flags.Var(&f.events, "events", "how to write what happens to stderr: text, or json for one object a line")
 	return cmd
 }

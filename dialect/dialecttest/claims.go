@@ -3,7 +3,9 @@ package dialecttest
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -35,7 +37,7 @@ func (s *suite) rememberTx(tx Tx, d dialect.Done) dialect.Outcome {
 // claims checks that an outcome exists once its transaction has committed, and that one transaction
 // at a time has a name.
 func claims(s *suite) {
-	s.exec("CREATE TABLE application (n INT NOT NULL)")
+	s.exec("CREATE TABLE application (n INT NOT NULL PRIMARY KEY)")
 	for _, level := range append([]sql.IsolationLevel{sql.LevelDefault}, s.Isolation...) {
 		s.run(level.String(), func(s *suite) {
 			s.run("with the commit", func(s *suite) { rememberedByCommit(s, level) })
@@ -206,6 +208,7 @@ func claimedOnce(s *suite, level sql.IsolationLevel) {
 		names[i] = unique("key")
 	}
 	var all sync.WaitGroup
+	var works atomic.Int64 // each work has a row of its own, so that the table can have a key
 	for range callers {
 		all.Go(func() {
 			for _, name := range names {
@@ -215,7 +218,8 @@ func claimedOnce(s *suite, level sql.IsolationLevel) {
 					if err != nil || results[0].Kept {
 						return dialect.Outcome{}, err
 					}
-					if _, err := tx.Exec(s.ctx, "INSERT INTO application (n) VALUES (1)"); err != nil {
+					work := fmt.Sprintf("INSERT INTO application (n) VALUES (%d)", works.Add(1))
+					if _, err := tx.Exec(s.ctx, work); err != nil {
 						return dialect.Outcome{}, err
 					}
 					_, err = s.d.RememberTx(s.ctx, tx, []dialect.Done{d})

@@ -10,7 +10,7 @@ import (
 // isolation checks, on every isolation level and in a transaction that has read before, that a
 // guard holds if the lock is still the owner's, and never otherwise.
 func isolation(s *suite) {
-	s.exec("CREATE TABLE application (n INT NOT NULL)")
+	s.exec("CREATE TABLE application (n INT NOT NULL PRIMARY KEY)")
 	for _, level := range append([]sql.IsolationLevel{sql.LevelDefault}, s.Isolation...) {
 		s.run(level.String(), func(s *suite) {
 			s.run("ours", func(s *suite) { guardOurs(s, level) })

@@ -24,6 +24,7 @@
 package mysql
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
@@ -52,6 +53,7 @@ var (
 	_ dialect.Checker       = (*Dialect)(nil)
 	_ dialect.Locator       = (*Dialect)(nil)
 	_ dialect.SQLPool       = (*Dialect)(nil)
+	_ dialect.Reconnecter   = (*Dialect)(nil)
 )
 
 // Option is an option of [New].
@@ -89,6 +91,12 @@ func (d *Dialect) SchemaVersion() uint { return 8 }
 func (d *Dialect) Close() error {
 	d.pool.Forget()
 	return nil
+}
+
+// Reconnect implements [dialect.Reconnecter]. The primary of a group that a switchover demotes
+// keeps its connections and is read-only from then on.
+func (d *Dialect) Reconnect(ctx context.Context) error {
+	return engine.Reconnect(ctx, d.db, sqlReadOnly, nil)
 }
 
 // each calls ask for every element, and adds to an error what was tried.

@@ -69,6 +69,7 @@ var classes = map[uint16]dialect.Class{
 	erStatementTimeout: dialect.ClassUnknown, // ER_STATEMENT_TIMEOUT: MariaDB's max_statement_time
 	erQueryTimeout:     dialect.ClassUnknown, // ER_QUERY_TIMEOUT: MySQL's max_execution_time
 	3100:               dialect.ClassUnknown, // ER_RUN_HOOK_ERROR: replication, around the commit
+	3032:               dialect.ClassUnknown, // ER_SERVER_OFFLINE_MODE: also a member that left its group
 	3169:               dialect.ClassUnknown, // ER_SESSION_WAS_KILLED
 
 	1054:          dialect.ClassNoSchema, // ER_BAD_FIELD_ERROR

@@ -23,6 +23,7 @@ var (
 	sqlPrepared  = load("prepared")
 	sqlSession   = load("session")
 	sqlEngines   = load("engines")
+	sqlReadOnly  = load("read_only")
 	sqlSchema    = load("schema")
 
 	sqlCompatible = load("compatible")

@@ -9,7 +9,7 @@ import (
 )
 
 var statements = []string{
-	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlSchema, sqlCompatible, sqlIdentity,
+	sqlVersion, sqlFlavour, sqlSession, sqlEngines, sqlReadOnly, sqlSchema, sqlCompatible, sqlIdentity,
 	sqlIdentityStatus, sqlIdentitySource,
 	sqlCreateLease, sqlRenewLease, sqlSeeLease, sqlExpireLease, sqlOverlong, sqlEndBar, sqlExpiredLeases,
 	sqlDeleteLease, sqlLeases,

@@ -68,6 +68,7 @@ var (
 	_ dialect.Locator       = (*Dialect)(nil)
 	_ dialect.Notifier      = (*Dialect)(nil)
 	_ dialect.SQLPool       = (*Dialect)(nil)
+	_ dialect.Reconnecter   = (*Dialect)(nil)
 )
 
 // Option is a setting of [New].
@@ -111,6 +112,10 @@ func New(db *sql.DB, options ...Option) *Dialect {
 func NewPool(pgxPool *pgxpool.Pool) *Dialect {
 	return &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
 }
+
+// Reconnect implements [dialect.Reconnecter]. It closes the idle connections of an *sql.DB whose
+// server takes no writes, and those of a *pgxpool.Pool without asking.
+func (d *Dialect) Reconnect(ctx context.Context) error { return d.pool.source.reconnect(ctx) }
 
 // DB returns the *sql.DB that was passed to [New], or nil if the dialect was made by [NewPool].
 func (d *Dialect) DB() *sql.DB { return d.db }

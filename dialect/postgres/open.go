@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sqllock/sqllock/dialect/dburl"
@@ -15,9 +17,18 @@ import (
 // wait as long as the operating system does.
 const connectTimeout = 10 * time.Second
 
+// connectTimeoutOfEach is connectTimeout for a URL with several hosts. The first of them may be
+// gone without a trace, and the second has to be reached within the few seconds that a statement
+// may take.
+const connectTimeoutOfEach = 2 * time.Second
+
 // Open returns an *sql.DB for a URL like postgres://user:pass@host:port/db?sslmode=verify-full,
 // through pgx. It understands everything that libpq's URLs and environment variables (PGPASSWORD
 // and the like) can express.
+//
+// A URL may name several hosts, as postgres://host1:port,host2:port/db. A connection is then made
+// to the first that takes writes within two seconds, unless the URL has a target_session_attrs or a
+// connect_timeout. After a failover, this is the new primary.
 //
 // Open doesn't connect: an unreachable server, a wrong password and an unknown parameter are
 // reported at the first use. An error wraps dialect.ErrInvalid and hides the password. The caller
@@ -53,8 +64,23 @@ func parse(url string) (*pgx.ConnConfig, error) {
 		// pgx sends nothing but UTF-8, whatever the role's or the database's default is.
 		config.RuntimeParams["client_encoding"] = "UTF8"
 	}
+	timeout := connectTimeout
+	if severalHosts(config) {
+		timeout = connectTimeoutOfEach
+		if config.ValidateConnect == nil && !strings.Contains(rest, "target_session_attrs=") {
+			config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		}
+	}
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
+		config.ConnectTimeout = timeout
 	}
 	return config, nil
+}
+
+// severalHosts reports whether there are several servers to choose from. pgx has a fallback for the
+// same server without TLS, too.
+func severalHosts(config *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return f.Host != config.Host || f.Port != config.Port
+	})
 }

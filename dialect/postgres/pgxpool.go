@@ -48,6 +48,15 @@ func (p *pgxPool) check() error {
 	return nil
 }
 
+// reconnect closes all connections, each when it is free: the pool can't be asked for the idle
+// ones.
+func (p *pgxPool) reconnect(context.Context) error {
+	if p.pool != nil {
+		p.pool.Reset()
+	}
+	return nil
+}
+
 // acquire waits for a free connection. The error says so if ctx ended while all connections were in
 // use.
 func (p *pgxPool) acquire(ctx context.Context) (*pgxpool.Conn, error) {

@@ -39,6 +39,9 @@ type source interface {
 	// resends reports whether the driver may have sent a statement before without reporting it.
 	resends() bool
 
+	// reconnect closes the pool's idle connections to servers that take no writes.
+	reconnect(ctx context.Context) error
+
 	// finding returns Check's finding about the pool.
 	finding(ctx context.Context) dialect.Finding
 }

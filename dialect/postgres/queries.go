@@ -83,6 +83,7 @@ var (
 	sqlCheck       = load("check")
 	sqlCheckClock  = load("check_clock")
 	sqlCheckLimits = load("check_limits")
+	sqlReadOnly    = load("read_only")
 )
 
 func load(name string) string { return engine.Statement(files, name) }

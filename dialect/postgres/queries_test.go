@@ -21,7 +21,7 @@ var statements = []string{
 	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
 	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
-	sqlCheck, sqlCheckClock, sqlCheckLimits,
+	sqlCheck, sqlCheckClock, sqlCheckLimits, sqlReadOnly,
 }
 
 // sessionStatements run only on sessions, behind no pooler that shares server processes.

@@ -222,6 +222,14 @@ func (p *sqlPool) resends() bool {
 	return !isPgx
 }
 
+func (p *sqlPool) reconnect(ctx context.Context) error {
+	return engine.Reconnect(ctx, p.db, sqlReadOnly, func(raw any) {
+		if inner := pgxOf(raw); inner != nil { // it may belong to a pool below
+			_ = inner.Close(ctx)
+		}
+	})
+}
+
 func (p *sqlPool) finding(ctx context.Context) dialect.Finding { return p.churn.Finding(p.below(ctx)) }
 
 // below reports whether a connection that database/sql closes stays open and goes back to another

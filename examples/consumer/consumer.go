@@ -20,7 +20,7 @@ const (
 
 // consume handles the messages that are not acknowledged, in order, until none is left.
 func consume(ctx context.Context, queue, crash string, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

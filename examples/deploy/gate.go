@@ -20,7 +20,7 @@ const (
 
 // pipeline is the last step of a build's pipeline.
 func pipeline(ctx context.Context, build int64, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,10 @@ func pipeline(ctx context.Context, build int64, out io.Writer) error {
 		sqllock.Fair(), // first come, first served
 		sqllock.WithNote(fmt.Sprintf("https://ci.example/builds/%d", build)),
 		sqllock.OnWait(func(held *sqllock.HeldError) {
+			if held.Outage != nil {
+				fmt.Fprintf(out, "waits for the database: %v\n", held.Outage)
+				return
+			}
 			fmt.Fprintf(out, "waits for %s, %s\n", held.Holder, held.Note)
 		}))
 	if errors.Is(err, errOutdated) {

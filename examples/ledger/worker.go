@@ -62,7 +62,7 @@ func work(ctx context.Context, number string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var scheduled = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
 // host runs the payout when it is due, or finds that another host has run it.
 func host(ctx context.Context, name, job string, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 
 // serve runs one gateway: its callers call the partner all the time, until ctx ends.
 func serve(ctx context.Context, name, partner string, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

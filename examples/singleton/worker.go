@@ -22,7 +22,7 @@ const (
 // work runs one worker until ctx ends: it waits until it leads, works while it leads, and campaigns
 // again when it has lost the lead.
 func work(ctx context.Context, name string, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

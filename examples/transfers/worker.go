@@ -23,7 +23,7 @@ const (
 
 // work runs one worker: it makes transfers between random accounts until ctx ends.
 func work(ctx context.Context, name string, out io.Writer) error {
-	database, err := demo.Database()
+	database, err := demo.OpenDatabase()
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { servers.Main(m) }
 
 const (
-	ttl         = 3 * time.Second
+	ttl         = 6 * time.Second
 	stepTimeout = 60 * time.Second // the limit for what must happen soon, on a busy machine
 )
 

@@ -2,8 +2,10 @@ package servers
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -23,10 +25,34 @@ var kinds = [][]string{{"postgres15", "postgres18"}, {"mysql", "mariadb"}}
 // other.
 func OneOfEachKind(t testing.TB, engines ...string) []string {
 	t.Helper()
+	engines = chosenEngines(t, engines)
 	if long.Enabled {
 		return engines
 	}
 	return oneOfEachKind(t.Name(), engines, canBeHad)
+}
+
+// chosenEngines returns those of the engines that SQLLOCK_TEST_ENGINES names, or all if it is
+// unset. If it names none of them, the test is skipped.
+func chosenEngines(t testing.TB, engines []string) []string {
+	t.Helper()
+	list := os.Getenv("SQLLOCK_TEST_ENGINES")
+	if list == "" {
+		return engines
+	}
+	wanted := strings.Split(list, ",")
+	for _, name := range wanted {
+		if _, err := lookup(name); err != nil {
+			t.Fatalf("SQLLOCK_TEST_ENGINES: %v", err)
+		}
+	}
+	chosen := slices.DeleteFunc(slices.Clone(engines), func(engine string) bool {
+		return !slices.Contains(wanted, engine)
+	})
+	if len(chosen) == 0 {
+		skip(t, fmt.Sprintf("SQLLOCK_TEST_ENGINES is %s, and this test is for %s", list, strings.Join(engines, ", ")))
+	}
+	return chosen
 }
 
 func oneOfEachKind(test string, engines []string, had func(engine string) bool) []string {

@@ -1,8 +1,11 @@
 package servers
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,6 +36,41 @@ func TestOneOfEachKind(t *testing.T) {
 	}
 	if len(pairs) != 4 {
 		t.Errorf("tests run on the pairs %v; want each PostgreSQL with each of MySQL and MariaDB", pairs)
+	}
+}
+
+func TestChosenEngines(t *testing.T) {
+	defer func(was io.Writer) { loud = was }(loud)
+	for _, c := range []struct{ list, want, outcome string }{
+		{"", "sqlite,postgres15,postgres18", ""},
+		{"postgres18", "postgres18", ""},
+		{"postgres18,sqlite", "sqlite,postgres18", ""},
+		{"mysql", "", "skip"},
+		{"postgres-18", "", "fatal"},
+	} {
+		t.Setenv("SQLLOCK_TEST_ENGINES", c.list)
+		var stderr bytes.Buffer
+		loud = &stderr
+		tb, got := &recorder{TB: t}, []string(nil)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			got = chosenEngines(tb, []string{"sqlite", "postgres15", "postgres18"})
+		}()
+		if <-done; strings.Join(got, ",") != c.want || tb.outcome != c.outcome {
+			t.Errorf("SQLLOCK_TEST_ENGINES=%q: %q, %s; want %s, %s", c.list, got, tb.outcome, c.want, c.outcome)
+		}
+		if skipped := strings.Contains(stderr.String(), "SKIPPED"); skipped != (c.outcome == "skip") {
+			t.Errorf("SQLLOCK_TEST_ENGINES=%q: stderr has %q", c.list, &stderr)
+		}
+	}
+	t.Setenv("SQLLOCK_TEST_ENGINES", "mysql,postgres18")
+	for i := range 5 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if got := OneOfEachKind(t, Engines...); !slices.Equal(got, []string{"postgres18", "mysql"}) {
+				t.Errorf("with one engine of each kind chosen, the test runs on %q", got)
+			}
+		})
 	}
 }
 

@@ -14,7 +14,8 @@
 // If none of them works, the test is skipped with a line on stderr that says what to install. It
 // fails instead if SQLLOCK_TEST_REQUIRE names the engine.
 //
-// [Cluster] starts "galera", a cluster of three MariaDB nodes, in the third way only.
+// [Cluster] starts "galera", a cluster of three MariaDB nodes, and [Group] "group-replication", a
+// group of three MySQL servers, in the third way only.
 //
 // # Environment
 //
@@ -27,6 +28,8 @@
 //	SQLLOCK_TEST_POSTGRES15_IMAGE  the container image, likewise for each engine; the default
 //	                               is the official image
 //	SQLLOCK_TEST_PROVIDER          env, docker or local: use only this way
+//	SQLLOCK_TEST_ENGINES           engines, separated by commas: tests that run on several engines
+//	                               run on no others
 //	SQLLOCK_TEST_REQUIRE           engines that must be available, separated by commas, or "all"
 //	SQLLOCK_CACHE                  where make deps unpacks servers
 //	SQLLOCK_TEST_LONG              run the long versions of the tests, as make test-all does

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"testing"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -94,6 +95,15 @@ func awaitContainer(ctx context.Context, e *engine, c wait.StrategyTarget) (*url
 			return nil, fmt.Errorf("%w; the last error was: %w", ctx.Err(), refused)
 		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+// Docker skips the test, or fails it, if no Docker engine responds. It is for tests of what runs in
+// a container.
+func Docker(t testing.TB) {
+	t.Helper()
+	if err := dockerAnswers(); err != nil {
+		missing(t, "docker", fmt.Errorf("no Docker engine responds, which make test-docker starts: %w", err))
 	}
 }
 

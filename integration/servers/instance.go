@@ -108,6 +108,16 @@ func (i *Instance) Cont() {
 	i.local.process.cont()
 }
 
+// Exec runs statements as the server's administrator.
+func (i *Instance) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if err := i.local.engine.exec(t.Context(), i.local.root, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
 // Log returns the path of the server's log, which continues across restarts.
 func (i *Instance) Log() string { return i.local.logPath() }
 

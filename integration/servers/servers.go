@@ -13,8 +13,11 @@ import (
 var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb", "sqlserver"}
 
 // installed names what tests need besides an engine and what can be had in one way only. "faketime"
-// moves a server's clock, and "chromium" is a browser.
-var installed = []string{"pgbouncer", "pgbouncer-preparing", "faketime", "chromium"}
+// moves a server's clock, "systemd" checks units, "promtool" tests alert rules, and "chromium" is a
+// browser.
+var installed = []string{
+	"pgbouncer", "pgbouncer-preparing", "faketime", groupReplication, "systemd", "docker", "promtool", "chromium",
+}
 
 // Server is a server that all tests of this process share. Tests must not change its settings;
 // those that need to use [Private]. Its methods are safe for concurrent use.
@@ -60,7 +63,7 @@ func Each(t *testing.T, f func(t *testing.T, s *Server)) {
 // to prove by itself.
 func Every(t *testing.T, f func(t *testing.T, s *Server)) {
 	t.Helper()
-	each(t, Engines, f)
+	each(t, chosenEngines(t, Engines), f)
 }
 
 func each(t *testing.T, engines []string, f func(t *testing.T, s *Server)) {

@@ -49,6 +49,14 @@ func (i *Instance) Standby(t testing.TB) *Instance {
 	return standby
 }
 
+// Synchronous makes a primary wait for its standby at each commit, so that a failover loses nothing
+// that was acknowledged.
+func (i *Instance) Synchronous(t testing.TB) {
+	t.Helper()
+	i.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+	i.await(t, "become synchronous", "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')")
+}
+
 // CatchUp blocks until the standby has replayed everything that the primary has committed so far.
 func (i *Instance) CatchUp(t testing.TB, primary *Instance) {
 	t.Helper()
@@ -60,11 +68,7 @@ func (i *Instance) CatchUp(t testing.TB, primary *Instance) {
 // Detach ends the standby's replication: it misses what the primary commits from now on.
 func (i *Instance) Detach(t testing.TB) {
 	t.Helper()
-	for _, statement := range []string{"ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"} {
-		if err := i.local.engine.exec(t.Context(), i.local.root, statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
+	i.Exec(t, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
 	i.await(t, "left its primary", "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
 }
 

@@ -53,8 +53,15 @@ func Arguments(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
+// released is set by the linker in the binaries of a release (.goreleaser.yaml): they are built in
+// a workspace, where Go doesn't know the version.
+var released string
+
 // Version returns the module's version, as recorded by the Go toolchain.
 func Version() string {
+	if released != "" {
+		return released
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

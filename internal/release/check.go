@@ -14,7 +14,7 @@ import (
 const longestBuildList = 30
 
 var unwanted = []string{
-	"docker", "moby", "golang-migrate", "testcontainers", "opentelemetry", "Azure", "cobra",
+	"docker", "moby", "golang-migrate", "testcontainers", "opentelemetry", "prometheus", "Azure", "cobra",
 	"go-sql-driver", "mssqldb", "modernc.org",
 }
 

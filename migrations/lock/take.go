@@ -35,6 +35,9 @@ func Take(ctx context.Context, d dialect.Dialect, options *Options) (*Held, erro
 	var last *sqllock.HeldError
 	tell := o.Waiting
 	o.Waiting = func(held *sqllock.HeldError) {
+		if held.Outage != nil {
+			return
+		}
 		last = held
 		tell(held)
 	}

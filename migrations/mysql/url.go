@@ -31,7 +31,7 @@ func driverWith(config migrate.Config) migrations.Driver {
 	return migrations.Driver{
 		New: func(db *sql.DB) (database.Driver, string, error) {
 			config := config // the driver writes into it
-			driver, err := migrate.WithInstance(db, &config)
+			driver, err := openDriver(db, &config)
 			return driver, "`" + config.MigrationsTable + "`", err
 		},
 		Name: config.MigrationsTable,

@@ -106,7 +106,8 @@ func (e *Election) failed(doing string, err error) error {
 type Term struct {
 	e       *Election
 	lock    *sqllock.Lock
-	unwatch func() bool // stops logging the term's end; false if it was logged or is about to be
+	unwatch func() bool // stops noting the term's end; false if it was noted or is about to be
+	trace   termTrace
 
 	watch sync.Once
 	asked chan struct{} // closed when the leader is asked to hand over
@@ -119,6 +120,7 @@ type Term struct {
 func (e *Election) begin(lock *sqllock.Lock) *Term {
 	t := &Term{e: e, lock: lock, asked: make(chan struct{})}
 	e.c.Log().Info("sqllock: started leading", "election", e.req.Name, "term", t.Number(), "leader", e.c.Holder())
+	t.trace.begin(t)
 	t.unwatch = context.AfterFunc(lock.Context(), func() { t.ended(context.Cause(lock.Context())) })
 	return t
 }
@@ -126,6 +128,7 @@ func (e *Election) begin(lock *sqllock.Lock) *Term {
 func (t *Term) ended(why error) {
 	t.e.c.Log().Info("sqllock: stopped leading",
 		"election", t.e.req.Name, "term", t.Number(), "leader", t.e.c.Holder(), "why", why)
+	t.trace.end(why)
 }
 
 // Number returns the term's number, which is greater than that of every earlier term. It is a

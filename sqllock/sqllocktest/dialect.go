@@ -36,6 +36,7 @@ type Dialect struct {
 	faults  map[Op][]fault
 	delays  map[Op]time.Duration
 	outage  bool
+	demoted bool
 	delayed []pending
 }
 

@@ -77,6 +77,20 @@ func (d *Dialect) Outage(on bool) {
 	d.outage = on
 }
 
+// Demote makes every operation that writes fail until it is switched off, as on the old primary
+// during a failover. The error's class is [dialect.ClassReadOnly].
+func (d *Dialect) Demote(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.demoted = on
+}
+
+// reads are the operations that a read-only server carries out.
+var reads = map[Op]bool{
+	OpGet: true, OpList: true, OpQueue: true, OpWaitingHolders: true, OpRecall: true, OpOpenListener: true,
+	OpOpenSession: true, OpTryLock: true, OpUnlock: true, OpHeldBy: true, OpPing: true,
+}
+
 // Wipe deletes all rows, as when the database is restarted without its data. Its clock and the
 // scripted faults stay.
 func (d *Dialect) Wipe() {
@@ -169,6 +183,9 @@ func (d *Dialect) arrive(op Op) (*fault, time.Duration) {
 	d.calls[Any]++
 	if d.outage {
 		return &fault{class: dialect.ClassTransient, reason: "outage"}, 0
+	}
+	if d.demoted && !reads[op] {
+		return &fault{class: dialect.ClassReadOnly, reason: "the server is read-only"}, 0
 	}
 	delay := d.delays[op]
 	if delay == 0 {

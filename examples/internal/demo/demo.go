@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/sqllock/sqllock/migrations"
-	"github.com/sqllock/sqllock/open"
 )
 
 // urlEnv names the database to run on. If it is unset the example uses its own SQLite file.
@@ -22,8 +21,8 @@ const urlEnv = "SQLLOCK_DATABASE_URL"
 
 // Demo is one run of an example. It must be used by one goroutine.
 type Demo struct {
-	DB     *open.Database // the database, with sqllock's tables
-	OnLine func(Line)     // called with each line of output, unless it is nil
+	DB     *Database  // the database, with sqllock's tables
+	OnLine func(Line) // called with each line of output, unless it is nil
 
 	url     string
 	dir     string // removed by Close
@@ -56,7 +55,7 @@ func Open(ctx context.Context, out io.Writer, statements ...string) (*Demo, erro
 }
 
 func (s *Demo) prepare(ctx context.Context, statements []string) (err error) {
-	if s.DB, err = open.URL(s.url); err != nil {
+	if s.DB, err = openURL(s.url); err != nil {
 		return err
 	}
 	if err := migrations.Up(ctx, s.DB.DB, s.DB.Migrations); err != nil {
@@ -70,8 +69,8 @@ func (s *Demo) prepare(ctx context.Context, statements []string) (err error) {
 	return nil
 }
 
-// Database opens the demo's database in one of its processes.
-func Database() (*open.Database, error) { return open.URL(os.Getenv(urlEnv)) }
+// OpenDatabase opens the demo's database in one of its processes.
+func OpenDatabase() (*Database, error) { return openURL(os.Getenv(urlEnv)) }
 
 // Say prints a line with the time and the name of a process.
 func (s *Demo) Say(name, text string) {

@@ -19,6 +19,9 @@ type Client[L any] interface {
 	Holder() string
 	TTL() time.Duration
 
+	// Tracers returns what Options.Tracer consists of.
+	Tracers() []any
+
 	// Check returns an error if the request breaks a rule, or if the Client has no tables.
 	Check(req *request.Request) error
 

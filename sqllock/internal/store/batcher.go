@@ -204,8 +204,12 @@ func (b *Batcher[Q, A]) sendAlone(ctx context.Context, q Q) Result[A] {
 func (b *Batcher[Q, A]) execute(ctx context.Context, qs []Q) ([]A, error) {
 	from := time.Now()
 	answers, err := b.call(ctx, qs)
+	now := time.Now()
 	usual := b.usual.Load()
-	b.usual.Store(usual + (int64(time.Since(from))-usual)/4) // of two at once, one may be forgotten
+	b.usual.Store(usual + (int64(now.Sub(from))-usual)/4) // of two at once, one may be forgotten
+	if err == nil {
+		b.store.answered.Store(int64(now.Sub(b.store.made)))
+	}
 	return answers, err
 }
 

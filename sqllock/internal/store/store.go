@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 )
@@ -44,6 +45,10 @@ type Store struct {
 	all          context.Context // ends when Wait returns, or when it cancels the remaining work
 	cancel       context.CancelFunc
 	lastDeadline atomic.Pointer[sharedDeadline]
+	made         time.Time    // a nanosecond before New was called
+	answered     atomic.Int64 // when the database last answered, in nanoseconds after made; zero if it never has
+	proven       atomic.Bool  // see Proven
+	reconnecting atomic.Bool  // Reconnect is at work, or was a moment ago
 
 	mu     sync.Mutex // guards closed, and the order of closing and starting work
 	closed bool
@@ -52,7 +57,7 @@ type Store struct {
 
 // New returns a [Store] for d. Call [Store.Start] before any other method than the dialect's.
 func New(d dialect.Dialect) *Store {
-	s := &Store{Dialect: d}
+	s := &Store{Dialect: d, made: time.Now().Add(-1)}
 	// Calls that come before a lock is held share one lane, and calls that come after it share
 	// another, so two connections serve any number of callers.
 	var before, after lane
@@ -81,6 +86,17 @@ func (s *Store) Start(ctx context.Context) {
 
 // Open returns a context that ends when the Store is shut.
 func (s *Store) Open() context.Context { return s.open }
+
+// Answered notes that the database answered at that time. Batched calls note that themselves.
+func (s *Store) Answered(at time.Time) { s.answered.Store(int64(at.Sub(s.made))) }
+
+// LastAnswer returns when the database last answered, as far as that was noted, or the zero time.
+func (s *Store) LastAnswer() time.Time {
+	if after := s.answered.Load(); after != 0 {
+		return s.made.Add(time.Duration(after))
+	}
+	return time.Time{}
+}
 
 // Ended reports whether the Store has ended, so that work still in progress was canceled.
 func (s *Store) Ended() bool { return s.all != nil && s.all.Err() != nil }

@@ -45,6 +45,11 @@ func (d *Refusing) CreateLease(ctx context.Context, l dialect.Lease) error {
 	return err
 }
 
+// RenewLeases fails while Refuse says so.
+func (d *Refusing) RenewLeases(ctx context.Context, ids []string) ([]bool, error) {
+	return refused(d, sqllocktest.OpRenewLeases, func() ([]bool, error) { return d.Dialect.RenewLeases(ctx, ids) })
+}
+
 // Classify returns Class for the error of a refused operation.
 func (d *Refusing) Classify(err error) dialect.Class {
 	if errors.Is(err, errRefused) {
