@@ -75,11 +75,16 @@ func (s *serving) finish() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if response, err := s.client.Do(r); err == nil {
-		defer response.Body.Close()
+	response, err := s.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
 	}
+	defer response.Body.Close()
 	s.client.CloseIdleConnections() // the server would wait for those that were never used
 	s.signal(syscall.SIGTERM)
+	if _, err := io.Copy(io.Discard, response.Body); err != nil && response.StatusCode == http.StatusOK {
+		s.t.Errorf("an open page is cut off: %v", err)
+	}
 	s.end(0)
 }
 
