@@ -52,6 +52,9 @@
 //
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
+//   - foreign_test.go: ten replicas of another migration tool under run.
+//   - image_test.go, deploy_test.go: the container image; the units, manifests and command lines in
+//     deploy.
 //
 // # Words
 //
