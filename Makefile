@@ -94,6 +94,11 @@ image-certificates:
 	@mkdir -p $(OUT)
 	@cp -L $(CERTS) $(OUT)/ca-certificates.crt
 
+.PHONY: screenshots
+screenshots: ## take the pictures of the page in docs/images (needs Chromium)
+	@mkdir -p docs/images
+	SQLLOCK_TEST_REQUIRE=chromium SQLLOCK_SCREENSHOTS=$(CURDIR)/docs/images $(GO) test -count=1 -run '^TestPage$$' ./integration
+
 .PHONY: bench
 bench: $(if $(root),bench-deps) ## measure side by side with others, into bench/RESULTS.md (BENCH_ROUND=400ms, BENCH_ROUNDS=3)
 	cd bench && GOWORK=off BENCH_OUT=. BENCH_COMMIT=$$(git describe --always --dirty) $(GO) test -count=1 -timeout=60m -run '^TestBench$$' -v .

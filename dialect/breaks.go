@@ -33,10 +33,10 @@ type Break struct {
 
 	// The lock and its holder, as they were read. The owner token stands for one acquisition, so
 	// they can't have changed, except for a fence that was raised by AdvanceFence.
-	Kind   string // of the lock, for people
-	Fence  int64
-	Holder string // of the lease, for people; empty if unknown
-	Note   string
+	Kind   string    // of the lock, for people
+	Fence  int64     // of the acquisition
+	Holder string    // of the lease, for people; empty if unknown
+	Note   string    // of the holder
 	Since  time.Time // when it was acquired, by the database's clock
 
 	By     string // the person who breaks it; empty if unknown

@@ -22,6 +22,11 @@ type Waiters interface {
 	// whose lease has expired. Like Get it takes no lock and waits for none.
 	Queue(ctx context.Context, key Key, limit int) ([]Waiting, error)
 
+	// ListWaiters returns up to limit waiters, for any lock, that hold nothing while they wait, in
+	// the order of their tickets beyond after. It leaves out those whose lease has expired. Like
+	// Get it takes no lock and waits for none.
+	ListWaiters(ctx context.Context, after int64, limit int) ([]Waiting, error)
+
 	// WaitingHolders returns up to limit waiters, for any lock, that hold something while they wait
 	// (see Waiter.Holds), in the order of their tickets beyond after. It leaves out those whose
 	// lease has expired. Like Get it takes no lock and waits for none.

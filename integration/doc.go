@@ -16,7 +16,7 @@
 //     with its outcome.
 //   - quorum_test.go: a majority of databases of several engines.
 //   - fences_test.go: fences grow through release, restart and failover.
-//   - promises_test.go: the README's table of which promise holds for which kind of lock.
+//   - promises_test.go: the table in docs/engines.md of which promise holds for which kind of lock.
 //
 // # Faults
 //
@@ -52,7 +52,12 @@
 //
 //   - cli_test.go: run, ls, show, wait, break, doctor; a server that is frozen under a running
 //     child; what guard-sql and grants print.
+//   - page_test.go: the page of serve in a real browser, with and without JavaScript.
 //   - held_view_test.go: the view sqllock_held, read as the role reader.
+//
+// # The documentation
+//
+//   - documented_test.go: the programs and command lines of the pages run.
 //
 // # Metrics
 //

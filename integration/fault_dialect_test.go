@@ -131,6 +131,10 @@ func (d *faultDialect) Queue(ctx context.Context, key dialect.Key, limit int) ([
 	return through(d, "queue", func() ([]dialect.Waiting, error) { return d.Dialect.Queue(ctx, key, limit) })
 }
 
+func (d *faultDialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	return through(d, "waiters", func() ([]dialect.Waiting, error) { return d.Dialect.ListWaiters(ctx, after, limit) })
+}
+
 func (d *faultDialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
 	return through(d, "waiting", func() ([]dialect.Waiting, error) {
 		return d.Dialect.WaitingHolders(ctx, after, limit)

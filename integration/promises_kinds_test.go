@@ -35,7 +35,7 @@ type trial struct {
 	name   string // of the lock
 }
 
-var readmeLock sync.Mutex
+var pageLock sync.Mutex
 
 func (tr *trial) client(holder string) *sqllock.Client {
 	tr.Helper()

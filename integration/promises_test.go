@@ -17,9 +17,9 @@ import (
 	"github.com/sqllock/sqllock/sqllock/sqllocktest/locktest"
 )
 
-// This test generates the README's table of the promises of each kind of lock on each engine. With
-// SQLLOCK_TEST_UPDATE=1 it writes the rows of the engines that it has run. Otherwise it fails if
-// the README has other rows.
+// This test generates the table in docs/engines.md of the promises of each kind of lock on each
+// engine. With SQLLOCK_TEST_UPDATE=1 it writes the rows of the engines that it has run. Otherwise
+// it fails if the page has other rows.
 
 // promises are the table's columns, each with its trial.
 var promises = []struct {
@@ -37,7 +37,7 @@ var promises = []struct {
 	{"through a transaction pooler", promisesPooler},
 }
 
-// products are the engines' names in the README's table.
+// products are the engines' names in the page's table.
 var products = map[string]string{
 	"sqlite": "SQLite", "postgres15": "PostgreSQL 15", "postgres18": "PostgreSQL 18",
 	"mysql": "MySQL 9", "mariadb": "MariaDB 10.11", "sqlserver": "SQL Server",
@@ -65,14 +65,14 @@ func TestPromises(t *testing.T) {
 	})
 }
 
-// promised compares a row with the README's, or writes it to the README.
+// promised compares a row with the page's, or writes it to the page.
 func promised(t *testing.T, row []string) {
 	t.Helper()
-	const readme = "../README.md"
+	const page = "../docs/engines.md"
 	line := "| " + strings.Join(row, " | ") + " |"
-	readmeLock.Lock()
-	defer readmeLock.Unlock()
-	text, err := os.ReadFile(readme)
+	pageLock.Lock()
+	defer pageLock.Unlock()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +81,11 @@ func promised(t *testing.T, row []string) {
 	}
 	old := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(row[0]+" | "+row[1]+" |") + `.*$`)
 	if os.Getenv("SQLLOCK_TEST_UPDATE") == "" || !old.Match(text) {
-		t.Errorf("the README has\n%s\nbut the test found (SQLLOCK_TEST_UPDATE=1 writes it)\n%s", old.Find(text), line)
+		t.Errorf("docs/engines.md has\n%s\nbut the test found (SQLLOCK_TEST_UPDATE=1 writes it)\n%s", old.Find(text),
+			line)
 		return
 	}
-	if err := os.WriteFile(readme, old.ReplaceAllLiteral(text, []byte(line)), 0o644); err != nil {
+	if err := os.WriteFile(page, old.ReplaceAllLiteral(text, []byte(line)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -34,6 +34,7 @@ type Info struct {
 	Fence     int64         // the fencing token of the last acquisition
 	Since     time.Time     // when it was acquired, by the database's clock
 	Remaining time.Duration // until the lease expires, unless renewed; or until the lock can be taken
+	Heartbeat time.Duration // how long ago the holder renewed its lease; 0 unless it is alive
 }
 
 // listPage is the number of locks that one statement reads.
@@ -103,7 +104,7 @@ func info(row dialect.Row) Info {
 	}
 	switch {
 	case row.Held && row.Lease == dialect.LeaseLive:
-		i.State = StateHeld
+		i.State, i.Heartbeat = StateHeld, max(row.TTL-row.Remaining, 0)
 	case row.Held:
 		i.State = StateExpired
 	case row.FreeIn > 0:

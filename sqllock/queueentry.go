@@ -3,6 +3,7 @@ package sqllock
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -227,6 +228,7 @@ func (t *attempt) hasEntry() bool { return t.entry != nil && t.request.Owner == 
 
 // Waiter is a process that waits for a lock. However many of its goroutines wait, it is one Waiter.
 type Waiter struct {
+	Name   string    // the name of the lock that it waits for
 	Kind   Kind      // the kind of lock that it waits for
 	Holder string    // its Options.Holder
 	Note   string    // the note of the first of its goroutines that wait (WithNote)
@@ -257,12 +259,44 @@ func (c *Client) Queue(ctx context.Context, name string) ([]Waiter, error) {
 	slices.SortStableFunc(queue, func(a, b dialect.Waiting) int { return a.Since.Compare(b.Since) })
 	waiters := make([]Waiter, len(queue))
 	for i, w := range queue {
-		waiters[i] = Waiter{
-			Kind: kindOfSlot(w.Slot), Holder: w.Holder, Note: w.Note, Since: w.Since,
-			Priority: request.PriorityOf(w.Owner),
-		}
+		waiters[i] = waiterOf(w)
 	}
 	return waiters, nil
+}
+
+func waiterOf(w dialect.Waiting) Waiter {
+	return Waiter{
+		Name: w.Name, Kind: kindOfSlot(w.Slot), Holder: w.Holder, Note: w.Note, Since: w.Since,
+		Priority: request.PriorityOf(w.Owner),
+	}
+}
+
+// Waiters lists the processes that wait for lease locks of any name, in the order of their arrival,
+// as [Client.Queue] does for one name. It reads the database page by page during the iteration, so
+// different pages show different moments. An error ends the iteration.
+func (c *Client) Waiters(ctx context.Context) iter.Seq2[Waiter, error] {
+	return func(yield func(Waiter, error) bool) {
+		if err := c.checkTables("listing waiters"); err != nil {
+			yield(Waiter{}, err)
+			return
+		}
+		for after := int64(0); ; {
+			page, err := c.store.ListWaiters(ctx, after, waitersPage)
+			if err != nil {
+				yield(Waiter{}, c.store.failed("listing waiters", err))
+				return
+			}
+			for _, w := range page {
+				if !yield(waiterOf(w), nil) {
+					return
+				}
+			}
+			if len(page) < waitersPage {
+				return
+			}
+			after = page[waitersPage-1].Ticket
+		}
+	}
 }
 
 // active reports whether the entry's waiter will be notified.

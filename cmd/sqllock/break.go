@@ -13,6 +13,7 @@ import (
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 // breakFlags are the flags of break.
@@ -25,11 +26,11 @@ type breakFlags struct {
 
 // broken is what break has done, for --json.
 type broken struct {
-	Lock    lockInfo `json:"lock"` // as it was
-	By      string   `json:"by"`
-	Reason  string   `json:"reason,omitempty"`
-	DryRun  bool     `json:"dry_run,omitempty"`
-	Noticed *bool    `json:"noticed,omitempty"` // with --wait: whether the holder's lease is over
+	Lock    inspect.Lock `json:"lock"` // as it was
+	By      string       `json:"by"`
+	Reason  string       `json:"reason,omitempty"`
+	DryRun  bool         `json:"dry_run,omitempty"`
+	Noticed *bool        `json:"noticed,omitempty"` // with --wait: whether the holder's lease is over
 }
 
 const breakLong = `Take a lock away from its holder. break shows the holder first. If it is alive, which its last
@@ -90,23 +91,29 @@ func (a *app) breakCommand() *cobra.Command {
 
 // breakLock shows the holder, asks, and breaks the lock.
 func (a *app) breakLock(ctx context.Context, db *connection, f *breakFlags, name string) error {
-	found, err := db.show(ctx, name)
+	found, err := inspect.Show(ctx, db.locks, name)
 	if err != nil {
 		return err
 	}
 	a.document.Lock = found
-	a.say("%s", found)
+	a.say("%s", details(found))
 	target, err := f.target(found)
 	if err != nil {
 		return err
 	}
 	a.document.Broken = &broken{Lock: target, By: cli.Operator(), Reason: f.reason, DryRun: f.dryRun}
 	if f.dryRun {
-		a.print("would break %q, held by %s with fence %d", clean(name), holderName(target), target.Fence)
+		a.print("would break %q, held by %s with fence %d", clean(name), target.HolderText(), target.Fence)
 		return nil
 	}
 	if err := a.confirm(ctx, f, name); err != nil {
 		return err
+	}
+	lease := ""
+	if f.wait != 0 {
+		if lease, err = db.leaseOf(ctx, target); err != nil {
+			return err
+		}
 	}
 	_, err = db.locks.Break(ctx, name, target.Fence, sqllock.BrokenBy(cli.Operator()), sqllock.WithReason(f.reason))
 	if err != nil {
@@ -115,21 +122,21 @@ func (a *app) breakLock(ctx context.Context, db *connection, f *breakFlags, name
 		}
 		return err
 	}
-	done := fmt.Sprintf("broke %q, held by %s with fence %d, by %s", clean(name), holderName(target), target.Fence,
+	done := fmt.Sprintf("broke %q, held by %s with fence %d, by %s", clean(name), target.HolderText(), target.Fence,
 		cli.Operator())
 	if f.reason != "" {
 		done += ": " + f.reason
 	}
 	a.print("%s", done)
-	return a.awaitEnd(ctx, db, f, target)
+	return a.awaitEnd(ctx, db, f, target, lease)
 }
 
 // target returns the acquisition to break.
-func (f *breakFlags) target(found *shown) (lockInfo, error) {
+func (f *breakFlags) target(found *inspect.Details) (inspect.Lock, error) {
 	if len(found.Holders) == 0 {
-		return lockInfo{}, &noError{fmt.Sprintf("there is nothing to break: nobody holds %q", clean(found.Name))}
+		return inspect.Lock{}, &noError{fmt.Sprintf("there is nothing to break: nobody holds %q", clean(found.Name))}
 	}
-	target, seen := byFence(found.Holders, f.fence)
+	target, seen := inspect.ByFence(found.Holders, f.fence)
 	switch {
 	case f.fence == 0 && len(found.Holders) > 1:
 		return target, cli.Usagef("%q has %d holders: say with --fence which one", clean(found.Name),
@@ -140,14 +147,10 @@ func (f *breakFlags) target(found *shown) (lockInfo, error) {
 		return target, &noError{fmt.Sprintf("nothing was broken: nobody holds %q with fence %d any more",
 			clean(found.Name), f.fence)}
 	}
-	if target.State == sqllock.StateHeld && !f.alive {
-		renewed := ""
-		if target.Heartbeat != nil {
-			beat := time.Duration(*target.Heartbeat * float64(time.Millisecond))
-			renewed = fmt.Sprintf(", renewed its lease %s ago,", short(beat))
-		}
-		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s%s is alive as far as the database "+
-			"knows: end that process, or break the lock nevertheless with --alive", holderName(target), renewed)}
+	if target.Alive() && !f.alive {
+		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s, renewed its lease %s ago, is alive as "+
+			"far as the database knows: end that process, or break the lock nevertheless with --alive",
+			target.HolderText(), short(target.Heartbeat()))}
 	}
 	return target, nil
 }
@@ -168,20 +171,23 @@ func (a *app) confirm(ctx context.Context, f *breakFlags, name string) error {
 	return nil
 }
 
-// awaitEnd waits until the holder's lease is over.
-func (a *app) awaitEnd(ctx context.Context, db *connection, f *breakFlags, target lockInfo) error {
+// awaitEnd waits until the holder's lease is over. lease is its id, or "" if it is known to be
+// over.
+func (a *app) awaitEnd(
+	ctx context.Context, db *connection, f *breakFlags, target inspect.Lock, lease string,
+) error {
 	if f.wait == 0 {
 		return nil
 	}
 	limit, cancel := context.WithTimeout(ctx, time.Duration(f.wait))
 	defer cancel()
-	over := target.lease == ""
+	over := lease == ""
 	a.document.Broken.Noticed = &over
 	for !over {
-		ends, err := db.Dialect.ExpireLeases(ctx, []string{target.lease})
+		ends, err := db.Dialect.ExpireLeases(ctx, []string{lease})
 		if err != nil && db.Dialect.Classify(err) == dialect.ClassPermanent {
 			return fmt.Errorf("the lock is broken, but whether the lease of %s is over can't be found out: %w",
-				holderName(target), err)
+				target.HolderText(), err)
 		}
 		over = err == nil && ends[0].Dead
 		select {
@@ -192,11 +198,11 @@ func (a *app) awaitEnd(ctx context.Context, db *connection, f *breakFlags, targe
 			if !over {
 				return &timeoutError{fmt.Sprintf("the lock is broken, but after %v the lease of %s is still alive: "+
 					"that process may hold other locks, or may not have noticed yet",
-					time.Duration(f.wait), holderName(target))}
+					time.Duration(f.wait), target.HolderText())}
 			}
 		case <-time.After(firstLook):
 		}
 	}
-	a.print("the lease of %s is over", holderName(target))
+	a.print("the lease of %s is over", target.HolderText())
 	return nil
 }

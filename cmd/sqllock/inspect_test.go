@@ -11,6 +11,7 @@ import (
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 // holder starts a run that holds a lock until SIGTERM.
@@ -76,7 +77,7 @@ func TestLs(t *testing.T) {
 	}
 	_, stdout, _ := command(t, "ls -o jsonl")
 	for line := range strings.Lines(stdout) {
-		var l lockInfo
+		var l inspect.Lock
 		if err := json.Unmarshal([]byte(line), &l); err != nil || l.State != "held" {
 			t.Errorf("ls -o jsonl writes %q (%v)", line, err)
 		}
@@ -117,13 +118,13 @@ func TestShow(t *testing.T) {
 	both.await("waiting")
 	third := start(t, "", "run 0 --identity third --fair --events json -- true")
 	third.await("waiting")
-	var found *shown
+	var found *inspect.Details
 	until(t, "a waiter who waits for a waiter", func() bool {
 		found = documentOf(t, 0, "show a").Lock
 		return len(found.Queue) > 0 && len(found.Queue[0].Holds) > 0 && len(found.Queue[0].Holds[0].Waiters) > 0
 	})
 	h, w := found.Holders[0], found.Queue[0]
-	if h.Holder != "first" || h.Note != "build 7" || h.Heartbeat == nil || w.Holder != "second" ||
+	if h.Holder != "first" || h.Note != "build 7" || h.HeartbeatMS == nil || w.Holder != "second" ||
 		w.Holds[0].Name != "0" || w.Holds[0].Waiters[0].Holder != "third" {
 		t.Errorf("show --json has %+v", found)
 	}

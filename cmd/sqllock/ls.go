@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 const (
@@ -97,7 +99,7 @@ func (f *lsFlags) check(a *app) error {
 
 // matches returns a function that reports whether a lock is to be listed, as far as that doesn't
 // depend on its waiters.
-func (f *lsFlags) matches(args []string) func(lockInfo) bool {
+func (f *lsFlags) matches(args []string) func(inspect.Lock) bool {
 	name, holder := glob("*"), glob("*")
 	if len(args) > 0 {
 		name = glob(args[0])
@@ -105,28 +107,18 @@ func (f *lsFlags) matches(args []string) func(lockInfo) bool {
 	if f.holder != "" {
 		holder = glob(f.holder)
 	}
-	return func(l lockInfo) bool { return name(l.Name) && holder(l.Holder) }
+	return func(l inspect.Lock) bool { return name(l.Name) && holder(l.Holder) }
 }
 
-// isStuck reports whether somebody has to look at a lock.
-func (f *lsFlags) isStuck(l lockInfo) bool {
-	return l.State == sqllock.StateExpired || l.Waiting != nil && time.Since(*l.Waiting) > time.Duration(f.stuck)
-}
-
-func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches func(lockInfo) bool) error {
+func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches func(inspect.Lock) bool) error {
 	for {
 		list, err := db.list(ctx, f.all, matches)
 		if err != nil {
 			return err
 		}
 		if f.onlyStuck {
-			kept := []lockInfo{}
-			for _, l := range list {
-				if f.isStuck(l) {
-					kept = append(kept, l)
-				}
-			}
-			list = kept
+			now := time.Now()
+			list = slices.DeleteFunc(list, func(l inspect.Lock) bool { return !l.Stuck(now, time.Duration(f.stuck)) })
 		}
 		a.document.Locks = &list
 		if err := a.writeList(f, list); err != nil {
@@ -147,7 +139,7 @@ func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches 
 }
 
 // writeList writes a list in the format that was asked for.
-func (a *app) writeList(f *lsFlags, list []lockInfo) error {
+func (a *app) writeList(f *lsFlags, list []inspect.Lock) error {
 	colour := colours(a.stdout)
 	if f.watch && isTerminal(a.stdout) {
 		_, _ = io.WriteString(a.stdout, wipe)
@@ -178,7 +170,7 @@ func (a *app) writeList(f *lsFlags, list []lockInfo) error {
 }
 
 // table returns the list for people.
-func table(list []lockInfo, wide, colour bool) string {
+func table(list []inspect.Lock, wide, colour bool) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "NAME\tKIND\tHOLDER\tSINCE\tLEASE-LEFT\tWAITERS\tFENCE\tNOTE")
@@ -187,12 +179,12 @@ func table(list []lockInfo, wide, colour bool) string {
 	}
 	fmt.Fprintln(w)
 	for _, l := range list {
-		left := short(l.left())
+		left := short(l.Remaining())
 		if l.State == sqllock.StateExpired || l.State == sqllock.StateFree {
 			left = string(l.State)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", clean(l.Name), l.kind(), clean(l.Holder), ago(l.Since), left,
-			l.Waiters, l.Fence, clean(l.Note))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", clean(l.Name), l.KindText(), clean(l.Holder),
+			ago(l.Since), left, l.Waiters, l.Fence, clean(l.Note))
 		if wide {
 			waiting := ""
 			if l.Waiting != nil {

@@ -5,18 +5,19 @@ import (
 	"fmt"
 
 	"github.com/sqllock/sqllock/internal/cli"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 // document is the output of --json. Fields that don't apply to a command are left out.
 type document struct {
-	Command  string        `json:"command,omitempty"`
-	Run      *ran          `json:"run,omitempty"`
-	Locks    *[]lockInfo   `json:"locks,omitempty"`
-	Lock     *shown        `json:"lock,omitempty"`
-	Broken   *broken       `json:"broken,omitempty"`
-	Findings []findingInfo `json:"findings,omitempty"`
-	SQL      string        `json:"sql,omitempty"`
-	Error    *failure      `json:"error,omitempty"`
+	Command  string           `json:"command,omitempty"`
+	Run      *ran             `json:"run,omitempty"`
+	Locks    *[]inspect.Lock  `json:"locks,omitempty"`
+	Lock     *inspect.Details `json:"lock,omitempty"`
+	Broken   *broken          `json:"broken,omitempty"`
+	Findings []findingInfo    `json:"findings,omitempty"`
+	SQL      string           `json:"sql,omitempty"`
+	Error    *failure         `json:"error,omitempty"`
 }
 
 // finish writes the document and the error, and returns the exit code.

@@ -11,32 +11,8 @@ import (
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
-
-// shown is what show and break found out about a name.
-type shown struct {
-	Name    string     `json:"name"`
-	Holders []lockInfo `json:"holders"`
-	Queue   []waiter   `json:"queue"`
-
-	Broken       []brokenBefore `json:"broken_before,omitempty"` // the last one first
-	BrokenUnread string         `json:"broken_before_error,omitempty"`
-}
-
-// brokenBefore is a lock of that name that was taken away from its holder.
-type brokenBefore struct {
-	At     time.Time    `json:"at"`
-	By     string       `json:"by,omitempty"`
-	From   string       `json:"from,omitempty"` // the process that did it
-	Reason string       `json:"reason,omitempty"`
-	Kind   sqllock.Kind `json:"kind"`
-	Shared bool         `json:"shared,omitempty"`
-	Permit *int         `json:"permit,omitempty"`
-	Holder string       `json:"holder,omitempty"`
-	Note   string       `json:"note,omitempty"`
-	Fence  int64        `json:"fence"`
-	Since  time.Time    `json:"since"`
-}
 
 const showLong = `Show who holds the locks of a name, of every kind: since when, with which fence, and when its
 process last showed that it is alive. Then show who waits for them, what each of these processes holds meanwhile, and
@@ -57,51 +33,19 @@ func (a *app) show() *cobra.Command {
 				return signalOr(ctx, err)
 			}
 			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			found, err := db.show(ctx, args[0])
+			found, err := inspect.Show(ctx, db.locks, args[0])
 			if err != nil {
 				return signalOr(ctx, err)
 			}
 			a.document.Lock = found
-			a.print("%s", found)
+			a.print("%s", details(found))
 			return nil
 		},
 	}
 }
 
-// show reads everything about a name.
-func (c *connection) show(ctx context.Context, name string) (*shown, error) {
-	holders, err := c.holders(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	queue, err := c.queue(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s := &shown{Name: name, Holders: holders, Queue: queue}
-	return s, c.addBroken(ctx, s)
-}
-
-// addBroken reads what was broken before. Where it can't, because the tables or the grants are
-// older than this command, it says so: who holds the lock matters more.
-func (c *connection) addBroken(ctx context.Context, s *shown) error {
-	breaks, err := c.locks.Breaks(ctx, s.Name)
-	if err != nil {
-		s.BrokenUnread = err.Error()
-		return ctx.Err()
-	}
-	for _, b := range breaks {
-		l := infoOf(sqllock.Info{Kind: b.Kind, Permit: b.Permit})
-		s.Broken = append(s.Broken, brokenBefore{
-			At: b.At, By: b.By, From: b.From, Reason: b.Reason, Kind: b.Kind, Shared: b.Shared, Permit: l.Permit,
-			Holder: b.Holder, Note: b.Note, Fence: b.Fence, Since: b.Since,
-		})
-	}
-	return nil
-}
-
-// String returns it for people.
-func (s *shown) String() string {
+// details says who holds the locks of a name, who waits for them, and what was broken before.
+func details(s *inspect.Details) string {
 	var lines []string
 	for _, l := range s.Holders {
 		lines = append(lines, describe(l)...)
@@ -112,8 +56,11 @@ func (s *shown) String() string {
 	if len(s.Queue) > 0 {
 		lines = append(lines, "", "waiting, in this order:")
 		lines = append(lines, indent(forestLines(s.Queue))...)
+		if s.More {
+			lines = append(lines, "  and more")
+		}
 	}
-	lines = append(lines, s.brokenLines()...)
+	lines = append(lines, brokenLines(s)...)
 	return strings.Join(lines, "\n")
 }
 
@@ -121,7 +68,7 @@ func (s *shown) String() string {
 const mostBroken = 5
 
 // brokenLines says what was broken before.
-func (s *shown) brokenLines() (lines []string) {
+func brokenLines(s *inspect.Details) (lines []string) {
 	if s.BrokenUnread != "" {
 		return []string{"", "what was broken before can't be read: " + clean(s.BrokenUnread)}
 	}
@@ -130,13 +77,13 @@ func (s *shown) brokenLines() (lines []string) {
 	}
 	lines = []string{"", "broken before:"}
 	for _, b := range s.Broken[:min(len(s.Broken), mostBroken)] {
-		l := lockInfo{Kind: b.Kind, Shared: b.Shared, Permit: b.Permit, Holder: b.Holder}
+		l := b.Lock()
 		by := cmp.Or(clean(b.By), "somebody")
 		if b.From != "" {
 			by += " (" + clean(b.From) + ")"
 		}
 		line := fmt.Sprintf("  %s (%s ago), by %s: %s of %s, with fence %d", b.At.UTC().Format(time.RFC3339), ago(b.At),
-			by, l.kind(), holderName(l), b.Fence)
+			by, l.KindText(), l.HolderText(), b.Fence)
 		if b.Reason != "" {
 			line += ": " + clean(b.Reason)
 		}
@@ -149,9 +96,9 @@ func (s *shown) brokenLines() (lines []string) {
 }
 
 // describe says who holds a lock.
-func describe(l lockInfo) []string {
+func describe(l inspect.Lock) []string {
 	lines := []string{
-		fmt.Sprintf("%q (%s) is held by %s", clean(l.Name), l.kind(), holderName(l)),
+		fmt.Sprintf("%q (%s) is held by %s", clean(l.Name), l.KindText(), l.HolderText()),
 		fmt.Sprintf("  since %s (%s ago), with fence %d", l.Since.UTC().Format(time.RFC3339), ago(l.Since), l.Fence),
 	}
 	if l.Note != "" {
@@ -161,18 +108,15 @@ func describe(l lockInfo) []string {
 	case l.State == sqllock.StateExpired:
 		lines = append(lines, "  its lease has run out: the holder is dead, and the next process that wants the lock "+
 			"gets it, unless a transaction that it guards is still open")
-	case l.Heartbeat != nil:
-		beat := time.Duration(*l.Heartbeat * float64(time.Millisecond))
-		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
-			"the lock is free in %s", short(beat), short(l.left())))
 	default:
-		lines = append(lines, fmt.Sprintf("  without another heartbeat the lock is free in %s", short(l.left())))
+		lines = append(lines, fmt.Sprintf("  the holder is alive: its last heartbeat was %s ago; without another one "+
+			"the lock is free in %s", short(l.Heartbeat()), short(l.Remaining())))
 	}
 	return lines
 }
 
 // forestLines returns the waiters as a tree.
-func forestLines(queue []waiter) (lines []string) {
+func forestLines(queue []inspect.Waiter) (lines []string) {
 	for i, w := range queue {
 		line := fmt.Sprintf("%d. %s, for %s", i+1, clean(w.Holder), ago(w.Since))
 		if w.Note != "" {

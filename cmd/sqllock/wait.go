@@ -10,6 +10,7 @@ import (
 
 	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/sqllock"
+	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
 // The pauses between two looks at a lock.
@@ -88,7 +89,7 @@ func (a *app) waitUntil(ctx context.Context, db *connection, f *waitFlags, name 
 		}
 		now := f.state(infos, err)
 		if err == nil && now == "" {
-			a.document.Lock = &shown{Name: name, Holders: infosOf(infos), Queue: []waiter{}}
+			a.document.Lock = &inspect.Details{Name: name, Holders: inspect.OfAll(infos), Queue: []inspect.Waiter{}}
 			return nil
 		}
 		if now != said {
@@ -116,7 +117,7 @@ func (f *waitFlags) state(infos []sqllock.Info, err error) string {
 		leads := info.Kind == sqllock.KindElection
 		switch {
 		case alive && f.free:
-			return fmt.Sprintf("%q is held by %s, since %s", clean(info.Name), holderName(infoOf(info)),
+			return fmt.Sprintf("%q is held by %s, since %s", clean(info.Name), inspect.Of(info).HolderText(),
 				info.Since.UTC().Format(time.RFC3339))
 		case alive && (f.held || f.leader && leads):
 			return ""
@@ -129,12 +130,4 @@ func (f *waitFlags) state(infos []sqllock.Info, err error) string {
 		return "nobody leads"
 	}
 	return "nobody holds it"
-}
-
-func infosOf(infos []sqllock.Info) []lockInfo {
-	list := []lockInfo{}
-	for _, info := range infos {
-		list = append(list, infoOf(info))
-	}
-	return list
 }

@@ -89,8 +89,10 @@ func breaks(s *suite) {
 	s.run("sent again", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		b := s.breakNew(r)
-		if !s.breaks(b) || !s.breaks(b) {
-			s.Error("a break was refused, or what was sent again")
+		for range 2 {
+			if !s.breaks(b) {
+				s.Error("a break was refused, or the same one sent again")
+			}
 		}
 		next := request(r.Name, r.LeaseID)
 		fence := s.take(next)

@@ -63,6 +63,7 @@ func contexts(s *suite) {
 		return err
 	}
 	calls["Queue"] = func(ctx context.Context) error { _, err := s.d.Queue(ctx, held.Key, 10); return err }
+	calls["ListWaiters"] = func(ctx context.Context) error { _, err := s.d.ListWaiters(ctx, 0, 10); return err }
 	calls["WaitingHolders"] = func(ctx context.Context) error { _, err := s.d.WaitingHolders(ctx, 0, 10); return err }
 	calls["Transfer"] = func(ctx context.Context) error {
 		_, err := s.d.Transfer(ctx, []dialect.Transfer{{Claim: claim(held), Next: next}})

@@ -93,6 +93,7 @@ func (s *suite) all(d dialect.Dialect, pool Pool, want dialect.Class) {
 	_, errs["Enqueue"] = d.Enqueue(s.ctx, []dialect.Waiter{waiter(r)})
 	_, errs["Dequeue"] = d.Dequeue(s.ctx, []dialect.Claim{claim(r)})
 	_, errs["Queue"] = d.Queue(s.ctx, r.Key, 10)
+	_, errs["ListWaiters"] = d.ListWaiters(s.ctx, 0, 10)
 	_, errs["WaitingHolders"] = d.WaitingHolders(s.ctx, 0, 10)
 	_, errs["Transfer"] = d.Transfer(s.ctx, []dialect.Transfer{{Claim: claim(r), Next: r}})
 	_, errs["PurgeWaiters"] = d.PurgeWaiters(s.ctx, 10)

@@ -125,6 +125,7 @@ var contracts = []contract{
 	{name: "kinds", check: kinds},
 	{name: "waiters", check: waiters},
 	{name: "queue", check: queueContract},
+	{name: "list waiters", check: listWaitersContract},
 	{name: "waiting holders", check: waitingHoldersContract},
 	{name: "transfer", check: transfer},
 	{name: "purge waiters", check: purgeWaiters},

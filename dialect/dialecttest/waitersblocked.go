@@ -28,8 +28,11 @@ func waitersBlocked(s *suite) {
 		tx := s.begin(0)
 		_, err := tx.Exec(s.ctx, "UPDATE sqllock_waiters SET note = 'busy' WHERE owner = '"+r.Owner+"'")
 		s.must(err)
-		s.quickly("Queue and WaitingHolders", func(s *suite) {
+		s.quickly("Queue, ListWaiters and WaitingHolders", func(s *suite) {
 			s.waitingHolders(0, 10)
+			if got := s.listed(r); len(got) != 1 || got[0].Note != r.Note {
+				s.Errorf("beside another's change the list has %+v", got)
+			}
 			if got := s.queue(r.Key, 10); len(got) != 1 || got[0].Note != r.Note {
 				s.Errorf("beside another's change: %+v", got)
 			}

@@ -1,7 +1,6 @@
 package dialecttest
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -93,27 +92,11 @@ func waitingHoldersContract(s *suite) {
 
 func (s *suite) waitingHolders(after int64, limit int) []dialect.Waiting {
 	s.Helper()
-	found, err := retryTransient(s, func(ctx context.Context) ([]dialect.Waiting, error) {
-		return s.d.WaitingHolders(ctx, after, limit)
-	})
-	s.must(err)
-	return found
+	return s.waitingBy(s.d.WaitingHolders, after, limit)
 }
 
 // holders reads all waiters that hold something, and returns those of the requests.
-func (s *suite) holders(requests ...dialect.Request) (found []dialect.Waiting) {
+func (s *suite) holders(requests ...dialect.Request) []dialect.Waiting {
 	s.Helper()
-	const page = 100
-	for after := int64(0); ; {
-		all := s.waitingHolders(after, page)
-		for _, w := range all {
-			if slices.ContainsFunc(requests, func(r dialect.Request) bool { return r.Owner == w.Owner }) {
-				found = append(found, w)
-			}
-		}
-		if len(all) < page {
-			return found
-		}
-		after = all[page-1].Ticket
-	}
+	return pagesOf(s.waitingHolders, requests)
 }

@@ -61,6 +61,7 @@ var (
 	sqlSeeAhead       = load("see_ahead")
 	sqlDequeue        = load("dequeue")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlSeeOthers      = load("see_others")
 	sqlTransfer       = load("transfer")

@@ -57,6 +57,13 @@ func queue(ctx context.Context, s engine.Session, key dialect.Key, limit int) ([
 	return engine.Query(ctx, s, engine.ScanWaiting, sqlQueue, key.Name, key.Slot, max(limit, 0))
 }
 
+// ListWaiters returns up to limit waiters of all queues that hold nothing, under a live lease. It
+// waits for nothing. Behind a read/write splitter the rows may be a replica's, and so older.
+func (d *Dialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := engine.Query(ctx, d.pool, engine.ScanWaiting, sqlListWaiters, after, max(limit, 0))
+	return waiting, fail("list the waiters", err)
+}
+
 // WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
 // It waits for nothing. Behind a read/write splitter the rows may be a replica's, and so older.
 func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {

@@ -53,6 +53,7 @@ var (
 	sqlDequeue        = load("dequeue")
 	sqlDequeueMany    = load("dequeue_many")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlTransfer       = load("transfer")
 	sqlPurgeWaiters   = load("purge_waiters")

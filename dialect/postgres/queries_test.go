@@ -15,7 +15,7 @@ var statements = []string{
 	sqlDeleteExpired, sqlDeleteLeases,
 	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlAdvanceFence, sqlFree, sqlRemoveLock, sqlLocate,
 	sqlAcquireMany, sqlReleaseMany, sqlHandOver, sqlHandFree,
-	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlWaitingHolders, sqlTransfer,
+	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer,
 	sqlPurgeWaiters, sqlNotify,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,
 	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,

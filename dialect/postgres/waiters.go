@@ -81,6 +81,13 @@ func queue(ctx context.Context, s engine.Session, key dialect.Key, limit int) ([
 	return query(ctx, s, engine.ScanWaiting, sqlQueue, key.Name, int64(key.Slot), int64(max(limit, 0)))
 }
 
+// ListWaiters returns up to limit of the waiters of all queues that hold nothing and whose lease is
+// alive, with tickets greater than after. It waits for nothing.
+func (d *Dialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := query(ctx, d.pool, engine.ScanWaiting, sqlListWaiters, after, int64(max(limit, 0)))
+	return waiting, fail("list the waiters", err)
+}
+
 // WaitingHolders returns up to limit of the waiters of all queues that hold something and whose
 // lease is alive, with tickets greater than after. It waits for nothing.
 func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {

@@ -21,7 +21,7 @@ type statements struct {
 	createLease, renewLease, expireLease, seeLease, overlong, deleteExpired, deleteLease string
 	acquire, release, guard, advanceFence, free, endBar, get, list, purge                string
 	acquireMany, releaseMany                                                             string
-	enqueue, dequeue, queue, waitingHolders, transfer, purgeWaiters                      string
+	enqueue, dequeue, queue, listWaiters, waitingHolders, transfer, purgeWaiters         string
 	recall, remember, claimOutcome, rememberTx, purgeOutcomes                            string
 	recordBreak, seeBreak, listBreaks, purgeBreaks                                       string
 	writeLock                                                                            string
@@ -56,6 +56,7 @@ func loadQueries(load func(file string) string) statements {
 		enqueue:        load("enqueue"),
 		dequeue:        load("dequeue"),
 		queue:          load("queue"),
+		listWaiters:    load("list_waiters"),
 		waitingHolders: load("waiting_holders"),
 		transfer:       load("transfer"),
 		purgeWaiters:   load("purge_waiters"),

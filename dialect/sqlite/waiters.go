@@ -44,6 +44,14 @@ func (d *Dialect) queue(ctx context.Context, s engine.Session, key dialect.Key, 
 	return engine.Query(ctx, s, engine.ScanWaiting, d.sql.queue, key.Name, key.Slot, max(limit, 0))
 }
 
+// ListWaiters returns up to limit waiters of all queues that hold nothing, under a live lease.
+func (d *Dialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	waiting, err := whenFree(ctx, d.file(), func() ([]dialect.Waiting, error) {
+		return engine.Query(ctx, d.pool, engine.ScanWaiting, d.sql.listWaiters, after, max(limit, 0))
+	})
+	return waiting, fail("list the waiters", err)
+}
+
 // WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
 func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
 	waiting, err := whenFree(ctx, d.file(), func() ([]dialect.Waiting, error) {

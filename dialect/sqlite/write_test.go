@@ -88,6 +88,7 @@ func calls(d *Dialect) map[string]func(ctx context.Context) error {
 		},
 		"Dequeue":        func(ctx context.Context) error { return second(d.Dequeue(ctx, []dialect.Claim{claim})) },
 		"Queue":          func(ctx context.Context) error { return second(d.Queue(ctx, key, 1)) },
+		"ListWaiters":    func(ctx context.Context) error { return second(d.ListWaiters(ctx, 0, 1)) },
 		"WaitingHolders": func(ctx context.Context) error { return second(d.WaitingHolders(ctx, 0, 1)) },
 		"Transfer": func(ctx context.Context) error {
 			return second(d.Transfer(ctx, []dialect.Transfer{{Claim: claim, Next: next}}))

@@ -46,6 +46,7 @@ var (
 	sqlEnqueue        = load("enqueue")
 	sqlDequeue        = load("dequeue")
 	sqlQueue          = load("queue")
+	sqlListWaiters    = load("list_waiters")
 	sqlWaitingHolders = load("waiting_holders")
 	sqlTransfer       = load("transfer")
 	sqlPurgeWaiters   = load("purge_waiters")
@@ -77,13 +78,13 @@ var (
 func load(name string) string { return engine.Statement(files, name) }
 
 // reads are the statements that must wait for nothing, in the form that suits this database.
-type reads struct{ get, list, leases, queue, waitingHolders, breaks string }
+type reads struct{ get, list, leases, queue, listWaiters, waitingHolders, breaks string }
 
 var (
-	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlWaitingHolders, sqlListBreaks}
+	committed   = reads{sqlGet, sqlList, sqlLeases, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlListBreaks}
 	uncommitted = reads{
 		unlocked(sqlGet), unlocked(sqlList), unlocked(sqlLeases), unlocked(sqlQueue),
-		unlocked(sqlWaitingHolders), unlocked(sqlListBreaks),
+		unlocked(sqlListWaiters), unlocked(sqlWaitingHolders), unlocked(sqlListBreaks),
 	}
 )
 

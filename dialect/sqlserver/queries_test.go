@@ -18,7 +18,7 @@ var statements = []string{
 	sqlGet, sqlList, sqlLeases,
 	sqlRecall, sqlInsertOutcome, sqlRememberTx, sqlClaimOutcome, sqlMakeClaim, sqlPurgeOutcomes,
 	sqlBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
-	sqlEnqueue, sqlDequeue, sqlQueue, sqlWaitingHolders, sqlTransfer, sqlPurgeWaiters,
+	sqlEnqueue, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer, sqlPurgeWaiters,
 }
 
 func TestEveryFileIsUsed(t *testing.T) { enginetest.Files(t, files, load, statements) }
@@ -67,7 +67,7 @@ func TestStatements(t *testing.T) {
 
 func TestReads(t *testing.T) {
 	r := uncommitted
-	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.waitingHolders, r.breaks} {
+	for _, text := range []string{r.get, r.list, r.leases, r.queue, r.listWaiters, r.waitingHolders, r.breaks} {
 		if strings.Contains(text, "(READCOMMITTED)") || !strings.Contains(text, "(READUNCOMMITTED)") {
 			t.Errorf("this waits where there are no row versions: %s", text)
 		}

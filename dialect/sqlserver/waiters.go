@@ -52,6 +52,17 @@ func queue(ctx context.Context, s engine.Session, r reads, key dialect.Key, limi
 	return query(ctx, s, engine.ScanWaiting, r.queue, text(key.Name), key.Slot, max(limit, 0))
 }
 
+// ListWaiters returns up to limit waiters of all queues that hold nothing, under a live lease. It
+// waits for nothing.
+func (d *Dialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	r, err := d.reads(ctx)
+	if err != nil {
+		return nil, fail("list the waiters", err)
+	}
+	waiting, err := query(ctx, d.pool, engine.ScanWaiting, r.listWaiters, after, max(limit, 0))
+	return waiting, fail("list the waiters", err)
+}
+
 // WaitingHolders returns up to limit waiters of all queues that hold something under a live lease.
 // It waits for nothing.
 func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {

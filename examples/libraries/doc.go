@@ -8,6 +8,9 @@
 //   - DepositAlone is called without a lock. It takes one at the beginning of the transaction of
 //     its write. The lock ends with the transaction.
 //
+// There is also a job of river that takes a lease lock and guards it in the transaction that
+// completes the job, and there are jobs of robfig/cron that run on one of several hosts.
+//
 // The tests run these functions against real servers.
 package libraries
 

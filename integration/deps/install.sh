@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests run: PostgreSQL 15 and 18, two versions of PgBouncer, MariaDB,
-# Galera and MySQL, libfaketime, which moves their clocks, systemd, which checks units, and promtool, which
-# tests alert rules. If named, it also installs what bench compares with. It starts no service.
+# Galera and MySQL, libfaketime, which moves their clocks, systemd, which checks units, promtool,
+# which tests alert rules, and Chromium, a browser. If named, it also installs what bench compares with. It
+# starts no service.
 #
 #   install.sh              all of them
 #   install.sh postgres18   only those named: toolchain postgres15 postgres18 pgbouncer pgbouncer-preparing
-#                           mariadb galera mysql faketime systemd promtool docker redis etcd
+#                           mariadb galera mysql faketime systemd promtool chromium docker redis etcd
 # Packages of the system's own release go where apt puts them. The rest is unpacked below a cache
 # directory: SQLLOCK_CACHE if it is set, otherwise /var/cache/sqllock for root, otherwise
 # ${XDG_CACHE_HOME:-$HOME/.cache}/sqllock. For root it isn't below the home directory, because other
@@ -114,6 +115,11 @@ install_promtool() {
 	command -v promtool >/dev/null || apt_install promtool prometheus
 }
 
+# Debian's package. Ubuntu's is a snap, which can't be installed in a container.
+install_chromium() {
+	command -v chromium >/dev/null || apt_install Chromium chromium
+}
+
 # open_cache creates the cache directory. Servers run as a user without rights, which must be able
 # to enter it.
 open_cache() {
@@ -220,7 +226,7 @@ install_etcd() {
 
 what=("$@")
 [[ $# -gt 0 ]] || what=(toolchain postgres15 postgres18 pgbouncer pgbouncer-preparing mariadb galera mysql faketime
-	systemd promtool)
+	systemd promtool chromium)
 missing=()
 for name in "${what[@]}"; do
 	declare -F "install_$name" >/dev/null || { echo "install.sh: unknown name '$name'; see the head of this file" >&2; exit 2; }

@@ -13,9 +13,10 @@ import (
 var Engines = []string{"sqlite", "postgres15", "postgres18", "mysql", "mariadb", "sqlserver"}
 
 // installed names what tests need besides an engine and what can be had in one way only. "faketime"
-// moves a server's clock, "systemd" checks units, and "promtool" tests alert rules.
-var installed = []string{"pgbouncer", "pgbouncer-preparing", "faketime", groupReplication, "systemd", "docker",
-	"promtool",
+// moves a server's clock, "systemd" checks units, "promtool" tests alert rules, and "chromium" is a
+// browser.
+var installed = []string{
+	"pgbouncer", "pgbouncer-preparing", "faketime", groupReplication, "systemd", "docker", "promtool", "chromium",
 }
 
 // Server is a server that all tests of this process share. Tests must not change its settings;

@@ -36,6 +36,7 @@ const (
 	OpEnqueue          Op = "Enqueue"
 	OpDequeue          Op = "Dequeue"
 	OpQueue            Op = "Queue"
+	OpListWaiters      Op = "ListWaiters"
 	OpWaitingHolders   Op = "WaitingHolders"
 	OpTransfer         Op = "Transfer"
 	OpPurgeWaiters     Op = "PurgeWaiters"

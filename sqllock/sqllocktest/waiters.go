@@ -43,6 +43,11 @@ func (d *Dialect) Queue(ctx context.Context, key dialect.Key, limit int) ([]dial
 	return d.waiting(ctx, OpQueue, limit, func(w *waiter) bool { return w.Key == key })
 }
 
+// ListWaiters implements [dialect.Waiters].
+func (d *Dialect) ListWaiters(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
+	return d.waiting(ctx, OpListWaiters, limit, func(w *waiter) bool { return w.Holds == "" && w.ticket > after })
+}
+
 // WaitingHolders implements [dialect.Waiters].
 func (d *Dialect) WaitingHolders(ctx context.Context, after int64, limit int) ([]dialect.Waiting, error) {
 	return d.waiting(ctx, OpWaitingHolders, limit, func(w *waiter) bool { return w.Holds != "" && w.ticket > after })

@@ -39,6 +39,7 @@ func NilDB(t *testing.T, d dialect.Dialect) {
 	_, errs["Enqueue"] = d.Enqueue(ctx, make([]dialect.Waiter, 1))
 	_, errs["Dequeue"] = d.Dequeue(ctx, make([]dialect.Claim, 1))
 	_, errs["Queue"] = d.Queue(ctx, dialect.Key{}, 1)
+	_, errs["ListWaiters"] = d.ListWaiters(ctx, 0, 1)
 	_, errs["WaitingHolders"] = d.WaitingHolders(ctx, 0, 1)
 	_, errs["Transfer"] = d.Transfer(ctx, make([]dialect.Transfer, 1))
 	_, errs["PurgeWaiters"] = d.PurgeWaiters(ctx, 1)
