@@ -21,9 +21,9 @@ type Lock struct {
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
-	shared  bool        // is a session lock that was taken shared
 	permits int         // of the semaphore, as the caller asked; 0 for other kinds
 	delayed bool        // has a LockDelay
+	shared  bool        // is a session lock that was taken shared
 	inDoubt bool        // was requested twice: the first request may still be carried out late
 	entry   *queueEntry // the entry in the database's queue that is being removed
 
