@@ -1,0 +1,82 @@
+package simulate
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestSimulate runs some rounds of fixed seeds and some of fresh ones. `make simulate` sets the
+// variables that make it run for longer.
+func TestSimulate(t *testing.T) {
+	if os.Getenv("SQLLOCK_SIMULATE_FOR") != "" {
+		simulate(t)
+		return
+	}
+	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8}
+	for range 4 {
+		seeds = append(seeds, rand.Uint64N(1<<40))
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			if _, broken := run(t, generate(seed)); broken != nil {
+				report(t, seed, broken)
+			}
+		})
+	}
+}
+
+// report shortens the schedule of a seed that failed, and reports it.
+func report(t *testing.T, seed uint64, broken *violation) {
+	t.Helper()
+	short, again := shorten(t, generate(seed), broken, time.Minute)
+	t.Errorf("%v\n\nseed %d, shortened to %d of %d events: %v\n%s\nAgain: make simulate SEED=%d",
+		broken, seed, len(short.events), len(generate(seed).events), again, short, seed)
+}
+
+// simulate runs rounds of one seed after the other, for as long as a variable says. It prints each
+// seed and, once a second, what was done. internal/simulate reads that.
+func simulate(t *testing.T) {
+	lasts, err := time.ParseDuration(os.Getenv("SQLLOCK_SIMULATE_FOR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, stride := number(t, "SQLLOCK_SIMULATE_SEED"), number(t, "SQLLOCK_SIMULATE_STRIDE")
+	// Garbage is collected between rounds, because a collection changes the order of goroutines.
+	debug.SetGCPercent(-1)
+	runtime.MemProfileRate = 0
+	var all figures
+	printed := time.Now()
+	for seed, began := first, time.Now(); time.Since(began) < lasts; seed += stride {
+		fmt.Fprintln(os.Stdout, "round", seed)
+		did, broken := run(t, generate(seed))
+		all.add(did)
+		if broken != nil {
+			report(t, seed, broken)
+			return
+		}
+		if runtime.GC(); time.Since(printed) > time.Second {
+			printed = time.Now()
+			line, err := json.Marshal(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(os.Stdout, "did %s\n", line)
+		}
+	}
+}
+
+func number(t *testing.T, variable string) uint64 {
+	n, err := strconv.ParseUint(os.Getenv(variable), 10, 64)
+	if err != nil {
+		t.Fatal(variable, err)
+	}
+	return n
+}

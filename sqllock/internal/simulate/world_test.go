@@ -1,0 +1,189 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/sqllock/sqllocktest"
+)
+
+// world is everything in a round.
+type world struct {
+	schedule schedule
+	began    time.Time
+	db       *sqllocktest.Dialect
+	ledger   *ledger
+	guards   guards
+	tasks    sync.WaitGroup
+	busy     atomic.Int64 // number of tasks
+	pending  atomic.Int64 // for how long they will hold something together
+	requests atomic.Int64
+
+	mu        sync.Mutex
+	processes []*process // by their numbers
+	all       []*process // also those that have ended
+	faults    []fault    // of the database
+}
+
+// figures say how much a round did.
+type figures struct {
+	Simulated time.Duration // of all processes together
+	Requests  int64
+	Grants    int64
+	Faults    int64
+}
+
+func (f *figures) add(other figures) {
+	f.Simulated += other.Simulated
+	f.Requests += other.Requests
+	f.Grants += other.Grants
+	f.Faults += other.Faults
+}
+
+// run runs a round. It returns the first violation, or nil.
+func run(t *testing.T, s schedule) (did figures, broken *violation) {
+	defer func() {
+		if p := recover(); p != nil { // of a bubble in which goroutines were left, for instance
+			broken = &violation{invariant: "no goroutine is left, and none panics", details: fmt.Sprint(p)}
+		}
+	}()
+	seedRuntime(t, s.seed)
+	synctest.Test(t, func(*testing.T) {
+		w := &world{schedule: s, began: time.Now(), db: sqllocktest.New(), processes: make([]*process, s.processes)}
+		w.ledger, w.guards.rows = newLedger(w), make(map[dialect.Key][]*tx)
+		w.round()
+		broken = w.ledger.found()
+		did = figures{
+			Simulated: time.Since(w.began) * time.Duration(s.processes),
+			Requests:  w.requests.Load(), Grants: int64(w.ledger.grants),
+		}
+	})
+	for _, e := range s.events {
+		if !isWork(e.action) {
+			did.Faults++
+		}
+	}
+	return did, broken
+}
+
+func (w *world) round() {
+	for i := range w.processes {
+		w.start(i)
+	}
+	over := make(chan struct{})
+	go w.drift(over)
+	for _, e := range w.schedule.events {
+		time.Sleep(e.at - time.Since(w.began))
+		if w.ledger.found() != nil {
+			break
+		}
+		w.happens(e)
+	}
+	if w.ledger.found() == nil {
+		time.Sleep(w.schedule.length() - time.Since(w.began))
+		w.comesToRest()
+	}
+	close(over)
+	w.end()
+}
+
+// end ends all processes, and waits for what their callers do.
+func (w *world) end() {
+	w.mu.Lock()
+	all := slices.Clone(w.all)
+	w.mu.Unlock()
+	for _, p := range all {
+		if w.ledger.found() != nil {
+			p.kill()
+		}
+		p.close()
+		p.cancel()
+	}
+	w.tasks.Wait()
+}
+
+// drift makes the database's clock run at a speed of its own.
+func (w *world) drift(over <-chan struct{}) {
+	if w.schedule.drift == 0 {
+		return
+	}
+	step := w.schedule.ttl / 4
+	for (leaving{died: over}).sleep(step) {
+		w.db.Advance(step * time.Duration(w.schedule.drift) / 1e6)
+	}
+}
+
+// has returns until when there is such a fault of the database, or the zero time.
+func (w *world) has(a action) (until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for _, f := range w.faults {
+		if f.action == a && f.until.After(now) && f.until.After(until) {
+			until = f.until
+		}
+	}
+	return until
+}
+
+// stands returns until when the database stands still, or the zero time.
+func (w *world) stands() time.Time { return w.has(freeze) }
+
+// afterNotice calls f when the database has noticed that a connection has ended.
+func (w *world) afterNotice(f func()) { time.AfterFunc(w.schedule.ttl/2, f) }
+
+// process returns the process of that number that runs now.
+func (w *world) process(number int) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.processes[number]
+}
+
+// happens begins what an event says.
+func (w *world) happens(e event) {
+	p := w.process(e.process)
+	switch e.action {
+	case kill:
+		p.kill()
+		time.AfterFunc(e.lasts, func() { w.start(e.process) })
+	case stop:
+		p.link.stop(e.lasts)
+	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, crowd:
+		p.link.add(e.action, e.lasts)
+	case outage, freeze:
+		w.mu.Lock()
+		w.faults = append(w.faults, fault{e.action, time.Now().Add(e.lasts)})
+		w.mu.Unlock()
+	case setBack:
+		w.db.Advance(-e.lasts)
+	case setAhead:
+		w.ledger.stepped(true)
+		w.db.Advance(e.lasts)
+	case suspend:
+		if suspendHost(e.lasts) {
+			w.ledger.stepped(false)
+			w.db.Advance(e.lasts)
+			w.ledger.checkAll()
+		}
+	case cutNotices:
+		w.db.CutListeners()
+	case loseNotices:
+		w.db.LoseNotifications(1 + e.n%5)
+	case cutSessions:
+		w.db.CutSessions()
+	default:
+		w.pending.Add(int64(e.lasts))
+		w.busy.Add(1)
+		w.tasks.Go(func() {
+			defer w.pending.Add(-int64(e.lasts))
+			defer w.busy.Add(-1)
+			p.does(e)
+		})
+	}
+}
