@@ -125,3 +125,26 @@ func TestReleaseBehindOwnQueueEntry(t *testing.T) {
 		mustRelease(t, mustTry(t, c, "job"))
 	})
 }
+
+// A waiter with Fair that was handed the lock has it, even if the notification is lost and others
+// wait behind it by then.
+func TestLostHandOverOfFair(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c")
+		lock := mustTry(t, a, "job")
+		first := waiter(t, b, "job", sqllock.Fair())
+		time.Sleep(time.Second)
+		second := waiter(t, c, "job", sqllock.Fair())
+		time.Sleep(time.Second)
+		db.LoseNotifications(1)
+		mustRelease(t, lock)
+		for _, got := range []<-chan *sqllock.Lock{first, second} {
+			select {
+			case lock := <-got:
+				mustRelease(t, lock)
+			case <-time.After(time.Minute):
+				t.Fatal("a lock that was handed over is held, and nobody has it")
+			}
+		}
+	})
+}
