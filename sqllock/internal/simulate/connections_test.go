@@ -52,7 +52,7 @@ func ask[A any](
 	if c.broken.Load() {
 		return nil, errCut
 	}
-	answers, err := transmit(ctx, c.l, c.l.fate(op, true), func(leaving) ([]A, error) { return apply(background, locks) })
+	answers, err := transmit(ctx, c.l, op, c.l.fate(op, true), func(leaving) ([]A, error) { return apply(background, locks) })
 	if err != nil {
 		c.over()
 	}

@@ -23,7 +23,10 @@ func slice[Q, A any](
 	if len(qs) == 0 {
 		return nil, nil
 	}
-	return send(ctx, l, op, func(leaving) ([]A, error) { return apply(background, qs) })
+	return send(ctx, l, op, func(leaving) ([]A, error) {
+		l.w.trace(l, op, "of %+v", qs)
+		return apply(background, qs)
+	})
 }
 
 func (l *link) CreateLease(ctx context.Context, lease dialect.Lease) error {
@@ -133,7 +136,7 @@ func (l *link) Guard(ctx context.Context, in dialect.Tx, claims []dialect.Claim)
 	if !ok {
 		return nil, dialect.ErrInvalid
 	}
-	return transmit(ctx, l, l.fate("Guard", true), func(caller leaving) ([]bool, error) { return t.guard(caller, claims) })
+	return transmit(ctx, l, "Guard", l.fate("Guard", true), func(caller leaving) ([]bool, error) { return t.guard(caller, claims) })
 }
 
 func (l *link) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {
@@ -147,6 +150,7 @@ func (l *link) Release(ctx context.Context, claims []dialect.Claim) ([]bool, err
 		return nil, nil
 	}
 	return send(ctx, l, "Release", func(caller leaving) ([]bool, error) {
+		l.w.trace(l, "Release", "of %+v", claims)
 		key := func(c dialect.Claim) dialect.Key { return c.Key }
 		if len(claims) == 1 {
 			return afterGuard(l.w, caller, claims, key, l.Dialect.Release)

@@ -111,7 +111,7 @@ func (s *schedule) add(r *rand.Rand, begin, length time.Duration, a action) {
 		e.at = max(e.at, begin)
 	}
 	switch {
-	case a == handOver || a == handOverTo:
+	case a == handOver || a == handOverTo || a == reap: // which goes on until its ctx ends, also without a reply
 		e.wait = between(r, time.Second, time.Minute)
 	case isWork(a) && r.IntN(3) == 0:
 		e.wait = between(r, time.Millisecond, 2*s.ttl)

@@ -24,8 +24,9 @@ var (
 // and replies travel. It is the process's dialect.
 type link struct {
 	*sqllocktest.Dialect
-	w    *world
-	pool chan struct{} // holds a token for each connection in use
+	w      *world
+	holder string        // the process's
+	pool   chan struct{} // holds a token for each connection in use
 
 	calls atomic.Uint64 // counts requests, so that each has a fate of its own
 	died  chan struct{} // closed when the process is killed
@@ -42,9 +43,9 @@ type fault struct {
 	until  time.Time
 }
 
-func newLink(w *world) *link {
+func newLink(w *world, holder string) *link {
 	return &link{
-		Dialect: w.db, w: w, pool: make(chan struct{}, w.schedule.pool), died: make(chan struct{}),
+		Dialect: w.db, w: w, holder: holder, pool: make(chan struct{}, w.schedule.pool), died: make(chan struct{}),
 	}
 }
 
@@ -235,12 +236,20 @@ func send[A any](ctx context.Context, l *link, op string, apply func(leaving) (A
 		return answer, err
 	}
 	defer free()
-	return transmit(ctx, l, l.fate(op, false), apply)
+	return transmit(ctx, l, op, l.fate(op, false), apply)
 }
 
 // transmit sends a request on a connection.
-func transmit[A any](ctx context.Context, l *link, f fate, apply func(leaving) (A, error)) (answer A, err error) {
+func transmit[A any](
+	ctx context.Context, l *link, op string, f fate, carryOut func(leaving) (A, error),
+) (answer A, err error) {
 	defer l.run()
+	defer func() { l.w.trace(l, op, "got %+v, %v", answer, err) }()
+	apply := func(caller leaving) (A, error) {
+		answer, err := carryOut(caller)
+		l.w.trace(l, op, "was carried out: %+v, %v", answer, err)
+		return answer, err
+	}
 	if f.refused {
 		return answer, errRefused
 	}

@@ -26,7 +26,8 @@ type process struct {
 func (w *world) start(number int) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := &process{w: w, number: number, holder: fmt.Sprintf("p%d.%d", number, len(w.all)), link: newLink(w)}
+	holder := fmt.Sprintf("p%d.%d", number, len(w.all))
+	p := &process{w: w, number: number, holder: holder, link: newLink(w, holder)}
 	p.ctx, p.cancel = context.WithCancel(background)
 	client, err := sqllock.New(p.ctx, p.link, &sqllock.Options{
 		TTL: w.schedule.ttl, KeepAlive: max(w.schedule.ttl, sqllock.MinKeepAlive), Holder: p.holder,

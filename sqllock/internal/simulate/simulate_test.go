@@ -57,6 +57,7 @@ func simulate(t *testing.T) {
 	for seed, began := first, time.Now(); time.Since(began) < lasts; seed += stride {
 		fmt.Fprintln(os.Stdout, "round", seed)
 		did, broken := run(t, generate(seed))
+		did.Rounds = 1
 		all.add(did)
 		if broken != nil {
 			report(t, seed, broken)

@@ -88,6 +88,9 @@ func (p *process) tried(e event, err error) {
 // waited checks the error of a call that waits until its ctx ends.
 func (p *process) waited(ctx context.Context, e event, err error) {
 	p.tried(e, err)
+	if e.action == set && errors.Is(err, sqllock.ErrDeadlock) { // with a caller that takes a lock under a lock
+		return
+	}
 	if err != nil && ctx.Err() == nil && !p.gone() {
 		p.w.ledger.violated("waiting waits", "%s of %s: %v", e.action, p.holder, err)
 	}
@@ -111,6 +114,7 @@ func (p *process) uses(ctx context.Context, e event, lock *sqllock.Lock, err err
 		return
 	}
 	h := p.holding(lock)
+	h.later = e.action == nested // the row for deadlocks was removed first
 	p.w.ledger.granted(h)
 	p.workUnder(e, h, lock)
 	p.releases(e, h, func() error { return lock.Release(ctx) })
@@ -166,7 +170,7 @@ func (p *process) writes(h *held, lock guarding) {
 		return
 	}
 	p.sleep(p.ctx, p.w.schedule.ttl/20)
-	_, err := transmit(ctx, p.link, p.link.fate("Commit", true), func(leaving) (bool, error) {
+	_, err := transmit(ctx, p.link, "Commit", p.link.fate("Commit", true), func(leaving) (bool, error) {
 		return t.end(func() { p.w.ledger.wrote(h) }), nil
 	})
 	if err != nil {

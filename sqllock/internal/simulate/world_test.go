@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type world struct {
 
 // figures say how much a round did.
 type figures struct {
+	Rounds    int64
 	Simulated time.Duration // of all processes together
 	Requests  int64
 	Grants    int64
@@ -40,6 +42,7 @@ type figures struct {
 }
 
 func (f *figures) add(other figures) {
+	f.Rounds += other.Rounds
 	f.Simulated += other.Simulated
 	f.Requests += other.Requests
 	f.Grants += other.Grants
@@ -86,7 +89,7 @@ func (w *world) round() {
 		w.happens(e)
 	}
 	if w.ledger.found() == nil {
-		time.Sleep(w.schedule.length() - time.Since(w.began))
+		time.Sleep(w.schedule.length() - time.Since(w.began) + time.Millisecond) // killed processes are back then
 		w.comesToRest()
 	}
 	close(over)
@@ -137,6 +140,15 @@ func (w *world) stands() time.Time { return w.has(freeze) }
 
 // afterNotice calls f when the database has noticed that a connection has ended.
 func (w *world) afterNotice(f func()) { time.AfterFunc(w.schedule.ttl/2, f) }
+
+// trace prints what happens between a process and the database, if a variable says so.
+func (w *world) trace(l *link, op, format string, args ...any) {
+	if tracing {
+		fmt.Fprintf(os.Stderr, "%-16s %s %s %s\n", time.Since(w.began), l.holder, op, fmt.Sprintf(format, args...))
+	}
+}
+
+var tracing = os.Getenv("SQLLOCK_SIMULATE_TRACE") != ""
 
 // process returns the process of that number that runs now.
 func (w *world) process(number int) *process {
