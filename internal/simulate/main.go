@@ -127,8 +127,8 @@ func table(ctx context.Context, s settings) error {
 // invariantOf returns the invariant that a failure is about.
 func invariantOf(failure string) string {
 	for line := range strings.Lines(failure) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "BROKEN: "); ok {
-			return text
+		if _, text, ok := strings.Cut(line, "BROKEN: "); ok {
+			return strings.TrimSpace(text)
 		}
 	}
 	first, _, _ := strings.Cut(failure, "\n")

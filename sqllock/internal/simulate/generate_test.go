@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -52,11 +53,7 @@ func one[E any](r *rand.Rand, of ...E) E { return of[r.IntN(len(of))] }
 
 // between returns a duration, with as many short ones as long ones.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
-	d := least
-	for d < most && r.IntN(3) > 0 {
-		d *= 2
-	}
-	return min(d+time.Duration(r.Int64N(int64(d))), most)
+	return time.Duration(float64(least) * math.Pow(float64(most)/float64(least), r.Float64()))
 }
 
 // generate makes the schedule of a seed: episodes in which much happens at once, and quiet time
@@ -67,7 +64,7 @@ func generate(seed uint64) schedule {
 		seed: seed, processes: 2 + r.IntN(4),
 		ttl:       one(r, time.Second, 3*time.Second, 15*time.Second, 15*time.Second),
 		latency:   one(r, 0, 200*time.Microsecond, 3*time.Millisecond),
-		reapEvery: one(r, 10*time.Second, time.Minute, 10*time.Minute),
+		reapEvery: one(r, 10*time.Second, 10*time.Minute, 2*time.Hour),
 		keepRows:  one(r, time.Minute, time.Hour, 24*time.Hour),
 		pool:      2 + r.IntN(6),
 		drift:     one(r, 0, -900, 900),
@@ -79,7 +76,7 @@ func generate(seed uint64) schedule {
 	at := time.Duration(0)
 	for range 1 + r.IntN(3) {
 		at = s.episode(r, at)
-		at += s.reapEvery * time.Duration(1+r.IntN(200))
+		at += s.reapEvery * time.Duration(1+r.IntN(20))
 	}
 	slices.SortStableFunc(s.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	return s
@@ -104,7 +101,7 @@ func (s *schedule) episode(r *rand.Rand, begin time.Duration) (end time.Duration
 func (s *schedule) add(r *rand.Rand, begin, length time.Duration, a action) {
 	e := event{
 		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a, name: r.IntN(2),
-		lasts: between(r, time.Millisecond, s.ttl), n: r.IntN(12),
+		lasts: between(r, time.Millisecond, 2*s.ttl), n: r.IntN(12),
 	}
 	if r.IntN(4) == 0 { // much happens at the same moment
 		e.at = e.at.Truncate(s.ttl)

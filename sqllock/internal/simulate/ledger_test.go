@@ -184,6 +184,7 @@ func (l *ledger) checkRow(h *held) {
 	if h.key.Slot == sessionSlot {
 		return
 	}
+	l.w.readClock()
 	rows, err := l.w.db.Get(context.Background(), []dialect.Key{h.key})
 	if err != nil {
 		panic(err)

@@ -246,6 +246,7 @@ func transmit[A any](
 	defer l.run()
 	defer func() { l.w.trace(l, op, "got %+v, %v", answer, err) }()
 	apply := func(caller leaving) (A, error) {
+		l.w.readClock()
 		answer, err := carryOut(caller)
 		l.w.trace(l, op, "was carried out: %+v, %v", answer, err)
 		return answer, err

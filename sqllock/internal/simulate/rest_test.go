@@ -34,7 +34,7 @@ func (w *world) nothingIsLeft() {
 	ttl := w.schedule.ttl
 	operator := w.process(0)
 	time.Sleep(6 * time.Second) // a statement without a reply is given up after five, without its caller
-	for range 3 { // a clock that was set back shows after a lease was watched for its TTL
+	for range 3 {               // a clock that was set back shows after a lease was watched for its TTL
 		time.Sleep(2 * ttl)
 		if _, err := operator.client.Reap(background); err != nil {
 			w.ledger.violated("nothing is left", "reaping without faults: %v", err)

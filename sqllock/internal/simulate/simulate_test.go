@@ -36,6 +36,10 @@ func TestSimulate(t *testing.T) {
 // report shortens the schedule of a seed that failed, and reports it.
 func report(t *testing.T, seed uint64, broken *violation) {
 	t.Helper()
+	if os.Getenv("SQLLOCK_SIMULATE_SHORTEN") == "false" {
+		t.Errorf("BROKEN: %s\nseed %d: %v", broken.invariant, seed, broken)
+		return
+	}
 	short, again := shorten(t, generate(seed), broken, time.Minute)
 	t.Errorf("%v\n\nseed %d, shortened to %d of %d events: %v\n%s\nAgain: make simulate SEED=%d",
 		broken, seed, len(short.events), len(generate(seed).events), again, short, seed)
@@ -63,7 +67,10 @@ func simulate(t *testing.T) {
 			report(t, seed, broken)
 			return
 		}
-		if runtime.GC(); time.Since(printed) > time.Second {
+		if all.Rounds%gcEvery == 0 {
+			runtime.GC()
+		}
+		if time.Since(printed) > time.Second {
 			printed = time.Now()
 			line, err := json.Marshal(all)
 			if err != nil {
@@ -73,6 +80,9 @@ func simulate(t *testing.T) {
 		}
 	}
 }
+
+// gcEvery is after how many rounds garbage is collected.
+const gcEvery = 20
 
 func number(t *testing.T, variable string) uint64 {
 	n, err := strconv.ParseUint(os.Getenv(variable), 10, 64)

@@ -139,17 +139,17 @@ func (p *process) holding(lock *sqllock.Lock) *held {
 	return h
 }
 
-// workUnder works under something that is held, in several steps.
+// workUnder works under something that is held.
 func (p *process) workUnder(e event, h *held, lock guarding) {
-	steps := 1 + e.n%3
-	for range steps {
-		ctx := h.ctx
-		if e.n%4 == 0 {
-			ctx = p.ctx // it doesn't notice a loss at once
-		}
-		p.sleep(ctx, e.lasts/time.Duration(steps))
+	ctx := h.ctx
+	if e.n%4 == 0 {
+		ctx = p.ctx // it doesn't notice a loss at once
+	}
+	for end := time.Now().Add(e.lasts); time.Now().Before(end) && ctx.Err() == nil; {
+		leaving{ctx.Done(), p.link.died}.sleep(min(time.Until(end), p.w.schedule.ttl/16))
 		p.w.ledger.check(h)
 	}
+	p.link.run()
 	if lock != nil && e.n%2 == 0 {
 		p.writes(h, lock)
 	}

@@ -27,9 +27,10 @@ type world struct {
 	requests atomic.Int64
 
 	mu        sync.Mutex
-	processes []*process // by their numbers
-	all       []*process // also those that have ended
-	faults    []fault    // of the database
+	drifted   time.Duration // by how much the database's clock has run ahead
+	processes []*process    // by their numbers
+	all       []*process    // also those that have ended
+	faults    []fault       // of the database
 }
 
 // figures say how much a round did.
@@ -79,8 +80,6 @@ func (w *world) round() {
 	for i := range w.processes {
 		w.start(i)
 	}
-	over := make(chan struct{})
-	go w.drift(over)
 	for _, e := range w.schedule.events {
 		time.Sleep(e.at - time.Since(w.began))
 		if w.ledger.found() != nil {
@@ -92,7 +91,6 @@ func (w *world) round() {
 		time.Sleep(w.schedule.length() - time.Since(w.began) + time.Millisecond) // killed processes are back then
 		w.comesToRest()
 	}
-	close(over)
 	w.end()
 }
 
@@ -111,15 +109,14 @@ func (w *world) end() {
 	w.tasks.Wait()
 }
 
-// drift makes the database's clock run at a speed of its own.
-func (w *world) drift(over <-chan struct{}) {
-	if w.schedule.drift == 0 {
-		return
-	}
-	step := w.schedule.ttl / 4
-	for (leaving{died: over}).sleep(step) {
-		w.db.Advance(step * time.Duration(w.schedule.drift) / 1e6)
-	}
+// readClock makes the database's clock, which has a speed of its own, show the present time. It is
+// called before the clock is read.
+func (w *world) readClock() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ahead := time.Since(w.began) / 1e6 * time.Duration(w.schedule.drift)
+	w.db.Advance(ahead - w.drifted)
+	w.drifted = ahead
 }
 
 // has returns until when there is such a fault of the database, or the zero time.
