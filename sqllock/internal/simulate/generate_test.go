@@ -112,7 +112,9 @@ func (s *schedule) add(r *rand.Rand, begin, length time.Duration, a action) {
 		e.wait = between(r, time.Second, time.Minute)
 	case isWork(a) && r.IntN(3) == 0:
 		e.wait = between(r, time.Millisecond, 2*s.ttl)
-	case a == setBack || a == setAhead:
+	case a == setBack: // by less than the time for which free rows are kept, which bounds what fences survive
+		e.lasts = between(r, s.keepRows/1000, s.keepRows/20)
+	case a == setAhead:
 		e.lasts = between(r, s.ttl/10, time.Hour)
 	case !isWork(a):
 		e.lasts = between(r, s.ttl/10, 4*s.ttl)

@@ -145,7 +145,7 @@ func (p *process) workUnder(e event, h *held, lock guarding) {
 	if e.n%4 == 0 {
 		ctx = p.ctx // it doesn't notice a loss at once
 	}
-	for end := time.Now().Add(e.lasts); time.Now().Before(end) && ctx.Err() == nil; {
+	for end := time.Now().Add(e.lasts); time.Now().Before(end) && ctx.Err() == nil && !p.dead(); {
 		leaving{ctx.Done(), p.link.died}.sleep(min(time.Until(end), p.w.schedule.ttl/16))
 		p.w.ledger.check(h)
 	}
