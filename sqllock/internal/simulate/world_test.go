@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,7 @@ type world struct {
 	processes []*process    // by their numbers
 	all       []*process    // also those that have ended
 	faults    []fault       // of the database
+	traced    strings.Builder
 }
 
 // figures say how much a round did.
@@ -57,12 +59,14 @@ func run(t *testing.T, s schedule) (did figures, broken *violation) {
 			broken = &violation{invariant: "no goroutine is left, and none panics", details: fmt.Sprint(p)}
 		}
 	}()
+	trace := ""
+	defer func() { fmt.Fprint(os.Stderr, trace) }()
 	seedRuntime(t, s.seed)
 	synctest.Test(t, func(*testing.T) {
 		w := &world{schedule: s, began: time.Now(), db: sqllocktest.New(), processes: make([]*process, s.processes)}
 		w.ledger, w.guards.rows = newLedger(w), make(map[dialect.Key][]*tx)
 		w.round()
-		broken = w.ledger.found()
+		broken, trace = w.ledger.found(), w.traced.String()
 		did = figures{
 			Simulated: time.Since(w.began) * time.Duration(s.processes),
 			Requests:  w.requests.Load(), Grants: int64(w.ledger.grants),
@@ -138,10 +142,13 @@ func (w *world) stands() time.Time { return w.has(freeze) }
 // afterNotice calls f when the database has noticed that a connection has ended.
 func (w *world) afterNotice(f func()) { time.AfterFunc(w.schedule.ttl/2, f) }
 
-// trace prints what happens between a process and the database, if a variable says so.
+// trace records what happens between a process and the database, if a variable says so. It is printed
+// after the round, because a system call lets the scheduler change the order of goroutines.
 func (w *world) trace(l *link, op, format string, args ...any) {
 	if tracing {
-		fmt.Fprintf(os.Stderr, "%-16s %s %s %s\n", time.Since(w.began), l.holder, op, fmt.Sprintf(format, args...))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		fmt.Fprintf(&w.traced, "%-16s %s %s %s\n", time.Since(w.began), l.holder, op, fmt.Sprintf(format, args...))
 	}
 }
 
