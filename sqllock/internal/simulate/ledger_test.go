@@ -22,6 +22,7 @@ func (v *violation) Error() string { return fmt.Sprintf("%s, at %s: %s", v.invar
 // held is something that a caller holds and may rely on until ctx ends.
 type held struct {
 	process *process
+	action  action
 	key     dialect.Key // its row; of a session lock, its name and the slot -1
 	scope   dialect.Key // what it excludes others from; several permits, or readers and writers, have one
 	ctx     context.Context
@@ -36,7 +37,7 @@ type held struct {
 func (h *held) trusted() bool { return h.ctx.Err() == nil }
 
 func (h *held) String() string {
-	return fmt.Sprintf("%s holds %q/%d with fence %d", h.process.holder, h.key.Name, h.key.Slot, h.fence)
+	return fmt.Sprintf("%s holds %q/%d with fence %d (%s)", h.process.holder, h.key.Name, h.key.Slot, h.fence, h.action)
 }
 
 // ledger knows who holds what, and what has been written, remembered and led. It checks the

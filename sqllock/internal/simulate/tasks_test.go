@@ -113,7 +113,7 @@ func (p *process) uses(ctx context.Context, e event, lock *sqllock.Lock, err err
 	if err != nil {
 		return
 	}
-	h := p.holding(lock)
+	h := p.holding(e, lock)
 	h.later = e.action == nested // the row for deadlocks was removed first
 	p.w.ledger.granted(h)
 	p.workUnder(e, h, lock)
@@ -126,10 +126,12 @@ func (p *process) releases(e event, h *held, release func() error) {
 }
 
 // holding returns what the ledger has to know about a lock.
-func (p *process) holding(lock *sqllock.Lock) *held {
+func (p *process) holding(e event, lock *sqllock.Lock) *held {
 	claim := recipe.Of[*sqllock.Lock](p.client).Claim(lock)
 	key := claim.Key
-	h := &held{process: p, ctx: lock.Context(), fence: lock.Fence(), key: key, scope: key, owner: claim.Owner}
+	h := &held{
+		process: p, action: e.action, key: key, scope: key, ctx: lock.Context(), owner: claim.Owner, fence: lock.Fence(),
+	}
 	switch {
 	case key.Slot >= request.SlotReaders:
 		h.shared, h.scope.Slot = true, request.SlotWriter
@@ -186,7 +188,7 @@ func (p *process) nests(ctx context.Context, e event) {
 	if err != nil {
 		return
 	}
-	h := p.holding(outer)
+	h := p.holding(e, outer)
 	p.w.ledger.granted(h)
 	p.sleep(outer.Context(), e.lasts)
 	inner, err := p.client.Acquire(outer.Context(), second)
@@ -209,7 +211,7 @@ func (p *process) takesSet(ctx context.Context, e event) {
 	}
 	var all []*held
 	for _, lock := range s.Locks() {
-		h := p.holding(lock)
+		h := p.holding(e, lock)
 		p.w.ledger.granted(h)
 		all = append(all, h)
 	}
@@ -258,7 +260,7 @@ func (p *process) locksSession(ctx context.Context, e event) {
 		return
 	}
 	key := dialect.Key{Name: lock.Name(), Slot: sessionSlot}
-	h := &held{process: p, key: key, scope: key, ctx: lock.Context(), shared: e.action == sessionRead}
+	h := &held{process: p, action: e.action, key: key, scope: key, ctx: lock.Context(), shared: e.action == sessionRead}
 	p.w.ledger.granted(h)
 	p.workUnder(e, h, nil)
 	p.releases(e, h, func() error { return lock.Release(ctx) })
@@ -272,7 +274,7 @@ func (p *process) worksOnce(ctx context.Context, e event) {
 	var h *held
 	out, err := once.Do(ctx, p.client, key, func(_ context.Context, lock *sqllock.Lock) ([]byte, error) {
 		p.w.ledger.worked(lock.Context(), key)
-		h = p.holding(lock)
+		h = p.holding(e, lock)
 		h.later = true
 		p.w.ledger.granted(h)
 		p.workUnder(e, h, lock)
@@ -299,7 +301,7 @@ func (p *process) elects(ctx context.Context, e event) {
 	case lead:
 		var h *held
 		p.tried(e, el.Run(ctx, func(_ context.Context, term *election.Term) error {
-			h = p.leads(term)
+			h = p.leads(e, term)
 			p.workUnder(e, h, term)
 			return nil
 		}))
@@ -308,7 +310,7 @@ func (p *process) elects(ctx context.Context, e event) {
 		term, err := el.Campaign(ctx)
 		p.waited(ctx, e, err)
 		if err == nil {
-			h := p.leads(term)
+			h := p.leads(e, term)
 			p.workUnder(e, h, term)
 			p.releases(e, h, func() error { return term.Resign(ctx) })
 		}
@@ -320,9 +322,11 @@ func (p *process) elects(ctx context.Context, e event) {
 }
 
 // leads records a term.
-func (p *process) leads(term *election.Term) *held {
+func (p *process) leads(e event, term *election.Term) *held {
 	key := dialect.Key{Name: "lead", Slot: request.SlotElection}
-	h := &held{process: p, key: key, scope: key, ctx: term.Context(), fence: term.Number(), later: true}
+	h := &held{
+		process: p, action: e.action, key: key, scope: key, ctx: term.Context(), fence: term.Number(), later: true,
+	}
 	p.w.ledger.led(term.Number(), p.holder)
 	p.w.ledger.granted(h)
 	return h
