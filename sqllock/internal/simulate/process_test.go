@@ -58,7 +58,7 @@ func (p *process) kill() {
 	p.w.ledger.died(p)
 	p.link.kill()
 	p.cancel()
-	go func() { _ = p.client.Close(background) }() // for its goroutines
+	p.w.tasks.Go(func() { _ = p.client.Close(background) }) // for its goroutines
 }
 
 // close closes the Client as a process does that ends. Its callers are still there.

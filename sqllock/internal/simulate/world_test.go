@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +57,11 @@ func (f *figures) add(other figures) {
 func run(t *testing.T, s schedule) (did figures, broken *violation) {
 	defer func() {
 		if p := recover(); p != nil { // of a bubble in which goroutines were left, for instance
-			broken = &violation{invariant: "no goroutine is left, and none panics", details: fmt.Sprint(p)}
+			stacks := make([]byte, 1<<16)
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			broken = &violation{
+				invariant: "no goroutine is left, and none panics", details: fmt.Sprintf("%v\n%s", p, stacks),
+			}
 		}
 	}()
 	trace := ""
@@ -111,6 +116,7 @@ func (w *world) end() {
 		p.cancel()
 	}
 	w.tasks.Wait()
+	time.Sleep(time.Minute) // what isn't over by then is left for ever, since the bubble's time ends here
 }
 
 // readClock makes the database's clock, which has a speed of its own, show the present time. It is
@@ -167,7 +173,11 @@ func (w *world) happens(e event) {
 	switch e.action {
 	case kill:
 		p.kill()
-		time.AfterFunc(e.lasts, func() { w.start(e.process) })
+		time.AfterFunc(e.lasts, func() {
+			if w.ledger.found() == nil { // otherwise the round ends
+				w.start(e.process)
+			}
+		})
 	case stop:
 		p.link.stop(e.lasts)
 	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, crowd:
