@@ -20,18 +20,14 @@ type edit struct{ file, from, to string }
 var seeding = []edit{
 	{
 		"std:runtime/rand.go", "func rand() uint64 {\n", `func rand() uint64 {
-	if bubbleRand.seeded && getg().bubble != nil { // not the scheduler, whose locks draw when they are contended
+	if bubbleRand.seeded && getg().bubble != nil {
 		return nextBubbleRand()
 	}
 `,
 	},
-	{
-		"std:runtime/rand.go", "func cheaprand() uint32 {\n", `func cheaprand() uint32 {
-	if bubbleRand.seeded && getg().bubble != nil { // not the scheduler, whose locks draw when they are contended
-		return uint32(nextBubbleRand())
-	}
-`,
-	},
+	{"std:runtime/select.go", "j := cheaprandn(uint32(norder + 1))", "j := bubbleCheaprand() % uint32(norder+1)"},
+	{"std:runtime/time.go", "t.rand = cheaprand()", "t.rand = bubbleCheaprand()"},
+	{"std:runtime/sema.go", "s.ticket = cheaprand() | 1", "s.ticket = bubbleCheaprand() | 1"},
 	{"std:runtime/rand.go", "// randn is like rand() % n but faster.\n", `var bubbleRand struct {
 	seeded bool
 	state  uint64
@@ -47,6 +43,17 @@ func nextBubbleRand() uint64 {
 	bubbleRand.state += 0xa0761d6478bd642f
 	hi, lo := math.Mul64(bubbleRand.state, bubbleRand.state^0xe7037ed1a0b428db)
 	return hi ^ lo
+}
+
+// bubbleCheaprand is cheaprand for what decides about the order of goroutines. The runtime also calls
+// cheaprand for caches, which would make a run depend on the runs before it.
+//
+//go:nosplit
+func bubbleCheaprand() uint32 {
+	if bubbleRand.seeded && getg().bubble != nil {
+		return uint32(nextBubbleRand() >> 32)
+	}
+	return cheaprand()
 }
 
 // randn is like rand() % n but faster.
