@@ -63,7 +63,7 @@ func generate(seed uint64) schedule {
 	s := schedule{
 		seed: seed, processes: 2 + r.IntN(4),
 		ttl:       one(r, time.Second, 3*time.Second, 15*time.Second, 15*time.Second),
-		latency:   one(r, 0, 200*time.Microsecond, 3*time.Millisecond),
+		latency:   one(r, 0, 200*time.Microsecond, 3*time.Millisecond, 30*time.Millisecond),
 		reapEvery: one(r, 10*time.Second, 10*time.Minute, 2*time.Hour),
 		keepRows:  one(r, time.Minute, time.Hour, 24*time.Hour),
 		pool:      2 + r.IntN(6),
@@ -86,22 +86,26 @@ func generate(seed uint64) schedule {
 // them begins.
 func (s *schedule) episode(r *rand.Rand, begin time.Duration) (end time.Duration) {
 	length := between(r, s.ttl, 8*s.ttl)
+	target := r.IntN(s.processes) // of every other event, so that faults and work meet
 	for range 3 + r.IntN(30) {
-		s.add(r, begin, length, work.pick(r))
+		s.add(r, begin, length, target, work.pick(r))
 	}
 	for range r.IntN(8) {
-		s.add(r, begin, length, faults.pick(r))
+		s.add(r, begin, length, target, faults.pick(r))
 	}
 	if s.ahead {
-		s.add(r, begin, length, setAhead)
+		s.add(r, begin, length, target, setAhead)
 	}
 	return begin + length
 }
 
-func (s *schedule) add(r *rand.Rand, begin, length time.Duration, a action) {
+func (s *schedule) add(r *rand.Rand, begin, length time.Duration, target int, a action) {
 	e := event{
 		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a, name: r.IntN(2),
 		lasts: between(r, time.Millisecond, 2*s.ttl), n: r.IntN(12),
+	}
+	if r.IntN(2) == 0 {
+		e.process = target
 	}
 	if r.IntN(4) == 0 { // much happens at the same moment
 		e.at = e.at.Truncate(s.ttl)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -56,16 +57,18 @@ func simulate(t *testing.T) {
 	// Garbage is collected between rounds, because a collection changes the order of goroutines.
 	debug.SetGCPercent(-1)
 	runtime.MemProfileRate = 0
+	mustRepeat(t, first)
 	var all figures
 	printed := time.Now()
 	for seed, began := first, time.Now(); all.Rounds == 0 || time.Since(began) < lasts; seed += stride {
 		fmt.Fprintln(os.Stdout, "round", seed)
 		if all.Rounds%gcEvery == 0 {
-			runtime.GC()
-			time.Sleep(settles) // the runtime's own goroutines change the order of the others, too
+			settle()
 		}
 		did, broken := run(t, generate(seed))
-		did.Rounds = 1
+		if did.Rounds = 1; tracing {
+			fmt.Fprint(os.Stderr, lastTrace)
+		}
 		all.add(did)
 		if broken != nil {
 			report(t, seed, broken)
@@ -83,10 +86,30 @@ func simulate(t *testing.T) {
 }
 
 // gcEvery is after how many rounds garbage is collected.
-const (
-	gcEvery = 20
-	settles = 5 * time.Millisecond
-)
+const gcEvery = 20
+
+// mustRepeat checks that a seed gives the same run twice, request for request.
+func mustRepeat(t *testing.T, seed uint64) {
+	defer func(before bool) { tracing = before }(tracing)
+	tracing = true
+	var traces []string
+	address := regexp.MustCompile("0x[0-9a-f]+")
+	for range 2 {
+		settle()
+		run(t, generate(seed))
+		traces = append(traces, address.ReplaceAllString(lastTrace, "…"))
+	}
+	if traces[0] != traces[1] {
+		t.Fatalf("seed %d gives two different runs:\n%s\nand\n%s", seed, traces[0], traces[1])
+	}
+}
+
+// settle collects garbage, which happens only here, and lets the runtime's own goroutines finish,
+// which change the order of the others.
+func settle() {
+	runtime.GC()
+	time.Sleep(5 * time.Millisecond)
+}
 
 func number(t *testing.T, variable string) uint64 {
 	n, err := strconv.ParseUint(os.Getenv(variable), 10, 64)

@@ -64,14 +64,12 @@ func run(t *testing.T, s schedule) (did figures, broken *violation) {
 			}
 		}
 	}()
-	trace := ""
-	defer func() { fmt.Fprint(os.Stderr, trace) }()
 	seedRuntime(t, s.seed)
 	synctest.Test(t, func(*testing.T) {
 		w := &world{schedule: s, began: time.Now(), db: sqllocktest.New(), processes: make([]*process, s.processes)}
 		w.ledger, w.guards.rows = newLedger(w), make(map[dialect.Key][]*tx)
 		w.round()
-		broken, trace = w.ledger.found(), w.traced.String()
+		broken, lastTrace = w.ledger.found(), w.traced.String()
 		did = figures{
 			Simulated: time.Since(w.began) * time.Duration(s.processes),
 			Requests:  w.requests.Load(), Grants: int64(w.ledger.grants),
@@ -148,8 +146,8 @@ func (w *world) stands() time.Time { return w.has(freeze) }
 // afterNotice calls f when the database has noticed that a connection has ended.
 func (w *world) afterNotice(f func()) { time.AfterFunc(w.schedule.ttl/2, f) }
 
-// trace records what happens between a process and the database, if a variable says so. It is printed
-// after the round, because a system call lets the scheduler change the order of goroutines.
+// trace records what happens between a process and the database. It isn't printed before the round
+// has ended, because a system call lets the scheduler change the order of goroutines.
 func (w *world) trace(l *link, op, format string, args ...any) {
 	if tracing {
 		w.mu.Lock()
@@ -158,7 +156,10 @@ func (w *world) trace(l *link, op, format string, args ...any) {
 	}
 }
 
-var tracing = os.Getenv("SQLLOCK_SIMULATE_TRACE") != ""
+var (
+	tracing   = os.Getenv("SQLLOCK_SIMULATE_TRACE") != ""
+	lastTrace string // of the last round
+)
 
 // process returns the process of that number that runs now.
 func (w *world) process(number int) *process {
