@@ -122,6 +122,9 @@ var mutants = []mutant{
 	{"historic-fair-behind-itself", "a Fair waiter that was handed the lock stays behind the next in the queue", []edit{{
 		"sqllock/queueentry.go", "if !t.fair || t.hasEntry() {", "if !t.fair {",
 	}}},
+	{"historic-handed-off-and-lost", "a lock that was lost before its waiter came to fetch it ends the wait", []edit{{
+		"sqllock/waiter.go", "		if lock.check() != nil { // its lease has ended since then", "		if lock == nil { // its lease has ended since then",
+	}}},
 	{"handed-over-to-nobody", "what was handed over to a waiter that left isn't released", []edit{{
 		"sqllock/queueentry.go", "			e.lease.backend.releaseLater(e.lease, e.claim(), 0)\n", "",
 	}}},
