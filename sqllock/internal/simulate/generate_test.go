@@ -22,7 +22,7 @@ var work = weighted{
 
 var faults = weighted{
 	{kill, 6}, {stop, 8}, {refuse, 3}, {silence, 4}, {loseRequest, 3}, {loseReply, 8}, {delay, 8}, {repeat, 5},
-	{slow, 5}, {crowd, 3}, {outage, 2}, {freeze, 3}, {setBack, 2}, {cutNotices, 2}, {loseNotices, 3}, {cutSessions, 1},
+	{slow, 5}, {slowLoss, 6}, {crowd, 3}, {outage, 2}, {freeze, 3}, {setBack, 2}, {cutNotices, 2}, {loseNotices, 3}, {cutSessions, 1},
 	{suspend, 3},
 }
 

@@ -186,7 +186,7 @@ func (l *link) fate(op string, ordered bool) fate {
 		f.lost, f.hangs = true, true
 	case is(loseRequest) && often:
 		f.lost = true
-	case is(loseReply) && often:
+	case (is(loseReply) || is(slowLoss)) && often:
 		f.replyLost = true
 	case ordered:
 	case is(delay) && often:
@@ -194,7 +194,7 @@ func (l *link) fate(op string, ordered bool) fate {
 	case is(repeat) && often:
 		f.replyLost, f.again = true, 1+part(most)
 	}
-	if is(slow) {
+	if is(slow) || is(slowLoss) {
 		f.there, f.back = part(most), part(most)
 	}
 	return f

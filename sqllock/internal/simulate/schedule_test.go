@@ -72,6 +72,7 @@ const (
 	delay       action = "link: some requests late, their callers get an error"
 	repeat      action = "link: some replies lost, and the requests carried out twice"
 	slow        action = "link: slow"
+	slowLoss    action = "link: slow, and some replies lost"
 	crowd       action = "pool: no free connection"
 	outage      action = "database: refuses everything"
 	freeze      action = "database: stands still"

@@ -20,9 +20,9 @@ func TestSimulate(t *testing.T) {
 		simulate(t)
 		return
 	}
-	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8}
-	for range 4 {
-		seeds = append(seeds, rand.Uint64N(1<<40))
+	var seeds []uint64
+	for n := range uint64(12) {
+		seeds = append(seeds, n, rand.Uint64N(1<<40))
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

@@ -69,7 +69,10 @@ func run(t *testing.T, s schedule) (did figures, broken *violation) {
 		w := &world{schedule: s, began: time.Now(), db: sqllocktest.New(), processes: make([]*process, s.processes)}
 		w.ledger, w.guards.rows = newLedger(w), make(map[dialect.Key][]*tx)
 		w.round()
-		broken, lastTrace = w.ledger.found(), w.traced.String()
+		broken = w.ledger.found()
+		if tracing {
+			lastTrace = w.traced.String()
+		}
 		did = figures{
 			Simulated: time.Since(w.began) * time.Duration(s.processes),
 			Requests:  w.requests.Load(), Grants: int64(w.ledger.grants),
@@ -181,7 +184,7 @@ func (w *world) happens(e event) {
 		})
 	case stop:
 		p.link.stop(e.lasts)
-	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, crowd:
+	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, slowLoss, crowd:
 		p.link.add(e.action, e.lasts)
 	case outage, freeze:
 		w.mu.Lock()
