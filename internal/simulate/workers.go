@@ -22,12 +22,11 @@ type figures struct {
 	Faults    int64
 }
 
-func (f *figures) add(other figures) {
-	f.Rounds += other.Rounds
-	f.Simulated += other.Simulated
-	f.Requests += other.Requests
-	f.Grants += other.Grants
-	f.Faults += other.Faults
+func (f figures) plus(other figures) figures {
+	return figures{
+		f.Rounds + other.Rounds, f.Simulated + other.Simulated, f.Requests + other.Requests, f.Grants + other.Grants,
+		f.Faults + other.Faults,
+	}
 }
 
 const year = 8766 * time.Hour
@@ -59,7 +58,7 @@ func simulate(ctx context.Context, program string, s settings, progress func(fig
 	failure := ""
 	sum := func() (all figures) {
 		for _, f := range done {
-			all.add(f)
+			all = all.plus(f)
 		}
 		return all
 	}

@@ -15,14 +15,48 @@ type weighted []struct {
 }
 
 var work = weighted{
-	{hold, 10}, {holdFair, 5}, {holdBarred, 2}, {holdDelayed, 3}, {try, 4}, {nested, 4}, {set, 4},
-	{write, 5}, {tryWrite, 2}, {read, 8}, {tryRead, 2}, {permit, 7}, {permitFair, 3}, {session, 3}, {sessionRead, 3},
-	{onceDo, 6}, {lead, 4}, {campaign, 3}, {handOver, 1}, {handOverTo, 1}, {reap, 2}, {closeProcess, 2},
+	{hold, 10},
+	{holdFair, 5},
+	{holdBarred, 2},
+	{holdDelayed, 3},
+	{try, 4},
+	{nested, 4},
+	{set, 4},
+	{write, 5},
+	{tryWrite, 2},
+	{read, 8},
+	{tryRead, 2},
+	{permit, 7},
+	{permitFair, 3},
+	{session, 3},
+	{sessionRead, 3},
+	{onceDo, 6},
+	{lead, 4},
+	{campaign, 3},
+	{handOver, 1},
+	{handOverTo, 1},
+	{reap, 2},
+	{closeProcess, 2},
 }
 
 var faults = weighted{
-	{kill, 6}, {stop, 8}, {refuse, 3}, {silence, 4}, {loseRequest, 3}, {loseReply, 8}, {delay, 8}, {repeat, 5},
-	{slow, 5}, {slowLoss, 6}, {crowd, 3}, {outage, 2}, {freeze, 3}, {setBack, 2}, {cutNotices, 2}, {loseNotices, 3}, {cutSessions, 1},
+	{kill, 6},
+	{stop, 8},
+	{refuse, 3},
+	{silence, 4},
+	{loseRequest, 3},
+	{loseReply, 8},
+	{delay, 8},
+	{repeat, 5},
+	{slow, 5},
+	{slowLoss, 6},
+	{crowd, 3},
+	{outage, 2},
+	{freeze, 3},
+	{setBack, 2},
+	{cutNotices, 2},
+	{loseNotices, 3},
+	{cutSessions, 1},
 	{suspend, 3},
 }
 
@@ -44,7 +78,8 @@ func isWork(a action) bool {
 	return slices.ContainsFunc(work, func(w struct {
 		action action
 		weight int
-	}) bool {
+	},
+	) bool {
 		return w.action == a
 	})
 }
@@ -75,7 +110,7 @@ func generate(seed uint64) schedule {
 	}
 	at := time.Duration(0)
 	for range 1 + r.IntN(3) {
-		at = s.episode(r, at)
+		at = episode(r, &s, at)
 		at += s.reapEvery * time.Duration(1+r.IntN(20))
 	}
 	slices.SortStableFunc(s.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
@@ -84,22 +119,22 @@ func generate(seed uint64) schedule {
 
 // episode adds the events of one episode, which begins at that time, and returns when the last of
 // them begins.
-func (s *schedule) episode(r *rand.Rand, begin time.Duration) (end time.Duration) {
+func episode(r *rand.Rand, s *schedule, begin time.Duration) (end time.Duration) {
 	length := between(r, s.ttl, 8*s.ttl)
 	target := r.IntN(s.processes) // of every other event, so that faults and work meet
 	for range 3 + r.IntN(30) {
-		s.add(r, begin, length, target, work.pick(r))
+		add(r, s, begin, length, target, work.pick(r))
 	}
 	for range r.IntN(8) {
-		s.add(r, begin, length, target, faults.pick(r))
+		add(r, s, begin, length, target, faults.pick(r))
 	}
 	if s.ahead {
-		s.add(r, begin, length, target, setAhead)
+		add(r, s, begin, length, target, setAhead)
 	}
 	return begin + length
 }
 
-func (s *schedule) add(r *rand.Rand, begin, length time.Duration, target int, a action) {
+func add(r *rand.Rand, s *schedule, begin, length time.Duration, target int, a action) {
 	e := event{
 		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a, name: r.IntN(2),
 		lasts: between(r, time.Millisecond, 2*s.ttl), n: r.IntN(12),

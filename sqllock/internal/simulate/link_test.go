@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type link struct {
 type fault struct {
 	action action
 	until  time.Time
+	always bool // it affects every request, and not only some
 }
 
 func newLink(w *world, holder string) *link {
@@ -93,10 +95,17 @@ func (l *link) kill() {
 }
 
 // add begins a fault.
-func (l *link) add(a action, lasts time.Duration) {
+func (l *link) add(a action, lasts time.Duration, always bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.faults = append(l.faults, fault{a, time.Now().Add(lasts)})
+	l.faults = append(l.faults, fault{a, time.Now().Add(lasts), always})
+}
+
+// always reports whether there is a fault that affects every request.
+func (l *link) always() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.faults, func(f fault) bool { return f.always && f.until.After(time.Now()) })
 }
 
 // has returns until when there is such a fault. It returns the zero time if there is none.
@@ -173,7 +182,7 @@ func (l *link) fate(op string, ordered bool) fate {
 		random = random*0x9e3779b97f4a7c15 + 1
 		return time.Duration(random>>33) % (most + 1)
 	}
-	often := part(2) > 0
+	often := part(2) > 0 || l.always()
 	latency := l.w.schedule.latency
 	f := fate{there: part(latency), back: part(latency)}
 	// A request that is more than a TTL late may be carried out when nobody expects it any more.

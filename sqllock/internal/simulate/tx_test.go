@@ -99,8 +99,9 @@ func afterGuard[Q, A any](
 		w.guards.mu.Lock()
 		by := w.guards.rows[key(qs[0])]
 		if len(by) == 0 {
-			defer w.guards.mu.Unlock()
-			return apply(background, qs)
+			answers, err := apply(background, qs)
+			w.guards.mu.Unlock()
+			return answers, err
 		}
 		ended := by[0].ended
 		w.guards.mu.Unlock()

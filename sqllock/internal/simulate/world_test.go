@@ -185,10 +185,10 @@ func (w *world) happens(e event) {
 	case stop:
 		p.link.stop(e.lasts)
 	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, slowLoss, crowd:
-		p.link.add(e.action, e.lasts)
+		p.link.add(e.action, e.lasts, e.n%3 == 0)
 	case outage, freeze:
 		w.mu.Lock()
-		w.faults = append(w.faults, fault{e.action, time.Now().Add(e.lasts)})
+		w.faults = append(w.faults, fault{action: e.action, until: time.Now().Add(e.lasts)})
 		w.mu.Unlock()
 	case setBack:
 		w.db.Advance(-e.lasts)
