@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,7 +41,7 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&s.lasts, "for", time.Minute, "how long to simulate; for each mutant with -mutants")
 	flag.Uint64Var(&s.seed, "seed", 0, "the first seed; by default a fresh one")
 	flag.IntVar(&s.workers, "workers", runtime.NumCPU(), "how many rounds run at a time")
-	name := flag.String("mutant", "", "simulate this mutant of the core")
+	name := flag.String("mutant", "", "simulate this mutant of the core; with -mutants, begin with it")
 	all := flag.Bool("mutants", false, "simulate every mutant, and print which were detected")
 	list := flag.Bool("list", false, "list the mutants")
 	flag.Parse()
@@ -51,7 +52,7 @@ func run(ctx context.Context) error {
 		}
 		return nil
 	case *all:
-		return table(ctx, s)
+		return table(ctx, s, *name)
 	}
 	var edits []edit
 	if *name != "" {
@@ -93,9 +94,10 @@ func once(ctx context.Context, name string, edits []edit, s settings) error {
 	return ctx.Err()
 }
 
-// table simulates each mutant until it is detected, and prints a table.
-func table(ctx context.Context, s settings) error {
+// table simulates each mutant, from one on, until it is detected, and prints a table.
+func table(ctx context.Context, s settings, from string) error {
 	s.shorten, s.seed = false, max(s.seed, 1)
+	mutants := mutants[max(slices.IndexFunc(mutants, func(m mutant) bool { return m.name == from }), 0):]
 	var survived []string
 	fmt.Fprintln(os.Stdout, "| mutant | what it drops | detected by | after |\n| --- | --- | --- | --- |")
 	for _, m := range mutants {

@@ -165,7 +165,7 @@ var mutants = []mutant{
 
 	// What holders do.
 	{"guard-refused", "a transaction goes on although its guard found another holder", []edit{{
-		"sqllock/lock.go", "	case ours[0]:\n		return nil", "	case err == nil:\n		return nil",
+		"sqllock/lock.go", "	case ours[0]:\n		return nil", "	case ours[0] || err == nil:\n		return nil",
 	}}},
 	{"context-outlasts-release", "a lock's context ends after its release", []edit{{
 		"sqllock/lock.go", "	l.cancel(&releasedError{l.Name()})\n\n	if err := refused()", "	defer l.cancel(&releasedError{l.Name()})\n\n	if err := refused()",

@@ -97,7 +97,7 @@ func (l *ledger) granted(h *held) {
 		return
 	}
 	if !h.trusted() {
-		if !h.later && !h.process.gone() && !l.suspend.Equal(time.Now()) {
+		if !h.later && !h.process.gone() && time.Since(l.suspend) > unnoticed {
 			l.violatedLocked("a grant can be relied on when it arrives", "%s: %v", h, context.Cause(h.ctx))
 		}
 		return
@@ -111,6 +111,10 @@ func (l *ledger) granted(h *held) {
 	}
 	l.fences[h.key] = h.fence
 }
+
+// unnoticed is for how long a process may not notice that its host was suspended when it gets a grant.
+// The grant's context says at once that it is over.
+const unnoticed = 5 * time.Millisecond
 
 // released removes what was released.
 func (l *ledger) released(h *held) {
