@@ -65,8 +65,8 @@
 // # Metrics
 //
 //   - healthy_test.go: Healthy finds out that a heartbeat would fail.
-//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then; the
-//     expressions of its board are valid.
+//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then;
+//     the expressions of its board are valid.
 //
 // # Words
 //
