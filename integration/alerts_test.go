@@ -35,7 +35,8 @@ func TestBoard(t *testing.T) {
 	var rules strings.Builder
 	rules.WriteString("groups: [{name: board, rules: [\n")
 	n := 0
-	variables := strings.NewReplacer("$__rate_interval", "1m", "$__range", "3h", "$job", ".+") // as Grafana replaces them
+	// As Grafana replaces them.
+	variables := strings.NewReplacer("$__rate_interval", "1m", "$__range", "3h", "$job", ".+")
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
 			fmt.Fprintf(&rules, "{record: board_%d, expr: %q},\n", n, variables.Replace(target.Expr))
