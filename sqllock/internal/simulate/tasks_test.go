@@ -45,8 +45,12 @@ func (p *process) does(e event) {
 	case write, tryWrite, read, tryRead:
 		p.shares(ctx, e)
 	case permit:
-		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), 1+e.n%mostPermits).Acquire(ctx)
+		permits := 1 + e.n%mostPermits
+		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), permits).Acquire(ctx)
 		p.waited(ctx, e, err)
+		if err == nil && lock.Permit() >= permits {
+			p.w.ledger.violated("no more holders than permits", "%s has permit %d of %d", p.holder, lock.Permit(), permits)
+		}
 		p.uses(ctx, e, lock, err)
 	case permitFair:
 		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), mostPermits).Acquire(ctx, sqllock.Fair())
