@@ -1,12 +1,12 @@
 // Command simulate runs the simulator of sqllock/internal/simulate: many processes with the real
-// core, on a database in memory, in simulated time, with everything that goes wrong. `make simulate`
-// and `make simulate-mutants` run it.
+// core, on a database in memory, in simulated time, with everything that goes wrong.
+// `make simulate` and `make simulate-mutants` run it.
 //
-//	simulate -for 1h                    prints what it has done; fails with a seed and a short schedule
-//	simulate -seed 4711 -for 1s         repeats a run
-//	simulate -mutant NAME               simulates a core with a bug, which has to be detected
-//	simulate -mutants -for 1m           does that for every mutant, and prints a table
-//	simulate -list                      lists the mutants
+//	simulate -for 1h               says what it has done; fails with a seed and a short schedule
+//	simulate -seed 4711 -for 1s    repeats a run
+//	simulate -mutant NAME          simulates a core with a bug, which has to be detected
+//	simulate -mutants -for 1m      does that for every mutant, and prints a table
+//	simulate -list                 lists the mutants
 //
 // It builds the simulator with an overlay: the go command compiles some files in an edited form, so
 // that all randomness comes from the seed, and so that a mutant needs no other copy of the source.
@@ -65,15 +65,16 @@ func run(ctx context.Context) error {
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1 << 40)
 	}
-	return once(ctx, *name, edits, s)
+	return once(ctx, edits, s)
 }
 
 // once simulates, and prints every ten seconds what was done.
-func once(ctx context.Context, name string, edits []edit, s settings) error {
-	program, err := build("core"+name, edits)
+func once(ctx context.Context, edits []edit, s settings) error {
+	program, remove, err := build(edits)
 	if err != nil {
 		return err
 	}
+	defer remove()
 	fmt.Fprintf(os.Stdout, "simulating for %s on %d cores, from seed %d\n", s.lasts, s.workers, s.seed)
 	began, printed := time.Now(), time.Now()
 	did, failure, err := simulate(ctx, program, s, func(f figures) {
@@ -101,17 +102,10 @@ func table(ctx context.Context, s settings, from string) error {
 	var survived []string
 	fmt.Fprintln(os.Stdout, "| mutant | what it drops | detected by | after |\n| --- | --- | --- | --- |")
 	for _, m := range mutants {
-		program, err := build("mutant", m.edits)
+		began := time.Now()
+		did, failure, err := attack(ctx, m, s)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", m.name, err)
-		}
-		began := time.Now()
-		did, failure, err := simulate(ctx, program, s, nil)
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
 		}
 		by, after := invariantOf(failure), time.Since(began).Round(100*time.Millisecond).String()
 		if failure == "" {
@@ -125,6 +119,19 @@ func table(ctx context.Context, s settings, from string) error {
 		return fmt.Errorf("not detected: %s", strings.Join(survived, ", "))
 	}
 	return nil
+}
+
+// attack simulates a mutant. failure is empty if that wasn't detected.
+func attack(ctx context.Context, m mutant, s settings) (did figures, failure string, err error) {
+	program, remove, err := build(m.edits)
+	if err != nil {
+		return did, "", err
+	}
+	defer remove()
+	if did, failure, err = simulate(ctx, program, s, nil); err == nil {
+		err = ctx.Err()
+	}
+	return did, failure, err
 }
 
 // invariantOf returns the invariant that a failure is about.

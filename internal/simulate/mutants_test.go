@@ -20,7 +20,8 @@ func TestMutantsApply(t *testing.T) {
 	}
 	names := []string{}
 	for _, m := range append(slices.Clone(mutants), mutant{name: "none"}) {
-		if slices.Contains(names, m.name) || strings.ContainsAny(m.name, " |") || len(m.edits) == 0 && m.name != "none" {
+		empty := len(m.edits) == 0 && m.name != "none"
+		if slices.Contains(names, m.name) || strings.ContainsAny(m.name, " |") || empty {
 			t.Errorf("mutant %q: its name is there twice or hard to type, or it is none", m.name)
 		}
 		names = append(names, m.name)

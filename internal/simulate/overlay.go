@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,8 +46,8 @@ func nextBubbleRand() uint64 {
 	return hi ^ lo
 }
 
-// bubbleCheaprand is cheaprand for what decides about the order of goroutines. The runtime also calls
-// cheaprand for caches, which would make a run depend on the runs before it.
+// bubbleCheaprand is cheaprand for what decides about the order of goroutines. The runtime also
+// calls cheaprand for caches, which would make a run depend on the runs before it.
 //
 //go:nosplit
 func bubbleCheaprand() uint32 {
@@ -58,7 +59,7 @@ func bubbleCheaprand() uint32 {
 
 // randn is like rand() % n but faster.
 `},
-	{"std:runtime/proc.go", "const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 1000 * 1000 * 1000 * 1000"},
+	{"std:runtime/proc.go", "const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 1e12"},
 	{"std:runtime/proc.go", "if scavenger.sysmonWake.Load() != 0 {", "if false {"}, // it would run between the others
 	{"sqllock/internal/clock/clock_linux.go", "import (\n", "import (\n\t\"sync/atomic\"\n"},
 	{"sqllock/internal/clock/clock_linux.go", "func bootTime() time.Duration {\n", `func bootTime() time.Duration {
@@ -72,27 +73,30 @@ func realBootTime() time.Duration {
 `},
 }
 
-// build builds the simulator with the edits, into a file of that name, and returns its path.
-func build(name string, edits []edit) (program string, err error) {
+// build builds the simulator with the edits. remove removes it, and what it was made of.
+func build(edits []edit) (program string, remove func(), err error) {
 	root, err := os.Getwd()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	dir := filepath.Join(root, "build", "simulate", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	overlay, err := write(root, dir, append(edits, seeding...))
+	dir, err := os.MkdirTemp("", "simulate")
 	if err != nil {
-		return "", err
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	overlay, err := write(root, dir, slices.Concat(edits, seeding))
+	if err != nil {
+		remove()
+		return "", nil, err
 	}
 	program = filepath.Join(dir, "simulate.test")
 	cmd := exec.Command("go", "test", "-c", "-tags", "simulate", "-overlay", overlay, "-o", program,
 		"./sqllock/internal/simulate")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		remove()
+		return "", nil, fmt.Errorf("%w: %s", err, out)
 	}
-	return program, nil
+	return program, remove, nil
 }
 
 // write writes the edited files, and the file that tells the go command about them.

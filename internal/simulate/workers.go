@@ -107,7 +107,8 @@ type worker struct {
 // run runs the worker. failed is what it has printed if it failed.
 func (w worker) run(ctx context.Context, did func(figures)) (failed string, err error) {
 	cmd := exec.CommandContext(ctx, w.program, "-test.run=^TestSimulate$", "-test.timeout=0")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "SQLLOCK_SIMULATE_FOR="+w.lasts.String(),
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1",
+		"SQLLOCK_SIMULATE_FOR="+w.lasts.String(),
 		fmt.Sprint("SQLLOCK_SIMULATE_SEED=", w.seed+uint64(w.number)),
 		fmt.Sprint("SQLLOCK_SIMULATE_STRIDE=", w.workers), fmt.Sprint("SQLLOCK_SIMULATE_SHORTEN=", w.shorten))
 	out, err := cmd.StdoutPipe()

@@ -10,8 +10,8 @@ import (
 // sessionSlot is the slot of session locks in the ledger. They have no rows.
 const sessionSlot = -1
 
-// connection is a connection of its own: of session locks, or of a listener. After an error it can't
-// be used any more, and the database notices its end a while later.
+// connection is a connection of its own: of session locks, or of a listener. After an error it
+// can't be used any more, and the database notices its end a while later.
 type connection struct {
 	l      *link
 	close  func() error
@@ -52,7 +52,9 @@ func ask[A any](
 	if c.broken.Load() {
 		return nil, errCut
 	}
-	answers, err := transmit(ctx, c.l, op, c.l.fate(op, true), func(leaving) ([]A, error) { return apply(background, locks) })
+	answers, err := transmit(ctx, c.l, op, c.l.fate(op, true), func(leaving) ([]A, error) {
+		return apply(background, locks)
+	})
 	if err != nil {
 		c.over()
 	}

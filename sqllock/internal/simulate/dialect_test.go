@@ -136,7 +136,7 @@ func (l *link) Guard(ctx context.Context, in dialect.Tx, claims []dialect.Claim)
 	if !ok {
 		return nil, dialect.ErrInvalid
 	}
-	return transmit(ctx, l, "Guard", l.fate("Guard", true), func(caller leaving) ([]bool, error) { return t.guard(caller, claims) })
+	return transmit(ctx, l, "Guard", l.fate("Guard", true), func(leaving) ([]bool, error) { return t.guard(claims) })
 }
 
 func (l *link) Free(ctx context.Context, dead []dialect.DeadHolder) ([]bool, error) {

@@ -15,7 +15,7 @@ type weighted []struct {
 }
 
 var work = weighted{
-	{hold, 10},
+	{hold, 16},
 	{holdFair, 5},
 	{holdBarred, 2},
 	{holdDelayed, 3},
@@ -136,7 +136,8 @@ func episode(r *rand.Rand, s *schedule, begin time.Duration) (end time.Duration)
 
 func add(r *rand.Rand, s *schedule, begin, length time.Duration, target int, a action) {
 	e := event{
-		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a, name: r.IntN(2),
+		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a,
+		name:  one(r, 0, 0, 0, 1),
 		lasts: between(r, time.Millisecond, 2*s.ttl), n: r.IntN(12),
 	}
 	if r.IntN(2) == 0 {

@@ -112,8 +112,8 @@ func (l *ledger) granted(h *held) {
 	l.fences[h.key] = h.fence
 }
 
-// unnoticed is for how long a process may not notice that its host was suspended when it gets a grant.
-// The grant's context says at once that it is over.
+// unnoticed is for how long a process may not notice that its host was suspended when it gets a
+// grant. The grant's context says at once that it is over.
 const unnoticed = 5 * time.Millisecond
 
 // released removes what was released.
@@ -206,7 +206,8 @@ func (l *ledger) wrote(h *held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if last := l.writes[h.key]; h.fence < last {
-		l.violatedLocked("only the holder writes", "%s and has written; before that, a holder with fence %d had", h, last)
+		l.violatedLocked("only the holder writes", "%s and has written; before that, a holder with fence %d had",
+			h, last)
 	}
 	l.writes[h.key] = max(l.writes[h.key], h.fence)
 }

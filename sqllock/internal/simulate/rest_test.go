@@ -14,12 +14,13 @@ import (
 // left.
 func (w *world) comesToRest() {
 	ttl := w.schedule.ttl
-	// A dead holder's lease, a bar, the end of a lost connection: each takes a few TTLs at most. Then
-	// the callers hold what they want to hold, in the worst case one after the other.
+	// A dead holder's lease, a bar, the end of a lost connection: each takes a few TTLs at most.
+	// Then the callers hold what they want to hold, in the worst case one after the other.
 	limit := 10*ttl + 2*time.Duration(w.pending.Load()) + time.Minute
 	for from := time.Now(); w.busy.Load() > 0; time.Sleep(ttl / 2) {
 		if time.Since(from) > limit {
-			w.ledger.violated("everybody gets on", "%d callers are still busy %s after the last fault", w.busy.Load(), limit)
+			w.ledger.violated("everybody gets on", "%d callers are still busy %s after the last fault",
+				w.busy.Load(), limit)
 			return
 		}
 	}
@@ -29,7 +30,8 @@ func (w *world) comesToRest() {
 	}
 }
 
-// nothingIsLeft checks that no row is held and that nobody is in a queue, while all processes go on.
+// nothingIsLeft checks that no row is held and that nobody is in a queue, while all processes go
+// on.
 func (w *world) nothingIsLeft() {
 	ttl := w.schedule.ttl
 	operator := w.process(0)

@@ -45,8 +45,13 @@ func (p *process) does(e event) {
 	case write, tryWrite, read, tryRead:
 		p.shares(ctx, e)
 	case permit:
-		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), 1+e.n%mostPermits).Acquire(ctx)
+		permits := 1 + e.n%mostPermits
+		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), permits).Acquire(ctx)
 		p.waited(ctx, e, err)
+		if err == nil && lock.Permit() >= permits {
+			p.w.ledger.violated("no more holders than permits", "%s has permit %d of %d",
+				p.holder, lock.Permit(), permits)
+		}
 		p.uses(ctx, e, lock, err)
 	case permitFair:
 		lock, err := p.client.Semaphore(fmt.Sprint("pool", e.name), mostPermits).Acquire(ctx, sqllock.Fair())
@@ -130,7 +135,8 @@ func (p *process) holding(e event, lock *sqllock.Lock) *held {
 	claim := recipe.Of[*sqllock.Lock](p.client).Claim(lock)
 	key := claim.Key
 	h := &held{
-		process: p, action: e.action, key: key, scope: key, ctx: lock.Context(), owner: claim.Owner, fence: lock.Fence(),
+		process: p, action: e.action, key: key, scope: key, ctx: lock.Context(),
+		owner: claim.Owner, fence: lock.Fence(),
 	}
 	switch {
 	case key.Slot >= request.SlotReaders:

@@ -26,7 +26,7 @@ type tx struct {
 func (w *world) begin() *tx { return &tx{w: w, ended: make(chan struct{})} }
 
 // guard guards the rows that name the owners of the claims.
-func (t *tx) guard(_ leaving, claims []dialect.Claim) ([]bool, error) {
+func (t *tx) guard(claims []dialect.Claim) ([]bool, error) {
 	g := &t.w.guards
 	g.mu.Lock()
 	defer g.mu.Unlock()
