@@ -36,8 +36,8 @@ var mutants = []mutant{
 		"renewal-from-reply", "a renewal counts from its reply",
 		[]edit{{
 			"sqllock/lease.go",
-			"answer <- renewal{sent: sent, err: l.backend.heartbeat(ctx, l)}",
-			`err := l.backend.heartbeat(ctx, l)
+			"answer <- renewal{sent: sent, err: l.send(ctx)}",
+			`err := l.send(ctx)
 		answer <- renewal{sent: clock.Now(), err: err}`,
 		}},
 	},
@@ -97,12 +97,12 @@ var mutants = []mutant{
 		[]edit{{
 			"sqllock/leases.go",
 			"		l.id = rand.Text()\n" +
-				"		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.ttl}\n" +
+				"		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.trusted()}\n" +
 				"		// A lease",
 			"		if l.id == \"\" {\n" +
 				"			l.id = rand.Text()\n" +
 				"		}\n" +
-				"		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.ttl}\n" +
+				"		l.validity = clock.Validity{Sent: clock.Now(), TTL: l.trusted()}\n" +
 				"		// A lease",
 		}},
 	},
