@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// pods returns the template of the pods of each kind that may be in a manifest, or nil for a kind
-// without pods.
+// kinds decode a manifest, by its version and kind. They return the template of its pods, or nil
+// for a kind without pods.
 var kinds = map[string]func(document []byte) (*corev1.PodTemplateSpec, error){
 	"apps/v1 Deployment": func(document []byte) (*corev1.PodTemplateSpec, error) {
 		d, err := decode[appsv1.Deployment](document)
