@@ -27,7 +27,7 @@ root := $(filter 0,$(shell id -u))
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # On its own SQLite file, the demo links no other engine. SQLite takes most of the first build, so it is compiled without
 # debug information, and the compiler may use memory instead of time.
@@ -195,6 +195,15 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime=$(FUZZTIME) "$$dir" </dev/null; \
 		done; \
 	done
+
+SIMULATE_FOR ?= 1m
+.PHONY: simulate
+simulate: ## attack the core in simulated time for SIMULATE_FOR (default 1m), from SEED; or a MUTANT of it
+	$(GO) run ./internal/simulate -for $(SIMULATE_FOR) $(if $(SEED),-seed $(SEED)) $(if $(MUTANT),-mutant $(MUTANT))
+
+.PHONY: simulate-mutants
+simulate-mutants: ## attack each mutant of the core for up to SIMULATE_FOR, and print which are detected
+	$(GO) run ./internal/simulate -mutants -for $(SIMULATE_FOR)
 
 COVERED := github.com/sqllock/sqllock/sqllock/...,github.com/sqllock/sqllock/dialect/...,github.com/sqllock/sqllock/migrations/...
 .PHONY: cover

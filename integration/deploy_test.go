@@ -75,7 +75,7 @@ func TestDeployedCommandLines(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), path, line[1:]...)
 		cmd.Dir = t.TempDir()
 		// No such file: the command ends after it has read its arguments.
-		cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL=sqlite://"+filepath.Join(cmd.Dir, "no/such.db"))
+		cmd.Env = append(os.Environ(), "SQLLOCK_DATABASE_URL=sqlite://"+filepath.Join(cmd.Dir, "no", "such.db"))
 		out, err := cmd.CombinedOutput()
 		const usage = 64
 		if refused := exitCode(t, err) == usage; refused != slices.Contains(line, "--misspelled") {
@@ -186,7 +186,7 @@ func pageCommands(t *testing.T) (lines [][]string) {
 		}
 		for line := range strings.Lines(block) {
 			line, _, _ = strings.Cut(line, " #")
-			for _, part := range strings.Split(line, "&&") {
+			for part := range strings.SplitSeq(line, "&&") {
 				if part = strings.TrimSpace(part); command.MatchString(part) {
 					lines = append(lines, strings.Fields(part))
 				}

@@ -54,6 +54,9 @@
 //     child; what guard-sql and grants print.
 //   - page_test.go: the page of serve in a real browser, with and without JavaScript.
 //   - held_view_test.go: the view sqllock_held, read as the role reader.
+//   - foreign_test.go: ten replicas of another migration tool under run.
+//   - image_test.go, deploy_test.go: the container image; the units, manifests and command lines in
+//     deploy.
 //
 // # The documentation
 //
@@ -62,7 +65,8 @@
 // # Metrics
 //
 //   - healthy_test.go: Healthy finds out that a heartbeat would fail.
-//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then.
+//   - alerts_test.go: the alert rules of adapters/prometheus fire when they should, and only then;
+//     the expressions of its board are valid.
 //
 // # Words
 //

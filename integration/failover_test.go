@@ -218,9 +218,9 @@ func TestReconnect(t *testing.T) {
 	}
 	promoted.Store(true)
 	server.Exec(t, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
+	defer cancel()
 	for name, c := range clients {
-		ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
-		defer cancel()
 		lock, err := c.Acquire(ctx, name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

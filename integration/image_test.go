@@ -56,7 +56,7 @@ func TestImage(t *testing.T) {
 	t.Parallel()
 	servers.Docker(t)
 	im, data := buildImage(t), t.TempDir()
-	if err := os.Chmod(data, 0o777); err != nil { //nolint:gosec // the image's user isn't this one
+	if err := os.Chmod(data, 0o777); err != nil { // the image's user isn't this one
 		t.Fatal(err)
 	}
 	im.run(t, data, 0, "", []string{"--entrypoint=sqllock-migrate"}, "own", "up")

@@ -108,7 +108,8 @@ func (w *worker) awaitAccount(ctx context.Context, account, _ int64) (int64, hel
 	if err != nil {
 		return 0, nil, err
 	}
-	return lock.Fence(), lock, nil
+	fence := lock.Fence()
+	return fence, lock, nil
 }
 
 // doJob takes the account's lock, does the job, and sets j.Outcome. It leaves that empty if the

@@ -125,3 +125,50 @@ func TestReleaseBehindOwnQueueEntry(t *testing.T) {
 		mustRelease(t, mustTry(t, c, "job"))
 	})
 }
+
+// A waiter with Fair that was handed the lock has it, even if the notification is lost and others
+// wait behind it by then.
+func TestLostHandOverOfFair(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a, b, c := client(t, db, "a"), client(t, db, "b"), client(t, db, "c")
+		lock := mustTry(t, a, "job")
+		first := waiter(t, b, "job", sqllock.Fair())
+		time.Sleep(time.Second)
+		second := waiter(t, c, "job", sqllock.Fair())
+		time.Sleep(time.Second)
+		db.LoseNotifications(1)
+		mustRelease(t, lock)
+		for _, got := range []<-chan *sqllock.Lock{first, second} {
+			select {
+			case lock := <-got:
+				mustRelease(t, lock)
+			case <-time.After(time.Minute):
+				t.Fatal("a lock that was handed over is held, and nobody has it")
+			}
+		}
+	})
+}
+
+// A lock that was handed off to a waiter while that was reading the database, and whose lease was
+// lost before the waiter came to fetch it, doesn't end the wait.
+func TestHandedOffAndLost(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a := client(t, db, "a", pollOnly, func(o *sqllock.Options) { o.TTL = 10 * time.Second })
+		lock := mustTry(t, a, "job")
+		got := waiter(t, a, "job")
+		db.LoseReplies(sqllocktest.OpRenewLeases, 20) // the lease is given up after 8.99 s, and lasts
+		time.Sleep(7500 * time.Millisecond)
+		db.Delay(sqllocktest.OpGet, 2*time.Second)
+		time.Sleep(1400 * time.Millisecond)
+		handed := db.Calls(sqllocktest.OpTransfer)
+		mustRelease(t, lock)
+		if db.Calls(sqllocktest.OpTransfer) == handed {
+			t.Fatal("the lock wasn't handed off")
+		}
+		lock = <-got
+		if err := context.Cause(lock.Context()); err != nil {
+			t.Errorf("Acquire returned a lock that is over: %v", err)
+		}
+		mustRelease(t, lock)
+	})
+}

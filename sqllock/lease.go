@@ -116,10 +116,11 @@ var errGrantTooLate = fmt.Errorf("%w: the database's answer came too late", ErrN
 // grant makes a lock that was granted the caller's, unless the grant came too late.
 func (l *lease) grant(caller context.Context, lock *Lock) (*Lock, error) {
 	lock.c, lock.lease = l.c, l
+	locks := append(heldIn(caller), lock)
 	if l.c.tracers != nil {
 		caller, lock.hold = callerOf(caller), &holdTrace{tracers: l.c.tracers.holds}
 	}
-	held := &heldContext{store.WithoutCancel(caller), append(heldIn(caller), lock)}
+	held := &heldContext{store.WithoutCancel(caller), locks}
 	ctx, cancel := context.WithCancelCause(held)
 	lock.ctx, lock.cancel = clock.Context{Context: ctx, Of: (*lockEnder)(lock)}, cancel
 	if !l.hold(lock) {

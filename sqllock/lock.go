@@ -21,9 +21,9 @@ type Lock struct {
 	lease   *lease
 	claim   dialect.Claim
 	fence   int64
-	shared  bool        // is a session lock that was taken shared
 	permits int         // of the semaphore, as the caller asked; 0 for other kinds
 	delayed bool        // has a LockDelay
+	shared  bool        // is a session lock that was taken shared
 	inDoubt bool        // was requested twice: the first request may still be carried out late
 	entry   *queueEntry // the entry in the database's queue that is being removed
 
@@ -57,7 +57,8 @@ func (l *Lock) Permit() int {
 // Fence returns the fencing token of this acquisition. It is greater than the token of every
 // earlier acquisition of this name. That remains true after a release, an expiry, a purge by the
 // reaper, a crash, and a failover that lost the last commits (as long as the servers' clocks differ
-// by less than the time that the failover took).
+// by less than the time that the failover took). It is not true if the database's clock is set back
+// by more than [Options].PurgeAfter after the row was purged.
 //
 // A resource that keeps the greatest token it has seen can refuse smaller ones (Kleppmann, How to
 // do distributed locking, 2016). With [Lock.Guard] the resource need not keep a token.

@@ -89,7 +89,8 @@ func ExampleClient_Break() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	broken, err := operator.Break(ctx, "import", seen.Fence) // this acquisition, and no later one
+	broken, err := operator.Break(ctx, "import", seen.Fence, // this acquisition, and no later one
+		sqllock.BrokenBy("ann"), sqllock.WithReason("its host is gone"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,7 +98,16 @@ func ExampleClient_Break() {
 
 	lock, err := operator.TryAcquire(ctx, "import")
 	fmt.Println(lock.Name(), err)
+
+	breaks, err := operator.Breaks(ctx, "import")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, b := range breaks {
+		fmt.Printf("%s took it from %s: %s\n", b.By, b.Holder, b.Reason)
+	}
 	// Output:
 	// taken from worker 1
 	// import <nil>
+	// ann took it from worker 1: its host is gone
 }

@@ -90,8 +90,8 @@ type Options struct {
 	ReapEvery time.Duration
 
 	// PurgeAfter is how long a lock's row is kept after its release. The default is a day. It may
-	// be short, because fences grow even after a row was purged. A value of more than 50 years
-	// counts as 50 years.
+	// be short, because fences grow even after a row was purged, unless the database's clock is
+	// then set back by more than PurgeAfter. A value of more than 50 years counts as 50 years.
 	PurgeAfter time.Duration
 }
 

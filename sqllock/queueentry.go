@@ -191,7 +191,7 @@ func (e *queueEntry) dequeue(ctx context.Context) (bool, error) {
 // behind returns an error if the request is fair and another waiter is first in the queue, which
 // the request must not pass.
 func (t *attempt) behind(ctx context.Context) error {
-	if !t.fair {
+	if !t.fair || t.hasEntry() { // what was handed over to its entry is its own, and the entry is gone
 		return nil
 	}
 	var queue []dialect.Waiting

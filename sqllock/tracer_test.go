@@ -356,6 +356,20 @@ func TestTracerContexts(t *testing.T) {
 	})
 }
 
+// A traced acquisition knows what its caller holds, also where the ctx doesn't say it.
+func TestTracerKeepsWhatIsHeld(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		c, _ := traced(t, db, "a")
+		held := mustTry(t, c, "held")
+		lock, err := c.Acquire(t.Context(), "job", sqllock.Holding(held))
+		wantErr(t, "Acquire", err, nil)
+		ctx, cancel := context.WithTimeout(lock.Context(), time.Minute)
+		defer cancel()
+		_, err = c.Acquire(ctx, "held")
+		wantErr(t, "what is held already", err, sqllock.ErrDeadlock)
+	})
+}
+
 // terms is a tracer of terms only.
 type terms struct{ *recorder }
 

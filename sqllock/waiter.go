@@ -171,6 +171,10 @@ func (w *waiter) wait(ctx context.Context) (*Lock, error) {
 	case <-w.queue.freed:
 		return nil, nil
 	case lock := <-w.handOff.lock():
+		if lock.check() != nil { // its lease has ended since then: try again under the next one
+			lock.discardLater()
+			return nil, nil
+		}
 		return lock, nil
 	case h := <-w.req.entry.notified():
 		return w.req.entry.granted(ctx, h), nil

@@ -53,8 +53,8 @@ func Arguments(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// released is set by the linker in the binaries of a release (.goreleaser.yaml): they are built in
-// a workspace, where Go doesn't know the version.
+// released is set by the linker in the binaries of a release (.goreleaser.yaml). They are built in
+// a workspace, for which Go records no version.
 var released string
 
 // Version returns the module's version, as recorded by the Go toolchain.

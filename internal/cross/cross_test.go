@@ -56,11 +56,12 @@ func TestFinds(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error is found")
 	}
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	for _, want := range []string{
-		"windows/amd64: " + filepath.Join(dir, "a/a_windows.go") + ":5:17: undefined: syscall.SIGSTOP",
-		"linux/arm64: " + filepath.Join(dir, "b/b_arm64.go") + ":3:12: undefined: undefined",
-		"darwin/arm64: " + filepath.Join(dir, "c/c_darwin_test.go") + ":3:13: cannot use",
-		"freebsd/amd64: " + filepath.Join(dir, "d/d.go") + ":3:9: undefined: e",
+		"windows/amd64: " + at("a/a_windows.go") + ":5:17: undefined: syscall.SIGSTOP",
+		"linux/arm64: " + at("b/b_arm64.go") + ":3:12: undefined: undefined",
+		"darwin/arm64: " + at("c/c_darwin_test.go") + ":3:13: cannot use",
+		"freebsd/amd64: " + at("d/d.go") + ":3:9: undefined: e",
 		"freebsd/amd64: ",
 		"example.com/m/missing",
 	} {

@@ -41,7 +41,7 @@ func main() {
 // run checks the packages, which the go command finds in dir.
 func run(dir string, patterns []string) error {
 	if len(patterns) == 0 {
-		return errors.New("which packages? cross ./...")
+		return errors.New("the packages are missing: write cross ./... for all")
 	}
 	c, all := newChecker(), platforms()
 	errs := make([]error, len(all))

@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,19 +41,19 @@ func TestHandOverOnReplica(t *testing.T) {
 		term := mustLead(t, candidate(t, client(t, db, "leader")))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		refusals := 0
+		var refusals atomic.Int32
 		d := &testkit.Refusing{Dialect: db, Class: dialect.ClassReadOnly, Refuse: func(op sqllocktest.Op) bool {
 			if op == sqllocktest.OpGet {
 				return false
 			}
-			if refusals++; refusals == 1000 {
+			if refusals.Add(1) == 1000 {
 				cancel() // all of that takes no time: a bubble's clock moves only when every goroutine waits
 			}
 			return true
 		}}
 		_ = candidate(t, client(t, d, "asker")).HandOver(ctx)
-		if refusals == 0 || refusals > 100 {
-			t.Errorf("asked %d times in 10s", refusals)
+		if n := refusals.Load(); n == 0 || n > 100 {
+			t.Errorf("asked %d times in 10s", n)
 		}
 		_ = term.Resign(t.Context())
 	})

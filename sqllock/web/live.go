@@ -46,7 +46,8 @@ func (h *handler) live(w http.ResponseWriter, r *http.Request, v visitor) {
 			return // the browser asks again, and gets what it may see now
 		}
 		text := last.cache.once(fmt.Sprint(s.key, "\x00", v.Level), func() []byte { return s.render(last, v) })
-		// The server's WriteTimeout is for short answers. Not every ResponseWriter can change it.
+		// The WriteTimeout of the server is for short answers. Not every ResponseWriter can change
+		// it.
 		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 		switch {
 		case text == nil:

@@ -31,9 +31,9 @@ const (
 type Request struct {
 	Name    string
 	Session bool // the server holds the lock for a connection, and the lock has no row
-	Slot    int  // of the row, as far as the kind alone determines it
-	Permits int  // of a semaphore: how many there are
 	Shared  bool
+	Slot    int // of the row, as far as the kind alone determines it
+	Permits int // of a semaphore: how many there are
 
 	TTL         time.Duration // of the lease; for a session lock, how long its connection may be silent
 	Note        string
