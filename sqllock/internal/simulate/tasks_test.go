@@ -158,7 +158,7 @@ func (p *process) workUnder(e event, h *held, lock guarding) {
 		p.w.ledger.check(h)
 	}
 	p.link.run()
-	if lock != nil && e.n%2 == 0 {
+	if lock != nil && e.n%4 < 3 {
 		p.writes(h, lock)
 	}
 }
