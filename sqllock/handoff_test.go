@@ -172,3 +172,40 @@ func TestHandedOffAndLost(t *testing.T) {
 		mustRelease(t, lock)
 	})
 }
+
+// doubleQueue is a database that carries out the first request to enqueue at once and once more
+// later, and whose first reply is lost.
+type doubleQueue struct {
+	*sqllocktest.Dialect
+	sent atomic.Bool
+}
+
+func (d *doubleQueue) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect.QueuePosition, error) {
+	answer, err := d.Dialect.Enqueue(ctx, waiters)
+	if err != nil || d.sent.Swap(true) {
+		return answer, err
+	}
+	time.AfterFunc(3*time.Second, func() { _, _ = d.Dialect.Enqueue(context.WithoutCancel(ctx), waiters) })
+	return nil, &sqllocktest.Error{Class: dialect.ClassUnknown, Reason: "connection cut"}
+}
+
+// A waiter leaves, the lock is handed over to its queue entry, and only then is the entry written a
+// second time. That it is in the queue again doesn't mean that it doesn't hold the lock.
+func TestHandedOverAndQueuedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
+		a := client(t, db, "a")
+		b := client(t, &doubleQueue{Dialect: db}, "b", func(o *sqllock.Options) { o.TTL = 3 * time.Second })
+		mustTry(t, b, "other") // keeps the lease alive
+		lock := mustTry(t, a, "job")
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if _, err := b.Acquire(ctx, "job"); err == nil {
+			t.Fatal("two holders")
+		}
+		db.Delay(sqllocktest.OpDequeue, 4*time.Second)
+		time.Sleep(time.Second)
+		mustRelease(t, lock)
+		time.Sleep(10 * time.Second)
+		mustRelease(t, mustTry(t, a, "job"))
+	})
+}

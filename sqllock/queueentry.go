@@ -107,8 +107,8 @@ func (e *queueEntry) removeLate() {
 	}
 }
 
-// remove removes the entry in the background. If its row is not there any more, the lock may have
-// been handed over to it, so its owner token is released.
+// remove removes the entry in the background. If its row is not there any more, or may have been
+// added twice, the lock may have been handed over to it, so its owner token is released.
 func (e *queueEntry) remove() {
 	if e == nil || !e.markClaimed() {
 		return
@@ -139,7 +139,7 @@ func (e *queueEntry) removeRow() {
 	}
 	e.lease.retryUntilCertain(late, func(ctx context.Context) error {
 		was, err := e.dequeue(ctx)
-		if err == nil && !was {
+		if err == nil && (!was || e.inDoubt) { // what was in doubt may have been added again after the hand-over
 			e.lease.backend.releaseLater(e.lease, e.claim(), 0)
 		}
 		return err

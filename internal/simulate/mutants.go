@@ -289,6 +289,14 @@ var mutants = []mutant{
 		}},
 	},
 	{
+		"historic-queued-again", "an entry that is in the queue again can't have been handed the lock",
+		[]edit{{
+			"sqllock/queueentry.go",
+			"if err == nil && (!was || e.inDoubt) {",
+			"if err == nil && !was {",
+		}},
+	},
+	{
 		"late-entry-stays", "a queue entry that is written late stays",
 		[]edit{{
 			"sqllock/queueentry.go",

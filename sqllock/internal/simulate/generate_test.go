@@ -103,7 +103,7 @@ func generate(seed uint64) schedule {
 		keepRows:  one(r, time.Minute, time.Hour, 24*time.Hour),
 		pool:      2 + r.IntN(6),
 		drift:     one(r, 0, -900, 900),
-		ahead:     r.IntN(12) == 0,
+		ahead:     r.IntN(8) == 0,
 	}
 	if r.IntN(2) == 0 {
 		s.pollers = uint(r.IntN(1 << s.processes))

@@ -17,6 +17,9 @@ func (w *world) comesToRest() {
 	// A dead holder's lease, a bar, the end of a lost connection: each takes a few TTLs at most.
 	// Then the callers hold what they want to hold, in the worst case one after the other.
 	limit := 10*ttl + 2*time.Duration(w.pending.Load()) + time.Minute
+	if w.schedule.has(setBack) { // a dead waiter's lease, which only the reaper looks at, twice
+		limit += 3 * w.schedule.reapEvery
+	}
 	for from := time.Now(); w.busy.Load() > 0; time.Sleep(ttl / 2) {
 		if time.Since(from) > limit {
 			w.ledger.violated("everybody gets on", "%d callers are still busy %s after the last fault",

@@ -67,8 +67,9 @@ func (p *process) does(e event) {
 		_, err := p.client.Reap(ctx)
 		p.tried(e, err)
 	case closeProcess:
-		p.close()
-		p.w.start(p.number)
+		if p.close(); p.w.ledger.found() == nil { // otherwise the round ends
+			p.w.start(p.number)
+		}
 	default:
 		panic("unknown action " + e.action)
 	}
@@ -158,7 +159,7 @@ func (p *process) workUnder(e event, h *held, lock guarding) {
 		p.w.ledger.check(h)
 	}
 	p.link.run()
-	if lock != nil && e.n%2 == 0 {
+	if lock != nil && e.n%4 < 3 {
 		p.writes(h, lock)
 	}
 }
