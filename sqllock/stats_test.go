@@ -171,6 +171,7 @@ func TestHealthy(t *testing.T) {
 		c := client(t, db, "a")
 		asks := func(what string, want int, wanted error) {
 			t.Helper()
+			synctest.Wait() // until what was due just now, such as a heartbeat, has been done
 			before := db.Calls(sqllocktest.Any)
 			wantErr(t, what, c.Healthy(t.Context()), wanted)
 			if asked := db.Calls(sqllocktest.Any) - before; asked != want {
@@ -241,10 +242,10 @@ func TestHealthyUnusual(t *testing.T) {
 		}
 		session := mustTake(t, c, "session", locktest.Session)
 		time.Sleep(time.Hour)
-		before = db.Calls(sqllocktest.Any)
+		before = db.Calls(sqllocktest.OpOpenSession) // the pings of the session, and a reaper, make other calls
 		wantErr(t, "while a session lock is held", c.Healthy(t.Context()), nil)
-		if asked := db.Calls(sqllocktest.Any) - before; asked != 0 {
-			t.Errorf("while a session lock is held, Healthy called the database %d times; want 0", asked)
+		if opened := db.Calls(sqllocktest.OpOpenSession) - before; opened != 0 {
+			t.Errorf("while a session lock is held, Healthy opened %d sessions; want 0", opened)
 		}
 		mustRelease(t, session)
 		time.Sleep(time.Hour)

@@ -261,3 +261,32 @@ func TestCommandLine(t *testing.T) {
 		{"ls --quiet --verbose --env none", 64, "", "exclude each other"},
 	})
 }
+
+// TestBench: bench measures every number of goroutines, and leaves no row.
+func TestBench(t *testing.T) {
+	db := newDatabase(t)
+	code, stdout, stderr := command(t, "bench --for 20ms --goroutines 1,3 --json")
+	var shown document
+	if err := json.Unmarshal([]byte(stdout), &shown); code != 0 || err != nil || len(shown.Bench) != 2 {
+		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	for i, r := range shown.Bench {
+		if r.Goroutines != []int{1, 3}[i] || r.Cycles <= 0 || r.HandOvers <= 0 || r.CycleMedian <= 0 ||
+			r.Cycle99 < r.CycleMedian {
+			t.Errorf("measured %+v", r)
+		}
+	}
+	var rows int
+	if err := db.QueryRow("SELECT COUNT(*) FROM sqllock_locks").Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("%d rows of locks are left, %v", rows, err)
+	}
+	if code, stdout, stderr = command(t, "bench --for 20ms --goroutines 2"); code != 0 ||
+		!strings.Contains(stdout, "HAND-OVERS/S") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	for _, line := range []string{"bench --goroutines 0", "bench --goroutines 1001", "bench --for 0s"} {
+		if code, _, stderr := command(t, line); code != 64 {
+			t.Errorf("%s: exit code %d: %s", line, code, stderr)
+		}
+	}
+}

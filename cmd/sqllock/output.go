@@ -16,6 +16,7 @@ type document struct {
 	Lock     *inspect.Details `json:"lock,omitempty"`
 	Broken   *broken          `json:"broken,omitempty"`
 	Findings []findingInfo    `json:"findings,omitempty"`
+	Bench    []benchResult    `json:"bench,omitempty"`
 	SQL      string           `json:"sql,omitempty"`
 	Error    *failure         `json:"error,omitempty"`
 }
