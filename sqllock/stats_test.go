@@ -242,7 +242,8 @@ func TestHealthyUnusual(t *testing.T) {
 		}
 		session := mustTake(t, c, "session", locktest.Session)
 		time.Sleep(time.Hour)
-		before = db.Calls(sqllocktest.OpOpenSession) // the pings of the session, and a reaper, make other calls
+		// The pings of the session, and a reaper, make other calls.
+		before = db.Calls(sqllocktest.OpOpenSession)
 		wantErr(t, "while a session lock is held", c.Healthy(t.Context()), nil)
 		if opened := db.Calls(sqllocktest.OpOpenSession) - before; opened != 0 {
 			t.Errorf("while a session lock is held, Healthy opened %d sessions; want 0", opened)

@@ -74,21 +74,26 @@ func (a *app) bench() *cobra.Command {
 
 // measure measures with each number of goroutines, and deletes its locks' rows.
 func (a *app) measure(ctx context.Context, goroutines []int, lasts time.Duration) (results []benchResult, err error) {
-	var clients [2]*connection
-	for i := range clients {
-		client, failed := a.connect(ctx, sqllock.Options{ReapEvery: -1})
-		if failed != nil {
-			return nil, failed
-		}
-		defer func() { err = errors.Join(err, client.close(context.WithoutCancel(ctx))) }()
-		clients[i] = client
-	}
 	names := "sqllock bench " + rand.Text()
+	var clients []*connection
 	defer func() {
-		_, left := clients[0].DB.ExecContext(context.WithoutCancel(ctx),
-			"DELETE FROM sqllock_locks WHERE lease_id IS NULL AND name LIKE '"+names+"%'")
-		err = errors.Join(err, left)
+		ctx := context.WithoutCancel(ctx)
+		if len(clients) > 0 {
+			_, left := clients[0].DB.ExecContext(ctx, fmt.Sprintf(
+				"DELETE FROM sqllock_locks WHERE lease_id IS NULL AND name LIKE '%s%%'", names))
+			err = errors.Join(err, left)
+		}
+		for _, c := range clients {
+			err = errors.Join(err, c.close(ctx))
+		}
 	}()
+	for range 2 {
+		client, err := a.connect(ctx, sqllock.Options{ReapEvery: -1})
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, client)
+	}
 	for _, n := range goroutines {
 		own, err := cycle(ctx, n, lasts, func(i int) (*sqllock.Client, string) {
 			return clients[0].locks, fmt.Sprintf("%s/%d", names, i)
@@ -96,7 +101,9 @@ func (a *app) measure(ctx context.Context, goroutines []int, lasts time.Duration
 		if err != nil {
 			return nil, err
 		}
-		wanted, err := cycle(ctx, 2*n, lasts, func(i int) (*sqllock.Client, string) { return clients[i%2].locks, names })
+		wanted, err := cycle(ctx, 2*n, lasts, func(i int) (*sqllock.Client, string) {
+			return clients[i%2].locks, names
+		})
 		if err != nil {
 			return nil, err
 		}
