@@ -138,6 +138,9 @@ func TestGroupWithSeveralPrimaries(t *testing.T) {
 	t.Parallel()
 	members := servers.Group(t, true)
 	prepare(t, members[1].URL)
+	for _, m := range members {
+		m.CatchUpGroup(t, members[1])
+	}
 	target := connect(t, members[2].URL)
 	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
 		t.Fatal(err)

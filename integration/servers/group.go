@@ -45,8 +45,17 @@ func Group(t testing.TB, multiPrimary bool) []*Instance {
 		there := *u
 		there.Host = l.root.Host
 		instances[i] = &Instance{t: t, local: l, URL: there.String()}
+		instances[i].CatchUpGroup(t, instances[0])
 	}
 	return instances
+}
+
+// CatchUpGroup blocks until i has everything that another member of its group has committed so far.
+func (i *Instance) CatchUpGroup(t testing.TB, member *Instance) {
+	t.Helper()
+	var committed string
+	member.query(t, &committed, "SELECT @@global.gtid_executed")
+	i.await(t, "caught up with the group", "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 1) = 0", committed)
 }
 
 // launchGroup starts the servers. It returns those that did start along with the error.

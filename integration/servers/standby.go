@@ -102,5 +102,5 @@ func (i *Instance) await(t testing.TB, what, query string, args ...any) {
 			return
 		}
 	}
-	t.Fatalf("the standby hasn't %s within %v", what, stepTimeout)
+	t.Fatalf("the server hasn't %s within %v", what, stepTimeout)
 }
