@@ -83,7 +83,7 @@ func New(ctx context.Context, d dialect.Dialect, opts *Options) (*Client, error)
 	if full.Unprobed {
 		look = func(context.Context) error { return nil }
 	}
-	if full.WaitForDatabase && !full.Unprobed {
+	if full.WaitForDatabase {
 		once := look
 		look = func(ctx context.Context) error { return c.store.awaited(ctx, once, c.log) }
 	}

@@ -65,7 +65,7 @@ type HeldError struct {
 	Connected time.Time     // of a session lock: when its connection was made, by the database's clock; zero if unknown
 	Remaining time.Duration // until its lease expires, unless renewed; or until HoldAtLeast or LockDelay is over
 	Self      bool          // the holder is this very Client
-	Outage    error         // only for OnWait: why the database doesn't answer; nothing but Name is known then
+	Outage    error         // only for OnWait: why the database can't be used; nothing but Name is known then
 
 	reason string
 	queued bool // the lock may be free, but others are ahead of this caller in the queue
@@ -93,9 +93,9 @@ func (e *HeldError) sameAs(other *HeldError) bool {
 // Is reports whether target is [ErrNotAcquired].
 func (e *HeldError) Is(target error) bool { return target == ErrNotAcquired }
 
-// unansweredError is what OnWait gets while the database doesn't answer.
-func unansweredError(name string, why error) *HeldError {
-	return &HeldError{Name: name, Outage: why, reason: fmt.Sprintf("the database doesn't answer: %v", why)}
+// outageError is what OnWait gets while the database can't be used.
+func outageError(name string, why error) *HeldError {
+	return &HeldError{Name: name, Outage: why, reason: fmt.Sprintf("the database can't be used: %v", why)}
 }
 
 const reasonSelf = "this process holds it itself; locks are not reentrant"

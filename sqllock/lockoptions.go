@@ -91,8 +91,8 @@ func LockDelay(d time.Duration) DelayOption {
 //
 //   - when the acquisition finds the lock held, and again whenever it finds that the holder has
 //     changed;
-//   - when the database stops answering, with [HeldError.Outage] set, and with the holder again
-//     when the database is back.
+//   - when the database can't be used, with [HeldError.Outage] set, and with the holder again when
+//     it can.
 //
 // It makes one call at a time, and reads the lock again only after f has returned. If several
 // goroutines of one process wait for the lock, only the first of them calls f. TryAcquire never

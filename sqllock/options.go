@@ -49,7 +49,7 @@ type Options struct {
 	// is starting, or takes no writes yet. It is for services that start before their database
 	// does. Without it, New returns such an error at once. In both cases New waits for a server
 	// that has accepted the connection and hasn't answered yet, and returns every other error at
-	// once.
+	// once. It excludes Unprobed.
 	WaitForDatabase bool
 
 	// ClockSkew is the greatest difference between the clocks of the servers that may serve this
@@ -130,6 +130,10 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if err := request.CheckTTL(full.TTL); err != nil {
 		return full, err
+	}
+	if full.WaitForDatabase && full.Unprobed {
+		return full, fail.Invalid("WaitForDatabase and Unprobed exclude each other: a Client that is made Unprobed " +
+			"calls no database")
 	}
 	if full.ClockSkew < 0 {
 		return full, fail.Invalid("ClockSkew is %s; it can't be negative", full.ClockSkew)

@@ -88,7 +88,7 @@ func TestAcquisitionsSitOutAnOutage(t *testing.T) {
 					if took := time.Since(began); took != lasts/2 {
 						t.Errorf("gave up after %s, and its ctx ends after %s", took, lasts/2)
 					}
-					if !strings.Contains(err.Error(), "the database didn't answer") {
+					if !strings.Contains(err.Error(), "the database couldn't be used") {
 						t.Errorf("the error doesn't say that the database was away: %v", err)
 					}
 					time.AfterFunc(lasts, func() { set(db, false) })
@@ -269,6 +269,8 @@ func TestNewWaitsForDatabase(t *testing.T) {
 			})
 		})
 	}
+	_, err := sqllock.New(t.Context(), sqllocktest.New(), &sqllock.Options{WaitForDatabase: true, Unprobed: true})
+	wantErr(t, "without a probe", err, sqllock.ErrInvalid)
 	for _, class := range []dialect.Class{dialect.ClassPermanent, dialect.ClassNoSchema} {
 		bubble(t, func(t *testing.T, db *sqllocktest.Dialect) {
 			db.FailNext(sqllocktest.OpProbe, 1, class)

@@ -98,10 +98,10 @@ func (w *waiter) waitOutOutage(ctx context.Context, err error) bool {
 		return false
 	}
 	if w.outage == nil && w.req.OnWait != nil {
-		w.req.OnWait(unansweredError(w.req.Name, err))
+		w.req.OnWait(outageError(w.req.Name, err))
 	}
 	w.outage, w.recovered = err, true
-	w.c.log.Warn("sqllock: the database has not answered; the acquisition goes on waiting",
+	w.c.log.Warn("sqllock: the database can't be used; the acquisition goes on waiting",
 		"lock", w.req.Name, "err", err)
 	store.Sleep(ctx, store.Jitter(store.MaxBackoff))
 	return true
@@ -112,7 +112,7 @@ func (w *waiter) waitOutOutage(ctx context.Context, err error) bool {
 func (w *waiter) gaveUp(ctx context.Context) error {
 	switch {
 	case w.outage != nil:
-		return fmt.Errorf("%w; the database didn't answer: %w", gaveUp(ctx, w.req.Name, w.held), w.outage)
+		return fmt.Errorf("%w; the database couldn't be used: %w", gaveUp(ctx, w.req.Name, w.held), w.outage)
 	case w.held == nil:
 		return w.c.store.gaveUpUnanswered(ctx, w.req.Name)
 	}

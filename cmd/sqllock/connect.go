@@ -94,6 +94,18 @@ func (a *app) reading(ctx context.Context) (*connection, error) {
 	return a.connectBy(ctx, open.Reading, sqllock.Options{Unprobed: true, ReapEvery: -1, PollOnly: true})
 }
 
+// whileReading calls f with such a Client. A signal ends f's ctx, and is the error then.
+func (a *app) whileReading(f func(ctx context.Context, db *connection) error) error {
+	ctx, stop := a.untilSignal()
+	defer stop()
+	db, err := a.reading(ctx)
+	if err != nil {
+		return signalOr(ctx, err)
+	}
+	defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
+	return signalOr(ctx, f(ctx, db))
+}
+
 // close releases everything and closes the pool.
 func (c *connection) close(ctx context.Context) error {
 	err := c.locks.Close(ctx)

@@ -54,14 +54,9 @@ func (a *app) ls() *cobra.Command {
 			if err := f.check(a); err != nil {
 				return err
 			}
-			ctx, stop := a.untilSignal()
-			defer stop()
-			db, err := a.reading(ctx)
-			if err != nil {
-				return signalOr(ctx, err)
-			}
-			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			return signalOr(ctx, a.showList(ctx, db, f, f.matches(args)))
+			return a.whileReading(func(ctx context.Context, db *connection) error {
+				return a.showList(ctx, db, f, f.matches(args))
+			})
 		},
 	}
 	flags := cmd.Flags()

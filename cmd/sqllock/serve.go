@@ -68,17 +68,9 @@ func (a *app) serve() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := a.untilSignal()
-			defer stop()
-			db, err := a.reading(ctx)
-			if err != nil {
-				return signalOr(ctx, err)
-			}
-			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			if err := a.serveUntil(ctx, db, f, users); err != nil {
-				return signalOr(ctx, err)
-			}
-			return nil
+			return a.whileReading(func(ctx context.Context, db *connection) error {
+				return a.serveUntil(ctx, db, f, users)
+			})
 		},
 	}
 	flags := cmd.Flags()

@@ -26,20 +26,15 @@ func (a *app) show() *cobra.Command {
 		Example: "  sqllock show migrate",
 		Args:    cli.Arguments(1, 1, "the NAME of the lock"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ctx, stop := a.untilSignal()
-			defer stop()
-			db, err := a.reading(ctx)
-			if err != nil {
-				return signalOr(ctx, err)
-			}
-			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			found, err := inspect.Show(ctx, db.locks, args[0])
-			if err != nil {
-				return signalOr(ctx, err)
-			}
-			a.document.Lock = found
-			a.print("%s", details(found))
-			return nil
+			return a.whileReading(func(ctx context.Context, db *connection) error {
+				found, err := inspect.Show(ctx, db.locks, args[0])
+				if err != nil {
+					return err
+				}
+				a.document.Lock = found
+				a.print("%s", details(found))
+				return nil
+			})
 		},
 	}
 }

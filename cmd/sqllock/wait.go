@@ -55,14 +55,9 @@ func (a *app) waitCommand() *cobra.Command {
 			if err := sqllock.CheckName(args[0]); err != nil {
 				return err
 			}
-			ctx, stop := a.untilSignal()
-			defer stop()
-			db, err := a.reading(ctx)
-			if err != nil {
-				return signalOr(ctx, err)
-			}
-			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			return signalOr(ctx, a.waitUntil(ctx, db, f, args[0]))
+			return a.whileReading(func(ctx context.Context, db *connection) error {
+				return a.waitUntil(ctx, db, f, args[0])
+			})
 		},
 	}
 	flags := cmd.Flags()

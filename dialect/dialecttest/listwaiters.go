@@ -44,31 +44,35 @@ func listWaitersContract(s *suite) {
 			s.Errorf("the list has %+v, want %+v", got, living)
 		}
 	})
-	s.run("page by page", func(s *suite) {
-		lease := s.lease(long)
-		var all []dialect.Request
-		var first dialect.QueuePosition
-		for i := range 5 {
-			all = append(all, request(unique("lock"), lease))
-			if position := s.enqueue(waiter(all[i])); i == 0 {
-				first = position
-			}
+	s.run("page by page", func(s *suite) { waitersByPage(s, "", s.listWaiters) })
+}
+
+// waitersByPage checks that read returns pages of waiters in the order of their tickets. holds is
+// what the waiters hold.
+func waitersByPage(s *suite, holds string, read func(after int64, limit int) []dialect.Waiting) {
+	lease := s.lease(long)
+	var all []dialect.Request
+	var first dialect.QueuePosition
+	for i := range 5 {
+		all = append(all, request(unique("lock"), lease))
+		if position := s.enqueue(dialect.Waiter{Request: all[i], Holds: holds}); i == 0 {
+			first = position
 		}
-		got := s.listWaiters(first.Ticket-1, 2)
-		if len(got) != 2 || got[0].Owner != all[0].Owner || got[1].Ticket <= got[0].Ticket {
-			s.Fatalf("the first two from %+v on are %+v", first, got)
-		}
-		if next := s.listWaiters(got[0].Ticket, 1); len(next) != 1 || next[0] != got[1] {
-			s.Errorf("the next is %+v, want %+v", next, got[1])
-		}
-		if none := s.listWaiters(0, 0); len(none) != 0 {
-			s.Errorf("with limit 0: %+v", none)
-		}
-		inOrder := func(w dialect.Waiting, r dialect.Request) bool { return w.Owner == r.Owner }
-		if got := s.listed(all...); !slices.EqualFunc(got, all, inOrder) {
-			s.Errorf("the list has %+v, want %+v", got, all)
-		}
-	})
+	}
+	got := read(first.Ticket-1, 2)
+	if len(got) != 2 || got[0].Owner != all[0].Owner || got[1].Ticket <= got[0].Ticket {
+		s.Fatalf("the first two from %+v on are %+v", first, got)
+	}
+	if next := read(got[0].Ticket, 1); len(next) != 1 || next[0] != got[1] {
+		s.Errorf("the next is %+v, want %+v", next, got[1])
+	}
+	if none := read(0, 0); len(none) != 0 {
+		s.Errorf("with limit 0: %+v", none)
+	}
+	inOrder := func(w dialect.Waiting, r dialect.Request) bool { return w.Owner == r.Owner }
+	if got := pagesOf(read, all); !slices.EqualFunc(got, all, inOrder) {
+		s.Errorf("all pages have %+v, want %+v", got, all)
+	}
 }
 
 func (s *suite) listWaiters(after int64, limit int) []dialect.Waiting {

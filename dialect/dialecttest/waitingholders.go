@@ -1,7 +1,6 @@
 package dialecttest
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
@@ -54,31 +53,7 @@ func waitingHoldersContract(s *suite) {
 			s.Errorf("%+v hold something, want %+v", got, living)
 		}
 	})
-	s.run("page by page", func(s *suite) {
-		lease := s.lease(long)
-		var all []dialect.Request
-		var first dialect.QueuePosition
-		for i := range 5 {
-			all = append(all, request(unique("lock"), lease))
-			if position := s.enqueue(dialect.Waiter{Request: all[i], Holds: "x"}); i == 0 {
-				first = position
-			}
-		}
-		got := s.waitingHolders(first.Ticket-1, 2)
-		if len(got) != 2 || got[0].Owner != all[0].Owner || got[1].Ticket <= got[0].Ticket {
-			s.Fatalf("the first two from %+v on are %+v", first, got)
-		}
-		if next := s.waitingHolders(got[0].Ticket, 1); len(next) != 1 || next[0] != got[1] {
-			s.Errorf("the next is %+v, want %+v", next, got[1])
-		}
-		if none := s.waitingHolders(0, 0); len(none) != 0 {
-			s.Errorf("with limit 0: %+v", none)
-		}
-		inOrder := func(w dialect.Waiting, r dialect.Request) bool { return w.Owner == r.Owner }
-		if got := s.holders(all...); !slices.EqualFunc(got, all, inOrder) {
-			s.Errorf("%+v hold something, want %+v", got, all)
-		}
-	})
+	s.run("page by page", func(s *suite) { waitersByPage(s, "x", s.waitingHolders) })
 	s.run("ten thousand locks", func(s *suite) {
 		r := request(unique("lock"), s.lease(long))
 		holds := strings.TrimSpace(strings.Repeat("ABCDEFGHIJKLMNOPQRSTUVWXYZ ", 10000))

@@ -25,7 +25,7 @@ var byNumber = map[uint16]dialect.Class{
 	1615: dialect.ClassTransient, 3101: dialect.ClassTransient, 4031: dialect.ClassTransient,
 
 	1317: dialect.ClassUnknown, 3024: dialect.ClassUnknown, 1053: dialect.ClassUnknown,
-	1180: dialect.ClassUnknown, 1927: dialect.ClassUnknown,
+	1180: dialect.ClassUnknown, 1927: dialect.ClassUnknown, 3032: dialect.ClassUnknown,
 	1969: dialect.ClassUnknown, 1105: dialect.ClassUnknown, 9006: dialect.ClassUnknown, 1030: dialect.ClassUnknown,
 
 	1146: dialect.ClassNoSchema, 1054: dialect.ClassNoSchema,
