@@ -148,8 +148,8 @@ func (f *breakFlags) target(found *inspect.Details) (inspect.Lock, error) {
 			clean(found.Name), f.fence)}
 	}
 	if target.Alive() && !f.alive {
-		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s, which renewed its lease %s ago, is alive "+
-			"as far as the database knows: end that process, or break the lock nevertheless with --alive",
+		return target, &noError{fmt.Sprintf("nothing was broken: the holder %s, which renewed its lease %s ago, "+
+			"is alive as far as the database knows: end that process, or break the lock nevertheless with --alive",
 			target.HolderText(), short(target.Heartbeat()))}
 	}
 	return target, nil
