@@ -179,14 +179,26 @@ func ask(ctx context.Context, member *url.URL, query string, result any) error {
 var ErrNoPrimary = errors.New("the group has no primary")
 
 // Primary returns the member that is the group's primary by its own account and takes writes, or
-// [ErrNoPrimary]. It may be called from any goroutine.
+// [ErrNoPrimary]. It asks all members at once, since one that is frozen doesn't reply. It may be
+// called from any goroutine.
 func Primary(ctx context.Context, members []*Instance) (*Instance, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	replies := make(chan *Instance, len(members))
 	for _, m := range members {
-		var primary bool
-		err := ask(ctx, m.local.root, "SELECT NOT @@read_only AND EXISTS (SELECT * "+
-			"FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid "+
-			"AND member_state = 'ONLINE' AND member_role = 'PRIMARY')", &primary)
-		if err == nil && primary {
+		go func() {
+			var primary bool
+			err := ask(ctx, m.local.root, "SELECT NOT @@read_only AND EXISTS (SELECT * "+
+				"FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid "+
+				"AND member_state = 'ONLINE' AND member_role = 'PRIMARY')", &primary)
+			if err != nil || !primary {
+				m = nil
+			}
+			replies <- m
+		}()
+	}
+	for range members {
+		if m := <-replies; m != nil {
 			return m, nil
 		}
 	}
