@@ -39,9 +39,10 @@ import (
 type Dialect struct {
 	churn     engine.Churn
 	db        *sql.DB
-	pool      *engine.Prepared
+	pool      *pool
 	connector driver.Connector        // for sessions; nil if there are none
 	server    atomic.Pointer[flavour] // nil until read
+	tso       string                  // WithTiDB's clock; otherwise empty
 	rows      rows
 	proven    atomic.Bool // a lock of one session has been seen to exclude another
 }
@@ -70,7 +71,8 @@ func WithConnector(connector driver.Connector) Option {
 // database and never fails. Probe reports a db that is nil or can't serve locks. Every other call
 // on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: &engine.Prepared{DB: db, Stale: stale}, churn: engine.NewChurn(db)}
+	d := &Dialect{db: db, churn: engine.NewChurn(db)}
+	d.pool = &pool{engine.Prepared{DB: db, Stale: stale}, d}
 	for _, option := range options {
 		option(d)
 	}

@@ -15,7 +15,7 @@ var statements = []string{
 	sqlDeleteLease, sqlLeases,
 	sqlInsertLock, sqlSeeLock, sqlSeeLocks, sqlInsertLocks.mysql, sqlAwaitLock, sqlRelease, sqlGuard,
 	sqlAdvanceFence, sqlRemoveLock, sqlLocate,
-	sqlGet, sqlList, sqlIdleLocks,
+	sqlGet, sqlGetIn, sqlLeasesIn, sqlList, sqlIdleLocks,
 	sqlEnqueue, sqlSeeAhead, sqlDequeue, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlSeeOthers, sqlTransfer,
 	sqlDeadWaiters,
 	sqlPurgeWaiter.mysql, sqlPurgeWaiter.maria,

@@ -80,6 +80,9 @@ func (d *Dialect) rowLock(ctx context.Context, tx dialect.Tx, lock dialect.Serve
 	if err = l.mayLock("a row lock"); err != nil {
 		return l, err
 	}
+	if l.product == tidb && lock.Shared {
+		return l, fmt.Errorf("%w: TiDB has no shared locks of rows; take an exclusive one", dialect.ErrUnsupported)
+	}
 	return l, d.haveRow(ctx, l.flavour, lock.Name)
 }
 
@@ -133,6 +136,9 @@ func (l rowLock) statement(how string) string {
 // atMost makes the server end a statement after that time. MariaDB's row-lock wait can be set to
 // any time, even zero.
 func (l rowLock) atMost(d time.Duration, text string) string {
+	if l.tso == clusterTSO { // its MAX_EXECUTION_TIME is for reads alone
+		return text + " WAIT 1"
+	}
 	ms := (d + time.Millisecond - 1).Milliseconds()
 	if l.maria {
 		return fmt.Sprintf("SET STATEMENT max_statement_time = %d.%03d, innodb_lock_wait_timeout = 60 FOR %s",

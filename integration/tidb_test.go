@@ -1,0 +1,82 @@
+package integration
+
+import (
+	"database/sql"
+	"errors"
+	"regexp"
+	"testing"
+
+	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/mysql"
+	"github.com/sqllock/sqllock/integration/servers"
+)
+
+// withoutSessions hides the dialect's session locks, which TiDB's flavour refuses.
+type withoutSessions struct {
+	dialect.Dialect
+	dialect.TxLocker
+	dialect.Checker
+	dialect.Locator
+	dialect.SQLPool
+}
+
+func asTiDB(db *sql.DB) withoutSessions {
+	d := mysql.New(db, mysql.WithTiDB())
+	return withoutSessions{d, d, d, d, d}
+}
+
+// notOnTiDB is what TiDB lacks, or accepts and ignores, and its servers' own clocks. Only the time
+// of a transaction may come from there, as its clock does on a server that isn't TiDB.
+var notOnTiDB = regexp.MustCompile(`SKIP LOCKED|JSON_TABLE|_LOCK\(|SHARE MODE|FOR SHARE|SET STATEMENT|` +
+	`INTO sqllock.*UTC_TIMESTAMP|UPDATE sqllock.*UTC_TIMESTAMP|FROM sqllock.*UTC_TIMESTAMP`)
+
+// openRecorded opens a pool that fails the test if TiDB couldn't carry out what is sent.
+func openRecorded(t *testing.T, url string) *sql.DB {
+	t.Helper()
+	connector, err := mysql.Connector(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(rewriting{Connector: connector, sent: func(query string) {
+		if found := notOnTiDB.FindString(query); found != "" {
+			t.Errorf("%q was sent, in: %s", found, query)
+		}
+	}})
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// TestTiDBConformance runs the whole suite with the statements for TiDB, on MySQL. All that isn't
+// shown by this is TiDB's clock, and that TiDB carries out these statements as MySQL does.
+func TestTiDBConformance(t *testing.T) {
+	t.Parallel()
+	s := servers.Start(t, "mysql")
+	dialecttest.Run(t, func(t *testing.T) dialecttest.Harness {
+		var reached string
+		h := harnessThrough(t, s, func(_ *testing.T, url string) string { reached = url; return url })
+		h.DB = openRecorded(t, reached)
+		h.DB.SetMaxIdleConns(20)
+		h.Dialect = asTiDB(h.DB)
+		h.New = func(db *sql.DB) dialect.Dialect { return asTiDB(db) }
+		h.Open = func(t *testing.T) *sql.DB { return openRecorded(t, reached) }
+		h.ExclusiveGuards = true
+		h.Powers = dialecttest.Powers{Tx: true, Check: true}
+		return h
+	})
+}
+
+// Session locks are refused, since TiDB's GET_LOCK isn't MySQL's.
+func TestTiDBRefusesSessions(t *testing.T) {
+	t.Parallel()
+	url := database(t, servers.Start(t, "mysql"))
+	connector, err := mysql.Connector(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := mysql.New(openRecorded(t, url), mysql.WithTiDB(), mysql.WithConnector(connector))
+	_, err = d.OpenSession(t.Context(), dialect.SessionOptions{Holder: "refused"})
+	if !errors.Is(err, dialect.ErrUnsupported) {
+		t.Errorf("OpenSession: %v, want ErrUnsupported", err)
+	}
+}
