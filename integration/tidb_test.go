@@ -5,11 +5,14 @@ import (
 	"errors"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/dialecttest/long"
 	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/sqllock"
 )
 
 // withoutSessions hides the dialect's session locks, which TiDB's flavour refuses.
@@ -79,4 +82,31 @@ func TestTiDBRefusesSessions(t *testing.T) {
 	if !errors.Is(err, dialect.ErrUnsupported) {
 		t.Errorf("OpenSession: %v, want ErrUnsupported", err)
 	}
+}
+
+// Processes compete with the statements for TiDB. One of them is killed, and another is frozen past
+// its TTL. The ledger proves that no two jobs overlapped.
+func TestTiDBContention(t *testing.T) {
+	t.Parallel()
+	url := database(t, servers.Start(t, "mysql"))
+	target := connect(t, url)
+	target.Dialect = asTiDB(target.DB)
+	worker := setup{URL: url, TTL: loadTTL, ReapEvery: time.Second, PurgeAfter: time.Millisecond, TiDB: true}
+	c := startLoad(t, 3, worker, loadRoutines, loadAccounts)
+	for range long.Or(1, 10) {
+		c.check.awaitEach(t, 3, c.alive()...)
+		victim := c.alive()[0]
+		c.check.kill(c.workers[victim-1], victim)
+		c.add(t, worker, loadRoutines, loadAccounts)
+		c.check.awaitEach(t, 3, c.alive()...)
+		frozen := c.alive()[0]
+		c.workers[frozen-1].stop()
+		outlive(t, target, frozen, loadTTL)
+		c.workers[frozen-1].cont()
+	}
+	c.check.awaitEach(t, 3, c.alive()...)
+	c.finish(t)
+	c.check.prove(t, target.DB)
+	c.check.report(t, failed)
+	wantNoLocks(t, client(t, target, sqllock.Options{}), 2*loadTTL)
 }

@@ -42,7 +42,7 @@ type Dialect struct {
 	pool      *pool
 	connector driver.Connector        // for sessions; nil if there are none
 	server    atomic.Pointer[flavour] // nil until read
-	tso       string                  // WithTiDB's clock; otherwise empty
+	clock     *clock                  // WithTiDB's; otherwise nil
 	rows      rows
 	proven    atomic.Bool // a lock of one session has been seen to exclude another
 }

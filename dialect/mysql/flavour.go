@@ -15,7 +15,7 @@ type flavour struct {
 	maria, galera bool
 	cluster       string // the cluster it is a member of, if other members take writes too
 	rollsBack     bool   // a row-lock wait that times out rolls back the whole transaction
-	tso           string // the expression for TiDB's clock
+	clock         *clock // TiDB's
 }
 
 // flavour returns the server's flavour, and reads it from the server the first time.
@@ -37,10 +37,10 @@ func (d *Dialect) readFlavour(ctx context.Context, s engine.Session) (f flavour,
 	}
 	f.maria = strings.Contains(strings.ToLower(version), "mariadb")
 	switch {
-	case d.tso != "":
-		f.product, f.tso = tidb, d.tso
+	case d.clock != nil:
+		f.product, f.clock = tidb, d.clock
 	case strings.Contains(version, "-TiDB-"): // "8.0.11-TiDB-v8.5.0"
-		f.product, f.tso = tidb, clusterTSO
+		f.product, f.clock = tidb, clusterClock
 	case strings.Contains(version, "-Vitess"): // "8.0.40-Vitess"
 		f.product = vitess
 	}

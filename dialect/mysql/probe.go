@@ -92,9 +92,12 @@ func trial(ctx context.Context, tx engine.Session, f flavour, try engine.Try) {
 	claim := dialect.Claim{Key: r.Key, Owner: r.Owner}
 	next := dialect.Request{Key: r.Key, LeaseID: id, Owner: rand.Text()}
 	gone := dialect.Request{Key: r.Key, LeaseID: id, Owner: rand.Text()}
-	over := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe"}
-	another := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe"}
+	over := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe", TTL: -time.Hour}
+	another := dialect.Lease{ID: rand.Text(), Holder: "sqllock probe", TTL: -time.Hour}
 	var grant dialect.Grant
+	try("read the clock", func() (bool, error) {
+		return one(ctx, tx, engine.One[bool], "SELECT UTC_TIMESTAMP(6) > TIMESTAMP'2000-01-01 00:00:00'")
+	})
 	try("create a lease", func() (bool, error) {
 		return true, createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock probe", TTL: time.Hour})
 	})

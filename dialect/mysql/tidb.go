@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/internal/engine"
@@ -27,32 +28,44 @@ import (
 // Sources: https://docs.pingcap.com/tidb/stable/pessimistic-transaction,
 // https://docs.pingcap.com/tidb/stable/tso, https://github.com/pingcap/tidb/issues/69720.
 
-const (
-	// clusterTSO is the timestamp at which the transaction began: milliseconds since 1970, and a
-	// counter of 18 bits. It is 0 outside of transactions.
-	clusterTSO = "TIDB_CURRENT_TSO()"
-
-	// serverTSO is the same from a server's own clock.
-	serverTSO = "((TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000) << 18)"
-
-	// clusterClock is the time in the transaction's variable.
-	clusterClock = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL @sqllock_us MICROSECOND)"
-)
-
-// WithTiDB makes the dialect treat any server as TiDB, with that server's own clock in place of the
-// cluster's. It is for tests of what is sent to TiDB. On TiDB itself it must not be used: the
-// dialect recognizes TiDB by its version.
-func WithTiDB() Option {
-	return func(d *Dialect) { d.tso = serverTSO }
+// clock is a source of time for TiDB's statements.
+type clock struct {
+	tso     string // an expression: milliseconds since 1970, and a counter of 18 bits
+	forTiDB *strings.Replacer
 }
 
-// forTiDB translates statements that are otherwise the same on every server. A derived table that
-// LIMIT keeps separate isn't to be locked.
-var forTiDB = strings.NewReplacer(
-	"UTC_TIMESTAMP(6)", clusterClock,
-	" LOCK IN SHARE MODE", " FOR UPDATE",
-	") AS page ORDER BY name, slot FOR UPDATE", ") AS page ORDER BY name, slot",
+// clockVariable is the time in microseconds since 1970, in a variable of the transaction's session.
+const clockVariable = "@sqllock_us"
+
+// The cluster's clock advances in steps of 50 ms, unless PD's tso-update-physical-interval is
+// another. TIDB_CURRENT_TSO() is 0 outside of transactions. A server's own clock takes its place in
+// tests.
+var (
+	clusterClock = newClock("TIDB_CURRENT_TSO()", 50*time.Millisecond)
+	serverClock  = newClock("((TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) "+
+		"DIV 1000) << 18)", time.Millisecond)
 )
+
+// newClock returns a clock, and how statements are translated that are otherwise the same on every
+// server. An end has a step added: otherwise it could come early by that. A
+// derived table that LIMIT keeps separate isn't to be locked.
+func newClock(tso string, step time.Duration) *clock {
+	now := "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL " + clockVariable + " MICROSECOND)"
+	const add = "UTC_TIMESTAMP(6) + INTERVAL"
+	return &clock{tso: tso, forTiDB: strings.NewReplacer(
+		add, fmt.Sprintf("%s + INTERVAL %d MICROSECOND + INTERVAL", now, step.Microseconds()),
+		"UTC_TIMESTAMP(6)", now,
+		" LOCK IN SHARE MODE", " FOR UPDATE",
+		") AS page ORDER BY name, slot FOR UPDATE", ") AS page ORDER BY name, slot",
+	)}
+}
+
+// WithTiDB makes the dialect treat any server as TiDB, with that server's own clock in place of the
+// cluster's. It is for tests of what is sent to TiDB. It must not be used on TiDB itself, which the
+// dialect recognizes by its version.
+func WithTiDB() Option {
+	return func(d *Dialect) { d.clock = serverClock }
+}
 
 // on returns the session as the statements of this flavour need it. On TiDB the session must be a
 // transaction.
@@ -60,26 +73,26 @@ func (f flavour) on(s engine.Session) engine.Session {
 	if f.product != tidb {
 		return s
 	}
-	return &translated{Session: s, tso: f.tso}
+	return &translated{Session: s, clock: f.clock}
 }
 
 // translated is a transaction on TiDB.
 type translated struct {
 	engine.Session
-	tso   string
-	begun bool // the time is in @sqllock_us
+	clock *clock
+	read  bool // the time is in clockVariable
 }
 
 var _ dialect.Querier = (*translated)(nil)
 
 // translate returns the statement for TiDB. It reads the clock before the first one that needs it.
 func (t *translated) translate(ctx context.Context, text string) (string, error) {
-	text = forTiDB.Replace(text)
-	if t.begun || !strings.Contains(text, clusterClock) {
+	text = t.clock.forTiDB.Replace(text)
+	if t.read || !strings.Contains(text, clockVariable) {
 		return text, nil
 	}
-	_, err := t.Session.Exec(ctx, "SET @sqllock_us = ("+t.tso+" >> 18) * 1000")
-	t.begun = err == nil
+	_, err := t.Session.Exec(ctx, "SET "+clockVariable+" = ("+t.clock.tso+" >> 18) * 1000")
+	t.read = err == nil
 	return text, err
 }
 
@@ -152,6 +165,20 @@ func (c choice) ifUnlocked(ctx context.Context, s engine.Session, f flavour, whi
 		}
 		return engine.ExecResult(ctx, s, strings.TrimPrefix(c.maria, noWaiting), args...)
 	})
+}
+
+// checkTxMode refuses a pool whose transactions lock rows only at the commit: a guard wouldn't keep
+// anybody waiting. f is TiDB's.
+func checkTxMode(ctx context.Context, s engine.Session, f flavour) error {
+	if f.clock != clusterClock {
+		return nil
+	}
+	mode, err := one(ctx, s, engine.One[string], "SELECT @@tidb_txn_mode")
+	if err == nil && !strings.EqualFold(mode, "pessimistic") {
+		err = fmt.Errorf("%w: tidb_txn_mode is %q in the sessions of this pool, and only pessimistic transactions lock "+
+			"rows: set it to pessimistic in the DSN or for the cluster", dialect.ErrInvalid, mode)
+	}
+	return err
 }
 
 // readIn reads rows by their keys. The text ends with an IN of one key, which is repeated.

@@ -136,7 +136,7 @@ func (l rowLock) statement(how string) string {
 // atMost makes the server end a statement after that time. MariaDB's row-lock wait can be set to
 // any time, even zero.
 func (l rowLock) atMost(d time.Duration, text string) string {
-	if l.tso == clusterTSO { // its MAX_EXECUTION_TIME is for reads alone
+	if l.clock == clusterClock { // its MAX_EXECUTION_TIME is for reads alone
 		return text + " WAIT 1"
 	}
 	ms := (d + time.Millisecond - 1).Milliseconds()
