@@ -293,10 +293,10 @@ var (
 		"((" + free + ") OR owner = ?) LIMIT 1 FOR UPDATE SKIP LOCKED", "(TRUE OR owner = ?) LIMIT 1",
 	}
 	mysqlMany = []string{
-		"WHERE (" + lckFree + ") OR lck.owner = asked.owner LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED", "LIMIT 1000",
+		"WHERE (" + lckFree + ") OR lck.owner = asked.owner LIMIT 1000 FOR UPDATE SKIP LOCKED", "LIMIT 1000",
 	}
 	mysqlRelease = []string{
-		"WHERE lck.owner = asked.owner LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED", "LIMIT 1000",
+		"WHERE lck.owner = asked.owner LIMIT 1000 FOR UPDATE SKIP LOCKED", "LIMIT 1000",
 		"IFNULL(l.owner = asked.owner, FALSE) AS mine", "TRUE AS mine",
 	}
 	mysqlFree = []string{

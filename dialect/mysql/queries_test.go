@@ -49,7 +49,7 @@ func TestStatements(t *testing.T) {
 		}
 		derived := strings.Contains(text, "SKIP LOCKED") && !strings.HasPrefix(text, "INSERT")
 		if derived && !strings.Contains(text, "LIMIT 1 FOR UPDATE SKIP LOCKED") &&
-			!strings.Contains(text, "LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED") {
+			!strings.Contains(text, "LIMIT 1000 FOR UPDATE SKIP LOCKED") {
 			t.Errorf("without LIMIT the derived table is merged, and waits: %s", text)
 		}
 	}
