@@ -15,7 +15,10 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// withoutSessions hides the dialect's session locks, which TiDB's flavour refuses.
+// tidbPowers is what the dialect supports beyond leases with the statements for TiDB.
+var tidbPowers = dialecttest.Powers{Tx: true, Check: true}
+
+// withoutSessions hides the dialect's session locks, which are refused on TiDB.
 type withoutSessions struct {
 	dialect.Dialect
 	dialect.TxLocker
@@ -24,10 +27,9 @@ type withoutSessions struct {
 	dialect.SQLPool
 }
 
-func asTiDB(db *sql.DB) withoutSessions {
-	d := mysql.New(db, mysql.WithTiDB())
-	return withoutSessions{d, d, d, d, d}
-}
+func sessionless(d *mysql.Dialect) withoutSessions { return withoutSessions{d, d, d, d, d} }
+
+func asTiDB(db *sql.DB) withoutSessions { return sessionless(mysql.New(db, mysql.WithTiDB())) }
 
 // notOnTiDB is what TiDB lacks, or accepts and ignores, and its servers' own clocks. Only the time
 // of a transaction may come from there, as its clock does on a server that isn't TiDB.
@@ -64,7 +66,7 @@ func TestTiDBConformance(t *testing.T) {
 		h.New = func(db *sql.DB) dialect.Dialect { return asTiDB(db) }
 		h.Open = func(t *testing.T) *sql.DB { return openRecorded(t, reached) }
 		h.ExclusiveGuards = true
-		h.Powers = dialecttest.Powers{Tx: true, Check: true}
+		h.Powers = tidbPowers
 		return h
 	})
 }
@@ -81,6 +83,31 @@ func TestTiDBRefusesSessions(t *testing.T) {
 	_, err = d.OpenSession(t.Context(), dialect.SessionOptions{Holder: "refused"})
 	if !errors.Is(err, dialect.ErrUnsupported) {
 		t.Errorf("OpenSession: %v, want ErrUnsupported", err)
+	}
+}
+
+// The round trips that docs/clusters.md names.
+func TestTiDBRoundTrips(t *testing.T) {
+	t.Parallel()
+	my := newMyBench(t, "mysql", database(t, servers.Start(t, "mysql")))
+	my.url += "?interpolateParams=true"
+	db, writes := my.counted()
+	d, r := mysql.New(db, mysql.WithTiDB()), my.request("hot")
+	my.acquire(d, r) // inserts the row
+	for _, c := range []struct {
+		what string
+		want int64
+		call func() error
+	}{
+		{"release", 4, func() error { _, err := d.Release(t.Context(), []dialect.Claim{myClaim(r)}); return err }},
+		{"acquire", 6, func() error { _, err := d.Acquire(t.Context(), []dialect.Request{r}); return err }},
+		{"renew", 4, func() error { _, err := d.RenewLeases(t.Context(), []string{r.LeaseID}); return err }},
+	} {
+		before := writes.Load()
+		my.must(c.call())
+		if n := writes.Load() - before; n != c.want {
+			t.Errorf("%s: %d round trips, want %d", c.what, n, c.want)
+		}
 	}
 }
 

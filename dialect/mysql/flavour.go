@@ -74,11 +74,11 @@ func (f flavour) caughtUp(query string) string {
 
 // mayHoldSessions refuses session locks where GET_LOCK can't be relied on.
 func (f flavour) mayHoldSessions() error {
-	switch f.product {
-	case tidb:
-		return fmt.Errorf("%w: GET_LOCK of TiDB waits for a second at least, and for ever in a deadlock; %s",
+	if f.product == tidb {
+		return fmt.Errorf("%w: GET_LOCK of TiDB waits for a second at least, and finds no deadlocks; %s",
 			dialect.ErrUnsupported, insteadOfSession)
-	case vitess:
+	}
+	if f.product == vitess {
 		return fmt.Errorf("%w: vtgate takes GET_LOCK only alone in a SELECT, and its connections aren't the "+
 			"server's; %s", dialect.ErrUnsupported, insteadOfSession)
 	}
