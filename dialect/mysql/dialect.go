@@ -22,8 +22,8 @@
 // or stricter, or if all processes connect to the same member. Otherwise a lease looks dead to a
 // member that hasn't received it yet.
 //
-// TiDB gets statements of its own, each in a transaction, with the cluster's clock. They were run on
-// MySQL, and not on TiDB itself: see docs/clusters.md.
+// TiDB gets statements of its own, each in a transaction, with the cluster's clock. They were run
+// on MySQL, and not on TiDB itself: see docs/clusters.md.
 package mysql
 
 import (

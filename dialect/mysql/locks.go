@@ -156,7 +156,7 @@ func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 // In a cluster whose members all take writes, a member doesn't see another's locks, only its
 // writes, and these at the commit. There Guard writes the row and writes it back. So of a guarded
 // transaction and a takeover on another member, one fails at its commit, with 1213. Guards of one
-// lock then wait for each other.
+// lock then wait for each other, as they do on TiDB, which has no share locks.
 //
 // Roll tx back if the result is false or an error. Above READ COMMITTED, InnoDB keeps a row locked
 // that it has examined, and so keeps the release of its new holder waiting. A deadlock, 1213, has

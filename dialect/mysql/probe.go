@@ -32,7 +32,8 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
 	}
-	// TiDB has no batches, and on Galera overlapping batches of two nodes refuse each other at the commit, again and again
+	// TiDB has no batches. On Galera, overlapping batches of two nodes refuse each other at the
+	// commit, again and again.
 	server.SingleRowOnly = f.galera || f.product == tidb
 	return server, nil
 }

@@ -131,8 +131,8 @@ var sqlReleaseUnguarded = choice{maria: sqlRelease, row: lockRow}
 // sqlInsertLocks returns on MariaDB which rows it inserted.
 var sqlInsertLocks = choice{mysql: load("insert_locks"), maria: load("insert_locks") + " RETURNING name, slot, fence"}
 
-// choice is a statement in MySQL's form, with a derived table, and in MariaDB's, which on TiDB comes
-// after a statement that locks the row.
+// choice is a statement in MySQL's form, with a derived table, and in MariaDB's. On TiDB the latter
+// comes after a statement that locks the row.
 type choice struct {
 	mysql, maria string
 	// indexes of run's arguments that MySQL's form repeats outside of its derived table

@@ -20,10 +20,10 @@ import (
 //   - SKIP LOCKED is accepted and ignored, so a row is locked with NOWAIT first and changed after
 //     that. There is no JSON_TABLE, so a batch is single statements, and keys are read with IN.
 //   - There are no share locks. A guard is FOR UPDATE, and guards of one lock wait for each other.
-//   - UTC_TIMESTAMP is the clock of one tidb-server. That of the cluster is the timestamp at which a
-//     transaction begins. It is read by a SET, since elsewhere TIDB_CURRENT_TSO() may be folded to a
-//     constant of a plan that is cached. So the clock stands still for a transaction, as that of
-//     MySQL does for a statement.
+//   - UTC_TIMESTAMP is the clock of one tidb-server. That of the cluster is the timestamp at which
+//     a transaction begins. It is read by a SET, since elsewhere TIDB_CURRENT_TSO() may be folded
+//     to a constant of a plan that is cached. So the clock stands still for a transaction, as that
+//     of MySQL does for a statement.
 //
 // Sources: https://docs.pingcap.com/tidb/stable/pessimistic-transaction,
 // https://docs.pingcap.com/tidb/stable/tso, https://github.com/pingcap/tidb/issues/69720.
@@ -47,8 +47,8 @@ var (
 )
 
 // newClock returns a clock, and how statements are translated that are otherwise the same on every
-// server. An end has a step added: otherwise it could come early by that. A
-// derived table that LIMIT keeps separate isn't to be locked.
+// server. An end has a step added: otherwise it could come early by that. A derived table that
+// LIMIT keeps separate isn't to be locked.
 func newClock(tso string, step time.Duration) *clock {
 	now := "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL " + clockVariable + " MICROSECOND)"
 	const add = "UTC_TIMESTAMP(6) + INTERVAL"
@@ -175,8 +175,8 @@ func checkTxMode(ctx context.Context, s engine.Session, f flavour) error {
 	}
 	mode, err := one(ctx, s, engine.One[string], "SELECT @@tidb_txn_mode")
 	if err == nil && !strings.EqualFold(mode, "pessimistic") {
-		err = fmt.Errorf("%w: tidb_txn_mode is %q in the sessions of this pool, and only pessimistic transactions lock "+
-			"rows: set it to pessimistic in the DSN or for the cluster", dialect.ErrInvalid, mode)
+		err = fmt.Errorf("%w: tidb_txn_mode is %q in the sessions of this pool, and only pessimistic transactions "+
+			"lock rows: set it to pessimistic in the DSN or for the cluster", dialect.ErrInvalid, mode)
 	}
 	return err
 }

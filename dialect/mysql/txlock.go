@@ -26,7 +26,7 @@ const slice = 900 * time.Millisecond
 // LockTx doesn't fix the snapshot of a REPEATABLE READ transaction, so later reads see what was
 // committed before it. A READ ONLY transaction can't lock rows. On Galera, and in a group with
 // several primaries, row locks are local to a node until the commit. There the error wraps
-// [dialect.ErrUnsupported].
+// [dialect.ErrUnsupported], and so it does for a shared lock on TiDB.
 func (d *Dialect) LockTx(ctx context.Context, tx dialect.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
 	got, err := d.lockTx(ctx, tx, lock, wait)
 	if err != nil {

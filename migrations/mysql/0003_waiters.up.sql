@@ -1,6 +1,6 @@
 -- The waiters of each lock, in the order of their tickets. A row here doesn't mean that the waiter
--- holds the lock. Times are UTC. Without AUTO_ID_CACHE, which other servers take for a comment, each
--- server of TiDB would give out tickets of its own.
+-- holds the lock. Times are UTC. Without AUTO_ID_CACHE, which other servers take for a comment,
+-- each server of TiDB would give out tickets of its own.
 CREATE TABLE sqllock_waiters (
     ticket   BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name     VARCHAR(255) NOT NULL,
