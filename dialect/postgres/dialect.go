@@ -56,6 +56,7 @@ type Dialect struct {
 	pool          *pool
 	tried         atomic.Bool // a trial has shown that connections are sessions and session locks hold
 	recentWaiters recentWaiters
+	server        atomic.Pointer[flavour] // nil until read, or set by Plain
 
 	readsAnywhere bool
 }
@@ -71,7 +72,7 @@ var (
 	_ dialect.Reconnecter   = (*Dialect)(nil)
 )
 
-// Option is a setting of [New].
+// Option is a setting of [New] and [NewPool].
 type Option func(*Dialect)
 
 // ReadsAnywhere lets the reads of locks run with the right to SELECT alone. It is for a program
@@ -109,8 +110,12 @@ func New(db *sql.DB, options ...Option) *Dialect {
 // AfterConnect). Everything else is as with [New].
 //
 // For a transaction of pgx, see [Tx] and [DoTx].
-func NewPool(pgxPool *pgxpool.Pool) *Dialect {
-	return &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
+func NewPool(pgxPool *pgxpool.Pool, options ...Option) *Dialect {
+	d := &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
+	for _, option := range options {
+		option(d)
+	}
+	return d
 }
 
 // Reconnect implements [dialect.Reconnecter]. It closes the idle connections of an *sql.DB whose
