@@ -30,6 +30,20 @@
 // probability of 3 in 100 million. Two such names are one lock, which costs waiting but no safety.
 // An application's own advisory lock collides with one of them no more often.
 //
+// # CockroachDB and YugabyteDB
+//
+// On a server whose version() names CockroachDB or YugabyteDB, the dialect uses a plain flavour of
+// its statements: see [Plain]. It hasn't been run on these servers. Its statements were written from
+// their documentation, and run in the tests on PostgreSQL. It differs in these points:
+//
+//   - There are only lease locks. Session locks and transaction locks are refused.
+//   - Waiters poll. There are no notifications, and a release never hands a lock over.
+//   - [Dialect.Guard] updates the lock's row. A second guard of the same lock waits for the end of
+//     the first one's transaction.
+//   - Many waiters that leave their queues cost a statement each.
+//
+// The tables differ, too: create them with migrations/postgres.Plain.
+//
 // # Durations
 //
 // Durations are stored in microseconds and rounded up, so that no lock is freed earlier than asked.
