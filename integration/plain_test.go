@@ -3,6 +3,8 @@ package integration
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,11 +17,9 @@ import (
 	"github.com/sqllock/sqllock/dialect/dialecttest"
 	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
+	"github.com/sqllock/sqllock/sqllock"
 )
-
-// plainURL returns the URL with the scheme that chooses the plain flavour of PostgreSQL's dialect,
-// and the tables for it, on any server.
-func plainURL(url string) string { return "cockroachdb" + strings.TrimPrefix(url, "postgres") }
 
 // leasesAndCheck hides the optional interfaces that the plain flavour refuses.
 type leasesAndCheck struct {
@@ -115,5 +115,97 @@ func (s *sentTexts) check(t *testing.T) {
 	}
 	if locks < 12 { // there are 13 in the dialect
 		t.Errorf("only %d statements were seen that change sqllock_locks", locks)
+	}
+}
+
+// TestPlainLedger lets goroutines of three Clients compete for two locks and write a ledger in
+// guarded transactions. Every transaction is SERIALIZABLE, as by default on CockroachDB, so
+// statements also fail with 40001 by themselves.
+func TestPlainLedger(t *testing.T) {
+	t.Parallel()
+	const clients, routines, jobs, accounts = 3, 4, 10, 2
+	url := database(t, servers.Start(t, "postgres15"))
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["default_transaction_isolation"] = "serializable"
+	var group sync.WaitGroup
+	for worker := range int64(clients) {
+		db := stdlib.OpenDB(*config)
+		t.Cleanup(func() { _ = db.Close() })
+		d := postgres.New(db, postgres.Plain())
+		c := client(t, &open.Database{Dialect: d, DB: db}, sqllock.Options{})
+		for routine := range int64(routines) {
+			group.Go(func() {
+				for job := range int64(jobs) {
+					e := entry{Account: job % accounts, Worker: worker, Routine: routine, Job: job + 1}
+					if err := writePlain(t.Context(), c, d, db, e); err != nil {
+						t.Errorf("worker %d, routine %d, job %d: %v", worker, routine, job, err)
+						return
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	last := make(map[int64]entry)
+	lines := readLedger(t, connect(t, url).DB)
+	for _, e := range lines {
+		before := last[e.Account]
+		if e.Line != before.Line+1 || e.Balance != before.Balance+e.Job || e.Fence <= before.Fence {
+			t.Errorf("after %+v comes %+v", before, e)
+		}
+		last[e.Account] = e
+	}
+	if len(lines) != clients*routines*jobs {
+		t.Errorf("there are %d lines, and %d jobs were done", len(lines), clients*routines*jobs)
+	}
+}
+
+// writePlain does a job under its account's lock. It does it again while the database refuses the
+// transaction because of another one.
+func writePlain(ctx context.Context, c *sqllock.Client, d *postgres.Dialect, db *sql.DB, e entry) error {
+	for {
+		lock, err := c.Acquire(ctx, fmt.Sprint("account ", e.Account))
+		if err != nil {
+			return err
+		}
+		e.Fence = lock.Fence()
+		err = e.write(ctx, db, lock)
+		if released := lock.Release(ctx); released != nil {
+			return errors.Join(err, released)
+		}
+		if err == nil || d.Classify(err) != dialect.ClassTransient && !errors.Is(err, sqllock.ErrRetryTx) {
+			return err
+		}
+	}
+}
+
+// TestPlainRefuses checks that the plain flavour refuses session and transaction locks, and that
+// the reason says what to use instead. A Client polls then, and isn't disturbed.
+func TestPlainRefuses(t *testing.T) {
+	t.Parallel()
+	target := connect(t, database(t, servers.Start(t, "postgres15")))
+	d := postgres.New(target.DB, postgres.Plain())
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, dialect.ErrUnsupported) || d.Classify(err) != dialect.ClassPermanent {
+			t.Errorf("%s: %v (class %s)", what, err, d.Classify(err))
+		}
+	}
+	_, err := d.OpenSession(t.Context(), dialect.SessionOptions{})
+	refused("a session", err)
+	_, err = d.OpenListener(t.Context(), "holder")
+	refused("a listener", err)
+	tx, err := target.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	_, err = d.LockTx(t.Context(), dialect.SQL(tx), dialect.ServerLock{Name: "lock"}, false)
+	refused("a transaction lock", err)
+	if err == nil || !strings.Contains(err.Error(), "use a lease lock") {
+		t.Errorf("the error doesn't say what to use: %v", err)
 	}
 }

@@ -30,8 +30,6 @@ const connectTimeoutOfEach = 2 * time.Second
 // to the first that takes writes within two seconds, unless the URL has a target_session_attrs or a
 // connect_timeout. After a failover, this is the new primary.
 //
-// The scheme may also be cockroachdb or yugabytedb. That makes no difference here.
-//
 // Open doesn't connect: an unreachable server, a wrong password and an unknown parameter are
 // reported at the first use. An error wraps dialect.ErrInvalid and hides the password. The caller
 // closes the *sql.DB.
@@ -45,7 +43,7 @@ func Open(url string) (*sql.DB, error) {
 
 // parse returns the URL's settings, with sqllock's defaults added.
 func parse(url string) (*pgx.ConnConfig, error) {
-	rest, err := dburl.CutScheme(url, "postgres", "postgresql", "cockroachdb", "yugabytedb")
+	rest, err := dburl.CutScheme(url, "postgres", "postgresql")
 	if err != nil {
 		return nil, err
 	}
