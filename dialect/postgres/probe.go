@@ -33,13 +33,32 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	return server, nil
 }
 
+// maxConflicts is how often in a row the trial may conflict with other transactions. Under
+// SERIALIZABLE, which CockroachDB has by default, it does so beside busy clients.
+const maxConflicts = 10
+
 // tryStatements runs the statements of the server's flavour, and lets two sessions compete.
 func (d *Dialect) tryStatements(ctx context.Context) error {
 	f, err := d.flavour(ctx, d.pool)
 	if err != nil {
 		return err
 	}
-	err = engine.Trial(ctx, d.pool.source, "a trigger, a rule or a row-level security policy on sqllock's tables",
+	for range maxConflicts {
+		if err = d.tryFlavour(ctx, f); !conflict(err) {
+			break
+		}
+	}
+	return err
+}
+
+// conflict reports whether the server refused a transaction because of another one.
+func conflict(err error) bool {
+	var withState interface{ SQLState() string }
+	return errors.As(err, &withState) && (withState.SQLState() == "40001" || withState.SQLState() == "40P01")
+}
+
+func (d *Dialect) tryFlavour(ctx context.Context, f *flavour) error {
+	err := engine.Trial(ctx, d.pool.source, "a trigger, a rule or a row-level security policy on sqllock's tables",
 		func(tx engine.Session, try engine.Try) { f.trial(ctx, d.pool.in(ctx, tx), try) })
 	if err != nil {
 		return err
