@@ -183,7 +183,7 @@ func writePlain(ctx context.Context, c *sqllock.Client, d *postgres.Dialect, db 
 }
 
 // TestPlainRefuses checks that the plain flavour refuses session and transaction locks, and that
-// the reason says what to use instead. A Client polls then, and isn't disturbed.
+// the reason says what to use instead.
 func TestPlainRefuses(t *testing.T) {
 	t.Parallel()
 	target := connect(t, database(t, servers.Start(t, "postgres15")))

@@ -33,8 +33,8 @@
 // # CockroachDB and YugabyteDB
 //
 // On a server whose version() names CockroachDB or YugabyteDB, the dialect uses a plain flavour of
-// its statements: see [Plain]. It hasn't been run on these servers. Its statements were written from
-// their documentation, and run in the tests on PostgreSQL. It differs in these points:
+// its statements: see [Plain]. It hasn't been run on these servers. Its statements follow their
+// documentation, and ran in the tests on PostgreSQL. It differs in these points:
 //
 //   - There are only lease locks. Session locks and transaction locks are refused.
 //   - Waiters poll. There are no notifications, and a release never hands a lock over.

@@ -101,7 +101,7 @@ func (f *flavour) release(ctx context.Context, s engine.Session, c dialect.Claim
 	return release(ctx, s, c)
 }
 
-// releasePlain frees the lock, whoever waits for it.
+// releasePlain frees the lock, even if it has waiters.
 func releasePlain(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
 	n, err := exec(ctx, s, sqlReleasePlain, c.Name, int64(c.Slot), c.Owner)
 	return n == 1, err

@@ -1,4 +1,4 @@
--- release.sql where nobody can be notified: the lock is freed, whoever waits for it.
+-- release.sql where nobody can be notified: the lock is freed, even if it has waiters.
 UPDATE sqllock_locks
 SET lease_id    = NULL,
     owner       = NULL,
