@@ -119,8 +119,8 @@ func (s *sentTexts) check(t *testing.T) {
 }
 
 // TestPlainLedger lets goroutines of three Clients compete for two locks and write a ledger in
-// guarded transactions. Every transaction is SERIALIZABLE, as by default on CockroachDB, so
-// statements also fail with 40001 by themselves.
+// guarded transactions. Two Clients use the plain flavour, and one the other. Every transaction is
+// SERIALIZABLE, as by default on CockroachDB, so statements also fail with 40001 by themselves.
 func TestPlainLedger(t *testing.T) {
 	t.Parallel()
 	const clients, routines, jobs, accounts = 3, 4, 10, 2
@@ -135,6 +135,9 @@ func TestPlainLedger(t *testing.T) {
 		db := stdlib.OpenDB(*config)
 		t.Cleanup(func() { _ = db.Close() })
 		d := postgres.New(db, postgres.Plain())
+		if worker == 0 {
+			d = postgres.New(db)
+		}
 		c := client(t, &open.Database{Dialect: d, DB: db}, sqllock.Options{})
 		for routine := range int64(routines) {
 			group.Go(func() {
