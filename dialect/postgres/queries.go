@@ -17,6 +17,8 @@ var (
 
 	sqlCompatible = load("compatible")
 	sqlIdentity   = load("identity")
+	sqlClock      = load("clock")
+	sqlMembers    = load("members")
 
 	sqlCreateLease   = load("create_lease")
 	sqlRenewLease    = load("renew_lease")
