@@ -426,6 +426,26 @@ func TestCLILost(t *testing.T) {
 	})
 }
 
+// doctor compares the clocks of the servers that the URL names, or --member. It says which server it
+// can't reach, and of which it only knows.
+func TestCLIDoctorMembers(t *testing.T) {
+	t.Parallel()
+	c := buildSqllock(t)
+	primary := servers.Private(t, "postgres15") // the one that comes with pg_basebackup
+	prepare(t, primary.URL)
+	standby := primary.Standby(t)
+	u, err := url.Parse(primary.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host += "," + standby.Addr()
+	c.want(t, u.String(), 0, "clocks of the servers: up to ", "doctor")
+	c.want(t, primary.URL, 0, ", "+standby.Addr()+" ", "doctor --member "+standby.Addr())
+	c.want(t, primary.URL, 0, "; ClockSkew is 2s", "doctor --clock-skew 2s --member "+standby.URL)
+	c.want(t, primary.URL, 0, "note  clock of 127.0.0.1:1: it can't be read", "doctor --member 127.0.0.1:1")
+	c.want(t, primary.URL, 1, "none was compared: 127.0.0.1", "doctor --strict")
+}
+
 // TestSqllockWaitsForDatabase: a run that starts before its database waits for it, if told so.
 func TestSqllockWaitsForDatabase(t *testing.T) {
 	c := buildSqllock(t)
