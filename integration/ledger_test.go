@@ -52,7 +52,39 @@ const statementLimit = 20 * time.Second
 func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
-	err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT line, balance FROM ledger "+
+	if err := e.readLast(ctx, db); err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return e.writeIn(ctx, tx, lock)
+}
+
+// writeInTx is write, but reads in the transaction, too. In a failover, the pool may have
+// connections to a former primary, which answers reads with old data.
+func (e entry) writeInTx(ctx context.Context, db *sql.DB, lock guard) error {
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := e.readLast(ctx, tx); err != nil {
+		return err
+	}
+	return e.writeIn(ctx, tx, lock)
+}
+
+// readLast makes e the line after the newest one.
+func (e *entry) readLast(ctx context.Context, from interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+},
+) error {
+	err := from.QueryRowContext(ctx, fmt.Sprintf("SELECT line, balance FROM ledger "+
 		"WHERE account = %[1]d AND line = (SELECT MAX(line) FROM ledger WHERE account = %[1]d)",
 		e.Account)).Scan(&e.Line, &e.Balance)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -60,12 +92,12 @@ func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	}
 	e.Line++
 	e.Balance += e.Job
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	_, err = tx.ExecContext(ctx, fmt.Sprintf(
+	return nil
+}
+
+// writeIn writes the line in tx, guards tx, and commits it.
+func (e entry) writeIn(ctx context.Context, tx *sql.Tx, lock guard) error {
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(
 		"INSERT INTO ledger (account, line, worker, routine, job, fence, balance) VALUES (%d, %d, %d, %d, %d, %d, %d)",
 		e.Account, e.Line, e.Worker, e.Routine, e.Job, e.Fence, e.Balance))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 type ledgerWorkers struct {
 	check   *ledgerCheck
 	sets    bool // see loadArgs
-	waits   bool // likewise
+	cluster bool // likewise
 	workers []*process
 	done    []<-chan message
 }
@@ -31,7 +31,7 @@ func (c *ledgerWorkers) add(t testing.TB, s setup, routines, accounts int64) {
 	s.Holder = fmt.Sprintf("worker %d", id)
 	p := start(t, s, c.check.record)
 	done, err := p.send("load", loadArgs{
-		Worker: int64(id), Routines: routines, Accounts: accounts, Sets: c.sets, Waits: c.waits,
+		Worker: int64(id), Routines: routines, Accounts: accounts, Sets: c.sets, Cluster: c.cluster,
 	})
 	if err != nil {
 		t.Fatal(err)

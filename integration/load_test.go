@@ -17,7 +17,7 @@ type loadArgs struct {
 	Routines int64
 	Accounts int64
 	Sets     bool // whether a job takes the account's lock together with others
-	Waits    bool // whether a job acquires the lock only by waiting for it
+	Cluster  bool // for a database that may fail over: a job waits for its lock, and reads in its transaction
 }
 
 // job is the value of the event that a worker sends after each piece of work.
@@ -120,21 +120,25 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs
 	switch {
 	case args.Sets:
 		take = w.takeSet
-	case args.Waits:
+	case args.Cluster:
 		take = w.awaitAccount
 	}
 	fence, lock, err := take(ctx, account, args.Accounts)
 	switch {
 	case errors.Is(err, sqllock.ErrNotAcquired):
 		return
-	case err != nil && args.Waits:
+	case err != nil && args.Cluster:
 		j.Outcome, j.Detail = unheld, err.Error()
 		return
 	}
 	if err == nil {
 		j.Fence = fence
 		e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: j.Fence}
-		err = e.write(context.WithoutCancel(ctx), w.target.DB, lock)
+		write := e.write
+		if args.Cluster {
+			write = e.writeInTx
+		}
+		err = write(context.WithoutCancel(ctx), w.target.DB, lock)
 		if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
 			j.Detail = late.Error()
 		}

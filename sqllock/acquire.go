@@ -18,25 +18,15 @@ import (
 // ErrNotAcquired and ctx.Err(). ctx does not bound the lock: canceling it later does not release
 // the lock.
 func (c *Client) TryAcquire(ctx context.Context, name string, opts ...Option) (*Lock, error) {
-	a := acquirer{c.core}
-	req, err := a.exclusiveRequest(name, opts)
+	req, err := newRequest(c.core, request.Request{Name: name}, opts, Option.ApplyLock)
 	if err != nil {
 		return nil, err
 	}
-	return a.try(req.addHeld(ctx), req)
+	return acquirer{c.core}.try(req.addHeld(ctx), req)
 }
 
 // acquirer acquires locks.
 type acquirer struct{ *core }
-
-// exclusiveRequest returns the request for a lock that only one caller holds.
-func (a acquirer) exclusiveRequest(name string, opts []Option) (acquisition, error) {
-	req, err := apply(a.leaseRequest(request.SlotExclusive, name), opts, Option.ApplyLock)
-	if err != nil {
-		return req, err
-	}
-	return req, a.checkLease(&req.Request)
-}
 
 // try implements TryAcquire for a request.
 func (a acquirer) try(ctx context.Context, req acquisition) (*Lock, error) {
@@ -102,12 +92,11 @@ func (a acquirer) traced(
 // that a writer holds, for the lead of an election, and for a key of once.Do. These are not: for
 // readers to leave, behind a writer that waits for readers, and for a permit.
 func (c *Client) Acquire(ctx context.Context, name string, opts ...Option) (*Lock, error) {
-	a := acquirer{c.core}
-	req, err := a.exclusiveRequest(name, opts)
+	req, err := newRequest(c.core, request.Request{Name: name}, opts, Option.ApplyLock)
 	if err != nil {
 		return nil, err
 	}
-	return a.acquire(ctx, req)
+	return acquirer{c.core}.acquire(ctx, req)
 }
 
 // acquire is Acquire for a request.
@@ -143,11 +132,10 @@ func (a acquirer) await(ctx context.Context, req acquisition) (*Lock, error) {
 			return lock, err
 		}
 	}
-	q, err := a.queues.enter(ctx, req.queueKey(), req.trace)
+	q, busy, err := a.queues.enter(ctx, req.queueKey(), req.trace)
 	if err != nil {
 		return nil, err
 	}
-	busy := a.queues.contended(req.queueKey())
 	w := &waiter{c: a, req: req, queue: q, began: time.Now(), readFirst: busy, firstWaiter: !busy}
 	defer w.end()
 	for {

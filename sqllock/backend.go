@@ -72,9 +72,10 @@ func (a leaseBackend) end(ctx context.Context, l *lease) error {
 
 func (a leaseBackend) abandon() {}
 
-func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
+func (a leaseBackend) release(ctx context.Context, l *Lock) (ours bool, err error) {
+	found := false
 	defer func() {
-		if l.inDoubt {
+		if l.inDoubt || !found {
 			a.releaseLater(l.lease, l.claim, l.doubtWindow())
 		}
 	}()
@@ -86,23 +87,21 @@ func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
 		if a.c.store.Releases.Idle() {
 			passed, inDoubt, err := a.transfer(ctx, l, h)
 			if passed {
+				found = true
 				return true, nil
 			}
 			wanted, doubt = err == nil, inDoubt
 		}
 		a.c.queues.offer(h)
 	}
-	ours, inDoubt, err := a.c.store.ReleaseLock(ctx, l.claim)
+	found, inDoubt, err := a.c.store.ReleaseLock(ctx, l.claim)
 	if err != nil {
-		if !l.inDoubt {
-			a.releaseLater(l.lease, l.claim, 0)
-		}
 		return false, a.c.store.failed(fmt.Sprintf("releasing lock %q; retrying in the background until its lease ends",
 			l.Name()), err)
 	}
 	// If the lock isn't ours after a try whose reply was lost, and our lease is alive, then that
 	// try released it.
-	ours = ours || (inDoubt || doubt) && l.lease.remaining() > 0
+	ours = found || (inDoubt || doubt) && l.lease.remaining() > 0
 	switch key := l.queueKey(); {
 	case ours && wanted: // the other processes go first, if they come
 		time.AfterFunc(busyPoll, func() { a.c.queues.freed(key) })
@@ -112,14 +111,30 @@ func (a leaseBackend) release(ctx context.Context, l *Lock) (bool, error) {
 	return ours, nil
 }
 
-// retryUntilCertain repeats f until its effect is certain: f has succeeded, and late has passed,
-// after which no earlier request can still arrive. It also ends when the lease is over, and with it
-// what was requested under it.
-func (l *lease) retryUntilCertain(late time.Duration, f func(ctx context.Context) error) {
+// releaseOnce releases a claim of nobody's, and wakes the local waiters. It reports whether the
+// claim was there.
+func (a leaseBackend) releaseOnce(ctx context.Context, l *lease, claim dialect.Claim) (found bool, err error) {
+	if found, err = a.c.store.ReleaseOnce(ctx, claim); err == nil && found {
+		a.c.queues.freed(l.queueKey(claim.Key))
+	}
+	return found, err
+}
+
+// retryUntilCertain repeats remove until its effect is certain: it has succeeded, and late has
+// passed, after which no earlier request can still arrive. It also ends when the lease is over, and
+// with it what was requested under it.
+//
+// remove reports whether it has found what it removes. If it hasn't, it may have asked a server
+// that was the primary until a moment ago and doesn't know yet what the next one has granted. So it
+// is repeated for a while, on other connections.
+func (l *lease) retryUntilCertain(late time.Duration, remove func(ctx context.Context) (found bool, err error)) {
 	started := clock.Now()
 	for backoff := store.FirstBackoff; ; backoff *= 2 {
-		err := f(l.c.store.Operation(context.Background()))
+		found, err := remove(l.c.store.Operation(context.Background()))
 		left := late - clock.Now().Since(started)
+		if !found {
+			left += max(l.ttl-late, 0)
+		}
 		switch {
 		case err != nil:
 			backoff = min(backoff, store.MaxBackoff)
@@ -135,15 +150,10 @@ func (l *lease) retryUntilCertain(late time.Duration, f func(ctx context.Context
 }
 
 // releaseLater releases the claim in the background. It is for a lock that was granted to nobody,
-// and for a request without a reply, which the server may carry out late or twice.
+// for a request without a reply, which the server may carry out late or twice, and for a lock whose
+// release found that it wasn't ours.
 func (a leaseBackend) releaseLater(l *lease, claim dialect.Claim, late time.Duration) {
 	a.c.store.Spawn(func() {
-		l.retryUntilCertain(late, func(ctx context.Context) error {
-			ours, err := a.c.store.ReleaseOnce(ctx, claim)
-			if err == nil && ours {
-				a.c.queues.freed(l.queueKey(claim.Key))
-			}
-			return err
-		})
+		l.retryUntilCertain(late, func(ctx context.Context) (bool, error) { return a.releaseOnce(ctx, l, claim) })
 	})
 }

@@ -98,14 +98,14 @@ func newBreak(name, from string, opts []BreakOption) (dialect.Break, error) {
 		opt(&b)
 	}
 	if b.By != "" {
-		if err := request.CheckText("name of the user", b.By); err != nil {
+		if err := request.CheckText("name of the user", b.By, MaxNameBytes); err != nil {
 			return b, err
 		}
 	}
 	if b.Reason == "" {
 		return b, nil
 	}
-	return b, request.CheckLongText("reason", b.Reason, MaxReasonBytes)
+	return b, request.CheckText("reason", b.Reason, MaxReasonBytes)
 }
 
 // breakRow ends the acquisition that a row names, and reports whether it did. The owner token is

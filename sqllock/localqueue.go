@@ -32,11 +32,13 @@ func newLocalQueues() *localQueues {
 	return &localQueues{queues: make(map[queueKey]*localQueue), busy: make(map[queueKey]time.Time)}
 }
 
-// enter waits until the caller is the head of the queue. A trace says whether it had to wait.
-func (qs *localQueues) enter(ctx context.Context, key queueKey, trace *acquireTrace) (*localQueue, error) {
+// enter waits until the caller is the head of the queue. A trace says whether it had to wait. busy
+// reports whether another process held the lock a moment ago.
+func (qs *localQueues) enter(
+	ctx context.Context, key queueKey, trace *acquireTrace,
+) (q *localQueue, busy bool, err error) {
 	qs.mu.Lock()
-	q := qs.queues[key]
-	if q == nil {
+	if q = qs.queues[key]; q == nil {
 		if n := len(qs.spare); n > 0 {
 			q, qs.spare = qs.spare[n-1], qs.spare[:n-1]
 		} else {
@@ -45,31 +47,31 @@ func (qs *localQueues) enter(ctx context.Context, key queueKey, trace *acquireTr
 		qs.queues[key] = q
 	}
 	q.waiters++
-	behind := q.waiters > 1
+	alone := q.waiters == 1
+	seen, found := qs.busy[key]
+	busy = found && time.Since(seen) < busyFor
 	qs.mu.Unlock()
-	if behind && trace != nil {
+	if !alone && trace != nil {
 		trace.wait(nil)
 	}
 
 	select {
 	case q.head <- struct{}{}:
-		return q, nil
+		return q, busy || !alone && qs.contended(key), nil
 	case <-ctx.Done():
-		qs.quit(key, q)
-		return nil, gaveUp(ctx, key.Name, nil)
+		err = gaveUp(ctx, key.Name, nil)
 	case <-qs.open.Done():
-		qs.quit(key, q)
-		return nil, errClosed
+		err = errClosed
 	}
+	qs.leave(key, q, false)
+	return nil, false, err
 }
 
-// leave lets the next goroutine become the head. Only the head calls it.
-func (qs *localQueues) leave(key queueKey, q *localQueue) {
-	<-q.head
-	qs.quit(key, q)
-}
-
-func (qs *localQueues) quit(key queueKey, q *localQueue) {
+// leave leaves the queue. If the caller is its head, the next goroutine becomes the head.
+func (qs *localQueues) leave(key queueKey, q *localQueue, head bool) {
+	if head {
+		<-q.head
+	}
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	if q.waiters--; q.waiters > 0 {

@@ -141,7 +141,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.TTL-full.ClockSkew < MinTTL {
 		return full, skewed(full.TTL, full.ClockSkew)
 	}
-	return full, request.CheckText("holder", full.Holder)
+	return full, request.CheckText("holder", full.Holder, MaxNameBytes)
 }
 
 // skewed returns the error for a TTL of which servers whose clocks differ by skew leave too little.
@@ -157,7 +157,8 @@ func DefaultHolder() string {
 		host = "unknown-host"
 	}
 	holder := fmt.Sprintf("%s@%s[%d]", filepath.Base(os.Args[0]), host, os.Getpid())
-	if request.CheckText("holder", holder) != nil { // an odd program or host name must not prevent locking
+	// An odd program or host name must not prevent locking.
+	if request.CheckText("holder", holder, MaxNameBytes) != nil {
 		holder = fmt.Sprintf("pid %d", os.Getpid())
 	}
 	return holder
@@ -166,4 +167,4 @@ func DefaultHolder() string {
 // CheckName returns an [ErrInvalid] that says what is wrong if name can't be the name of a lock. A
 // name has 1 to [MaxNameBytes] bytes of UTF-8, without control characters and without a space at
 // either end. Names are compared byte for byte.
-func CheckName(name string) error { return request.CheckText("name", name) }
+func CheckName(name string) error { return request.CheckText("name", name, MaxNameBytes) }

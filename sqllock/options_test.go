@@ -56,7 +56,9 @@ func FuzzCheckName(f *testing.F) {
 }
 
 func TestRequestLimits(t *testing.T) {
-	c := acquirer{&core{opts: Options{TTL: DefaultTTL}}}
+	made := func(opts ...Option) (acquisition, error) {
+		return newRequest(&core{opts: Options{TTL: DefaultTTL}}, request.Request{Name: "a"}, opts, Option.ApplyLock)
+	}
 	for what, opts := range map[string][]Option{
 		"TTL of zero":          {WithTTL(0)},
 		"negative TTL":         {WithTTL(-time.Second)},
@@ -70,11 +72,11 @@ func TestRequestLimits(t *testing.T) {
 		"endless LockDelay":    {LockDelay(MaxHold + 1)},
 		"nil option":           {nil},
 	} {
-		if _, err := c.exclusiveRequest("a", opts); !errors.Is(err, ErrInvalid) {
+		if _, err := made(opts...); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: error is %v; want ErrInvalid", what, err)
 		}
 	}
-	req, err := c.exclusiveRequest("a", []Option{WithTTL(MinTTL), WithNote("n"), HoldAtLeast(1), LockDelay(MaxHold)})
+	req, err := made(WithTTL(MinTTL), WithNote("n"), HoldAtLeast(1), LockDelay(MaxHold))
 	if err != nil || req.TTL != MinTTL || req.Note != "n" || req.LockDelay != MaxHold {
 		t.Errorf("request = %+v, %v", req, err)
 	}

@@ -99,10 +99,7 @@ func (e *queueEntry) markClaimed() bool {
 func (e *queueEntry) removeLate() {
 	if e.inDoubt {
 		e.c.store.Spawn(func() {
-			e.lease.retryUntilCertain(e.lease.ttl, func(ctx context.Context) error {
-				_, err := e.dequeue(ctx)
-				return err
-			})
+			e.lease.retryUntilCertain(e.lease.ttl, e.dequeue)
 		})
 	}
 }
@@ -137,12 +134,15 @@ func (e *queueEntry) removeRow() {
 	if e.inDoubt {
 		late = e.lease.ttl
 	}
-	e.lease.retryUntilCertain(late, func(ctx context.Context) error {
+	e.lease.retryUntilCertain(late, func(ctx context.Context) (bool, error) {
 		was, err := e.dequeue(ctx)
-		if err == nil && (!was || e.inDoubt) { // what was in doubt may have been added again after the hand-over
-			e.lease.backend.releaseLater(e.lease, e.claim(), 0)
+		if err != nil || was && !e.inDoubt {
+			return was, err
 		}
-		return err
+		// The lock was handed over to the entry. If the entry was in doubt, it may have been added
+		// again after that.
+		ours, err := leaseBackend{e.c}.releaseOnce(ctx, e.lease, e.claim())
+		return was || ours, err
 	})
 }
 
@@ -175,8 +175,8 @@ func (e *queueEntry) removeNow(ctx context.Context) {
 	if e == nil {
 		return
 	}
-	_, err := e.c.store.DequeueWaiter(e.c.store.Operation(ctx), e.claim())
-	if err != nil || e.inDoubt {
+	was, err := e.c.store.DequeueWaiter(e.c.store.Operation(ctx), e.claim())
+	if err != nil || !was || e.inDoubt {
 		e.remove()
 	} else if e.markClaimed() {
 		e.lease.removeUser()

@@ -17,15 +17,16 @@ type acquisition struct {
 	trace *acquireTrace    // nil if it is not traced
 }
 
-// leaseRequest returns a request for a lock under a lease.
-func (c *core) leaseRequest(slot int, name string) acquisition {
-	return acquisition{Request: request.Request{Name: name, Slot: slot, TTL: c.opts.TTL}}
-}
-
-// apply returns req with the options applied.
-func apply[O comparable](req acquisition, opts []O, set func(O, *request.Request)) (acquisition, error) {
-	err := request.Apply(&req.Request, opts, set)
-	return req, err
+// newRequest returns the request for a lock under a lease, with the options applied. set is the
+// method by which an option of that kind is applied.
+func newRequest[O comparable](
+	c *core, r request.Request, opts []O, set func(O, *request.Request),
+) (req acquisition, err error) {
+	req.Request, req.TTL = r, c.opts.TTL
+	if err := request.Apply(&req.Request, opts, set); err != nil {
+		return req, err
+	}
+	return req, c.checkLease(&req.Request)
 }
 
 // checkLease returns an error if a request for a lease lock breaks a rule.
@@ -47,9 +48,7 @@ func (c *core) checkLease(req *request.Request) error {
 func (req *acquisition) leaseKey() leaseKey { return leaseKey{ttl: req.TTL, session: req.Session} }
 
 func (req *acquisition) queueKey() queueKey {
-	key := req.leaseKey().queueKey(req.Key())
-	key.permits = req.Permits
-	return key
+	return queueKey{Key: req.Queue(), session: req.Session, permits: req.Permits}
 }
 
 // dialectRequest returns a request for the lock under a lease, with a new owner token.

@@ -101,21 +101,12 @@ func (l *RWLock) Holders(ctx context.Context) ([]Info, error) {
 }
 
 func (l *RWLock) writerRequest(opts []Option) (acquisition, error) {
-	req, err := apply(l.c.leaseRequest(request.SlotWriter, l.name), opts, Option.ApplyLock)
-	if err != nil {
-		return req, err
-	}
-	return req, l.c.checkLease(&req.Request)
+	return newRequest(l.c.core, request.Request{Name: l.name, Slot: request.SlotWriter}, opts, Option.ApplyLock)
 }
 
 func (l *RWLock) readerRequest(opts []SharedOption) (acquisition, error) {
-	req := l.c.leaseRequest(request.SlotReaders, l.name)
-	req.Shared = true
-	req, err := apply(req, opts, SharedOption.ApplyShared)
-	if err != nil {
-		return req, err
-	}
-	return req, l.c.checkLease(&req.Request)
+	reader := request.Request{Name: l.name, Slot: request.SlotReaders, Shared: true}
+	return newRequest(l.c.core, reader, opts, SharedOption.ApplyShared)
 }
 
 // Readers and writers of one name exclude each other by the flag principle (Herlihy and Shavit, The

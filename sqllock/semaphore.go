@@ -66,13 +66,8 @@ func (s *Semaphore) Holders(ctx context.Context) ([]Info, error) {
 }
 
 func (s *Semaphore) request(opts []Option) (acquisition, error) {
-	req := s.c.leaseRequest(request.SlotPermits, s.name)
-	req.Permits = s.permits
-	req, err := apply(req, opts, Option.ApplyLock)
-	if err != nil {
-		return req, err
-	}
-	return req, s.c.checkLease(&req.Request)
+	permit := request.Request{Name: s.name, Slot: request.SlotPermits, Permits: s.permits}
+	return newRequest(s.c.core, permit, opts, Option.ApplyLock)
 }
 
 // takePermit takes the permit that PickPermit chose or, if that one is taken, one that it finds

@@ -90,8 +90,7 @@ func (s *SessionLocker) try(ctx context.Context, shared bool, opts []SessionOpti
 
 func (s *SessionLocker) request(shared bool, opts []SessionOption) (acquisition, error) {
 	req := acquisition{Request: request.Request{Name: s.name, Session: true, Shared: shared, TTL: s.c.opts.KeepAlive}}
-	req, err := apply(req, opts, SessionOption.ApplySession)
-	if err != nil {
+	if err := request.Apply(&req.Request, opts, SessionOption.ApplySession); err != nil {
 		return req, err
 	}
 	return req, CheckName(s.name)

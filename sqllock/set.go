@@ -96,10 +96,7 @@ func (a acquirer) reqs(names []string, opts []SetOption) ([]acquisition, error) 
 	}
 	var reqs []acquisition
 	for i, name := range slices.Sorted(slices.Values(names)) {
-		req, err := apply(a.leaseRequest(request.SlotExclusive, name), opts, SetOption.ApplySet)
-		if err == nil {
-			err = a.checkLease(&req.Request)
-		}
+		req, err := newRequest(a.core, request.Request{Name: name}, opts, SetOption.ApplySet)
 		switch {
 		case err != nil:
 			return nil, err

@@ -66,12 +66,21 @@ func (w *waiter) end() {
 // listens reports whether the waiter will be notified when it has the lock.
 func (w *waiter) listens() bool { return !w.req.Polls() && w.c.listener.Works() }
 
-func (w *waiter) leaveQueue() { w.c.queues.leave(w.req.queueKey(), w.queue) }
+func (w *waiter) leaveQueue() { w.c.queues.leave(w.req.queueKey(), w.queue, true) }
 
 // step tries once to take the lock, and then waits until it makes sense to try again. It returns
-// neither a lock nor an error if the caller should call it again.
-func (w *waiter) step(ctx context.Context) (*Lock, error) {
-	lock, err := w.attempt(ctx)
+// neither a lock nor an error if the caller should call it again. Only one attempt per local queue
+// is in progress at a time: an attempt that outlives its caller keeps the caller's place.
+//
+// If the lock was held a moment ago and waiters are notified, the queue entry comes first. A waiter
+// that reads the row after that can't miss a notification.
+func (w *waiter) step(ctx context.Context) (lock *Lock, err error) {
+	if w.readFirst && w.held == nil && w.listens() {
+		err, w.pollNow = w.enqueue(ctx), false
+	}
+	if err == nil {
+		lock, w.abandoned, err = w.c.attempt(ctx, w.req, w.readFirst, w.leaveQueue)
+	}
 	switch {
 	case err == nil:
 		return lock, nil
@@ -117,23 +126,6 @@ func (w *waiter) gaveUp(ctx context.Context) error {
 		return w.c.store.gaveUpUnanswered(ctx, w.req.Name)
 	}
 	return gaveUp(ctx, w.req.Name, w.held)
-}
-
-// attempt tries once. Only one attempt per local queue is in progress at a time: an attempt that
-// outlives its caller keeps the caller's place.
-//
-// If the lock was held a moment ago and waiters are notified, the queue entry comes first. A waiter
-// that reads the row after that can't miss a notification.
-func (w *waiter) attempt(ctx context.Context) (*Lock, error) {
-	if w.readFirst && w.held == nil && w.listens() {
-		if err := w.enqueue(ctx); err != nil {
-			return nil, err
-		}
-		w.pollNow = false
-	}
-	lock, abandoned, err := w.c.attempt(ctx, w.req, w.readFirst, w.leaveQueue)
-	w.abandoned = abandoned
-	return lock, err
 }
 
 // observe records the holder that err describes. It returns false if err describes none.

@@ -234,8 +234,8 @@ var mutants = []mutant{
 		"failed-release-left-behind", "a release that failed isn't repeated",
 		[]edit{{
 			"sqllock/backend.go",
-			"		if !l.inDoubt {\n			a.releaseLater(l.lease, l.claim, 0)\n		}\n",
-			"",
+			"if l.inDoubt || !found {",
+			"if l.inDoubt || !found && err == nil {",
 		}},
 	},
 	{
@@ -284,16 +284,32 @@ var mutants = []mutant{
 		"handed-over-to-nobody", "what was handed over to a waiter that left isn't released",
 		[]edit{{
 			"sqllock/queueentry.go",
-			"			e.lease.backend.releaseLater(e.lease, e.claim(), 0)\n",
-			"",
+			"ours, err := leaseBackend{e.c}.releaseOnce(ctx, e.lease, e.claim())",
+			"ours, err := false, error(nil)",
 		}},
 	},
 	{
 		"historic-queued-again", "an entry that is in the queue again can't have been handed the lock",
 		[]edit{{
 			"sqllock/queueentry.go",
-			"if err == nil && (!was || e.inDoubt) {",
-			"if err == nil && !was {",
+			"if err != nil || was && !e.inDoubt {",
+			"if err != nil || was {",
+		}},
+	},
+	{
+		"historic-former-primary", "a release that finds nothing is believed, also of a former primary",
+		[]edit{{
+			"sqllock/backend.go",
+			"if l.inDoubt || !found {",
+			"if l.inDoubt || !found && err != nil {",
+		}},
+	},
+	{
+		"removed-at-former-primary", "what isn't there to be removed is not looked for again",
+		[]edit{{
+			"sqllock/backend.go",
+			"if !found {",
+			"if !found && late < 0 {",
 		}},
 	},
 	{

@@ -83,7 +83,7 @@ func (e *Election) HandOver(ctx context.Context) error {
 // own, as the default does. If a candidate hangs and does not take the lead that is yielded to it,
 // another leads after five seconds. Candidates of a version without HandOverTo ignore it.
 func (e *Election) HandOverTo(ctx context.Context, holder string) error {
-	if err := request.CheckText("holder to hand over to", holder); err != nil {
+	if err := request.CheckText("holder to hand over to", holder, sqllock.MaxNameBytes); err != nil {
 		return err
 	}
 	r := e.newHandOverRequest(holder, true)

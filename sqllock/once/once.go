@@ -247,7 +247,7 @@ func RunOccurrence(
 
 // occurrence returns the key of a job at a time.
 func occurrence(job string, scheduled time.Time) (string, error) {
-	if err := request.CheckText("job", job); err != nil {
+	if err := request.CheckText("job", job, sqllock.MaxNameBytes); err != nil {
 		return "", err
 	}
 	utc := scheduled.UTC()

@@ -106,7 +106,7 @@ func newWork[O Option](c *sqllock.Client, key string, nilFn bool, opts []O) (*wo
 		}
 		opt.apply(w)
 	}
-	if err := request.CheckText("key", key); err != nil {
+	if err := request.CheckText("key", key, sqllock.MaxNameBytes); err != nil {
 		return nil, err
 	}
 	switch {

@@ -99,14 +99,14 @@ func (r *Request) PickPermit() {
 
 // Check returns an error if the request breaks a rule.
 func (r *Request) Check() error {
-	if err := CheckText("name", r.Name); err != nil {
+	if err := CheckText("name", r.Name, MaxNameBytes); err != nil {
 		return err
 	}
 	if err := CheckTTL(r.TTL); err != nil {
 		return err
 	}
 	if r.Note != "" {
-		if err := CheckText("note", r.Note); err != nil {
+		if err := CheckText("note", r.Note, MaxNameBytes); err != nil {
 			return err
 		}
 	}
@@ -134,12 +134,9 @@ func CheckTTL(ttl time.Duration) error {
 	return nil
 }
 
-// CheckText checks a name, note or holder. The rule admits what every engine stores unchanged and
-// compares alike.
-func CheckText(what, s string) error { return CheckLongText(what, s, MaxNameBytes) }
-
-// CheckLongText is CheckText for a text of up to most bytes.
-func CheckLongText(what, s string, most int) error {
+// CheckText checks a name, a note or another text of up to most bytes. The rule admits what every
+// engine stores unchanged and compares alike.
+func CheckText(what, s string, most int) error {
 	switch {
 	case s == "":
 		return fail.Invalid("the %s is empty", what)

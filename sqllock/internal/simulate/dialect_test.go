@@ -94,7 +94,7 @@ func (l *link) Enqueue(ctx context.Context, waiters []dialect.Waiter) ([]dialect
 }
 
 func (l *link) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
-	return slice(ctx, l, "Dequeue", claims, l.Dialect.Dequeue)
+	return slice(ctx, l, "Dequeue", claims, l.unlessFormer(l.Dialect.Dequeue))
 }
 
 func (l *link) Queue(ctx context.Context, key dialect.Key, limit int) ([]dialect.Waiting, error) {
@@ -153,10 +153,23 @@ func (l *link) Release(ctx context.Context, claims []dialect.Claim) ([]bool, err
 		l.w.trace(l, "Release", "of %+v", claims)
 		key := func(c dialect.Claim) dialect.Key { return c.Key }
 		if len(claims) == 1 {
-			return afterGuard(l.w, caller, claims, key, l.Dialect.Release)
+			return afterGuard(l.w, caller, claims, key, l.unlessFormer(l.Dialect.Release))
 		}
-		return unguarded(l.w, claims, key, l.Dialect.Release)
+		return unguarded(l.w, claims, key, l.unlessFormer(l.Dialect.Release))
 	})
+}
+
+// unlessFormer returns remove, except that it finds nothing while the process's connections are to
+// a former primary.
+func (l *link) unlessFormer(
+	remove func(context.Context, []dialect.Claim) ([]bool, error),
+) func(context.Context, []dialect.Claim) ([]bool, error) {
+	return func(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+		if !l.has(former).IsZero() {
+			return make([]bool, len(claims)), nil
+		}
+		return remove(ctx, claims)
+	}
 }
 
 func (l *link) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {

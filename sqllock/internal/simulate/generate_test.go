@@ -51,6 +51,7 @@ var faults = weighted{
 	{slow, 5},
 	{slowLoss, 6},
 	{crowd, 3},
+	{former, 4},
 	{outage, 2},
 	{freeze, 3},
 	{setBack, 2},
@@ -135,6 +136,9 @@ func episode(r *rand.Rand, s *schedule, begin time.Duration) (end time.Duration)
 }
 
 func add(r *rand.Rand, s *schedule, begin, length time.Duration, target int, a action) {
+	if a == former && s.has(former) {
+		return // a failover within a TTL of another could hide a row from every try to remove it
+	}
 	e := event{
 		at: begin + time.Duration(r.Int64N(int64(length))), process: r.IntN(s.processes), action: a,
 		name:  one(r, 0, 0, 0, 1),
@@ -156,6 +160,8 @@ func add(r *rand.Rand, s *schedule, begin, length time.Duration, target int, a a
 		e.lasts = between(r, s.keepRows/1000, s.keepRows/20)
 	case a == setAhead:
 		e.lasts = between(r, s.ttl/10, time.Hour)
+	case a == former:
+		e.lasts = between(r, time.Millisecond, s.ttl/2)
 	case !isWork(a):
 		e.lasts = between(r, s.ttl/10, 4*s.ttl)
 	}

@@ -74,6 +74,7 @@ const (
 	slow        action = "link: slow"
 	slowLoss    action = "link: slow, and some replies lost"
 	crowd       action = "pool: no free connection"
+	former      action = "pool: connections to a former primary, where what is to be removed isn't yet"
 	outage      action = "database: refuses everything"
 	freeze      action = "database: stands still"
 	setBack     action = "database: clock set back"

@@ -184,7 +184,7 @@ func (w *world) happens(e event) {
 		})
 	case stop:
 		p.link.stop(e.lasts)
-	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, slowLoss, crowd:
+	case refuse, silence, loseRequest, loseReply, delay, repeat, slow, slowLoss, crowd, former:
 		p.link.add(e.action, e.lasts, e.n%3 == 0)
 	case outage, freeze:
 		w.mu.Lock()

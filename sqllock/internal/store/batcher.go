@@ -171,16 +171,23 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 			return answer, pending
 		}
 	}
+	send := func(ctx context.Context) Result[A] {
+		a, err := One(b.execute(ctx, []Q{q}))
+		if !b.unbatched {
+			b.finish()
+		}
+		return Result[A]{a, err}
+	}
 	var begun bool
 	if ctx.Done() == nil || b.usual.Load() < int64(longStatement) {
 		begun = b.store.RunInline(func() {
 			op, end := b.store.outlast(ctx)
 			defer end()
-			answer = b.sendAlone(op, q)
+			answer = send(op)
 		})
 	} else {
 		pending = newCall[Q, A](ctx, q)
-		begun = b.store.Spawn(func() { pending.Answer <- b.sendAlone(b.store.Operation(ctx), q) })
+		begun = b.store.Spawn(func() { pending.Answer <- send(b.store.Operation(ctx)) })
 	}
 	if !begun {
 		if !b.unbatched {
@@ -189,15 +196,6 @@ func (b *Batcher[Q, A]) Send(ctx context.Context, q Q) (answer Result[A], pendin
 		return Result[A]{Err: errClosed}, nil
 	}
 	return answer, pending
-}
-
-// sendAlone sends a call as a statement of its own, which has begun.
-func (b *Batcher[Q, A]) sendAlone(ctx context.Context, q Q) Result[A] {
-	a, err := One(b.execute(ctx, []Q{q}))
-	if !b.unbatched {
-		b.finish()
-	}
-	return Result[A]{a, err}
 }
 
 // execute runs a statement, and notes how long it took.
