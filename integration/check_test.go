@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/integration/servers"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -53,4 +55,34 @@ func tried(s *servers.Server) map[string]sqllock.Verdict {
 		sessions = sqllock.VerdictNotice
 	}
 	return map[string]sqllock.Verdict{"lease locks": sqllock.VerdictGood, "session locks": sessions}
+}
+
+// wantClocksCompared checks that the first server of a cluster knows of the others, and compares
+// the clocks of all of them, which are this machine's.
+func wantClocksCompared(t *testing.T, targets []*open.Database) {
+	t.Helper()
+	c := client(t, targets[0], sqllock.Options{})
+	others, err := targets[0].Dialect.(dialect.MemberLister).Members(t.Context())
+	if err != nil || len(others) != len(targets)-1 {
+		t.Errorf("the first of %d servers knows of %q, %v", len(targets), others, err)
+	}
+	var members []sqllock.Member
+	for i, target := range targets[1:] {
+		members = append(members, sqllock.Member{Name: others[i], Dialect: target.Dialect})
+	}
+	findings, err := c.Check(t.Context(), members...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(findings, func(f sqllock.Finding) bool { return f.What == "clocks of the servers" })
+	if i < 0 {
+		t.Errorf("Check of %d servers found %+v", len(targets), findings)
+		return
+	}
+	t.Logf("%s: %s", findings[i].Verdict, findings[i].Found)
+	for _, f := range findings {
+		if f.What == "clocks of the other servers" {
+			t.Errorf("all members are compared, and Check found %+v", f)
+		}
+	}
 }

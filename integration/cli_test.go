@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -374,56 +373,24 @@ func (c lockCommand) account(t *testing.T, admin, role string) string {
 	return u.String()
 }
 
-// stubborn is a child that writes the time all the time, and when it is told to end.
-const stubborn = `trap 'date "+told %s%N"' TERM; echo ready; while :; do date "+alive %s%N"; done`
-
-// nanos returns the time in a line of stubborn.
-func nanos(t *testing.T, line string) int64 {
-	t.Helper()
-	_, text, _ := strings.Cut(line, " ")
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		t.Fatalf("no time in %q", line)
-	}
-	return n
-}
-
-// The server is frozen under a running child. The child is told, and it is gone before its lease
-// has run out by the server's clock, which is this machine's.
-func TestCLILost(t *testing.T) {
+// doctor compares the clocks of the servers that the URL names, or --member. It says which server it
+// can't reach, and of which it only knows.
+func TestCLIDoctorMembers(t *testing.T) {
+	t.Parallel()
 	c := buildSqllock(t)
-	eachPrivate(t, func(t *testing.T, engine string) {
-		server := servers.Private(t, engine)
-		prepare(t, server.URL)
-		h := c.hold(t, server.URL, "a --ttl 3s", stubborn)
-		h.line("alive")
-		stall := watchOutage(t)
-		server.Stop()
-		rest := h.end(76)
-		late := stall()
-		server.Cont()
-		var told, last int64
-		for _, line := range rest {
-			if strings.HasPrefix(line, "told") && told == 0 {
-				told = nanos(t, line)
-			}
-			last = max(last, nanos(t, line))
-		}
-		target := connect(t, server.URL)
-		rows, err := target.Dialect.Get(t.Context(), []dialect.Key{{Name: "a"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends := rows[0].RenewedAt.Add(rows[0].TTL)
-		// A stalled machine delays every timer.
-		if told == 0 || time.Unix(0, last).After(ends.Add(late)) || rows[0].RenewedAt.IsZero() {
-			t.Errorf("told %s and gone %s before the lease ran out: %s", ends.Sub(time.Unix(0, told)),
-				ends.Sub(time.Unix(0, last)), h.stderr)
-		}
-		if !strings.Contains(h.stderr.String(), "sent SIGTERM") {
-			t.Errorf("the run says %s", h.stderr)
-		}
-	})
+	primary := servers.Private(t, "postgres15") // the one that comes with pg_basebackup
+	prepare(t, primary.URL)
+	standby := primary.Standby(t)
+	u, err := url.Parse(primary.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host += "," + standby.Addr()
+	c.want(t, u.String(), 0, "clocks of the servers: up to ", "doctor")
+	c.want(t, primary.URL, 0, ", "+standby.Addr()+" ", "doctor --member "+standby.Addr())
+	c.want(t, primary.URL, 0, "; ClockSkew is 2s", "doctor --clock-skew 2s --member "+standby.URL)
+	c.want(t, primary.URL, 0, "note  clock of 127.0.0.1:1: it can't be read", "doctor --member 127.0.0.1:1")
+	c.want(t, primary.URL, 1, "none was compared: 127.0.0.1", "doctor --strict")
 }
 
 // TestSqllockWaitsForDatabase: a run that starts before its database waits for it, if told so.

@@ -18,6 +18,7 @@ import (
 	"github.com/sqllock/sqllock/dialect/postgres"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
+	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
 
@@ -146,6 +147,11 @@ func TestGroupWithSeveralPrimaries(t *testing.T) {
 	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
 		t.Fatal(err)
 	}
+	all := make([]*open.Database, len(members))
+	for i, m := range members {
+		all[i] = connect(t, m.URL+"?group_replication_consistency=%27BEFORE%27")
+	}
+	wantClocksCompared(t, all)
 	c := &ledgerWorkers{check: newLedgerCheck(), cluster: true}
 	for _, m := range members {
 		c.add(t, setup{URL: m.URL + "?group_replication_consistency=%27BEFORE%27", TTL: loadTTL}, 2, loadAccounts)

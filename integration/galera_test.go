@@ -281,6 +281,7 @@ func galeraConflict(t *testing.T, targets []*open.Database) {
 
 // galeraCheck checks that Check reports what is refused, and what to use instead.
 func galeraCheck(t *testing.T, targets []*open.Database) {
+	wantClocksCompared(t, targets)
 	findings, err := targets[0].Dialect.(dialect.Checker).Check(t.Context())
 	if err != nil {
 		t.Fatal(err)

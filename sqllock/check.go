@@ -31,7 +31,11 @@ const checkName = "sqllock check"
 // lock, and asks the engine about the server's settings. Its result is for people, for instance in
 // a diagnostic command or in the log at start. It blocks until the database has answered. It
 // returns an error only if ctx ends or the [Client] is closed; everything else is a [Finding].
-func (c *Client) Check(ctx context.Context) ([]Finding, error) {
+//
+// Members are other servers of the cluster. Check compares their clocks with that of the server
+// that it is connected to, and reports the greatest difference and whether ClockSkew covers it. It
+// says so if the server knows of others that aren't among the members.
+func (c *Client) Check(ctx context.Context, members ...Member) ([]Finding, error) {
 	if c.store.Open().Err() != nil {
 		return nil, errClosed
 	}
@@ -45,6 +49,9 @@ func (c *Client) Check(ctx context.Context) ([]Finding, error) {
 			}}
 		}
 		findings = append(findings, more...)
+	}
+	if ctx.Err() == nil {
+		findings = append(findings, checkClocks(ctx, c, members)...)
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("sqllock: the check was interrupted: %w", fail.Ended(ctx))

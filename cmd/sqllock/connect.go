@@ -74,7 +74,7 @@ func (a *app) connectBy(
 	}
 	database.DB.SetMaxOpenConns(4)
 	database.DB.SetMaxIdleConns(4)
-	opts.Holder, opts.Logger = a.identity, a.logger()
+	opts.Holder, opts.Logger, opts.ClockSkew = a.identity, a.logger(), time.Duration(a.clockSkew)
 	if a.databaseWait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(a.databaseWait))

@@ -17,6 +17,10 @@ const doctorLong = `Try out whether locks can be trusted in this database, and r
 and their version, the rights of this account, lease locks and session locks, the server's settings and clock, a
 pooler, a replica, a cluster. Each finding says what to do about it. doctor takes and releases a lock of its own.
 
+Leases are judged by the clock of the server that answers. If the URL of the database names several servers, and for
+each --member, doctor compares the servers' clocks with half the time of a round trip as the bound of the error, and
+says whether --clock-skew covers the difference: give it what the application has as Options.ClockSkew.
+
 Exit code 0: locks work. 1: something is bad; with --strict also if something may surprise. So doctor can gate a
 deploy.`
 
@@ -30,13 +34,15 @@ type findingInfo struct {
 
 func (a *app) doctor() *cobra.Command {
 	var strict bool
+	var named []string
 	limit := cli.Duration(30 * time.Second)
 	cmd := &cobra.Command{
-		Use:     "doctor",
-		Short:   "Report what works in this database, and how to mend what doesn't",
-		Long:    doctorLong,
-		Example: "  sqllock doctor\n  sqllock doctor --strict --json    # in a pipeline",
-		Args:    cli.Arguments(0, 0, ""),
+		Use:   "doctor",
+		Short: "Report what works in this database, and how to mend what doesn't",
+		Long:  doctorLong,
+		Example: "  sqllock doctor\n  sqllock doctor --strict --json    # in a pipeline\n  sqllock doctor --member " +
+			"db2:5432 --member db3:5432",
+		Args: cli.Arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			ctx, stop := a.untilSignal()
 			defer stop()
@@ -47,7 +53,12 @@ func (a *app) doctor() *cobra.Command {
 				return signalOr(ctx, err)
 			}
 			defer func() { _ = db.close(context.WithoutCancel(ctx)) }()
-			findings, err := examine(ctx, db)
+			others, err := a.members(named)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = others.close() }()
+			findings, err := examine(ctx, db, others.of)
 			if err != nil {
 				return signalOr(ctx, err)
 			}
@@ -57,18 +68,21 @@ func (a *app) doctor() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 also if something may surprise")
+	cmd.Flags().StringArrayVar(&named, "member", nil, "another server of the cluster, to compare its clock: "+
+		"`HOST:PORT`, where the account and the parameters of --database are used, or a URL; may be given several times")
+	a.clockSkewFlag(cmd.Flags())
 	cmd.Flags().Var(&limit, "limit", "how long the examination may take")
 	return cmd
 }
 
 // examine returns what there is to know about a database. It returns an error if it can't be
 // reached.
-func examine(ctx context.Context, db *connection) ([]findingInfo, error) {
+func examine(ctx context.Context, db *connection, members []sqllock.Member) ([]findingInfo, error) {
 	if err := db.DB.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("the database can't be reached: %w", err)
 	}
 	findings := []findingInfo{tables(ctx, db)}
-	checked, err := db.locks.Check(ctx)
+	checked, err := db.locks.Check(ctx, members...)
 	for _, f := range checked {
 		findings = append(findings, findingInfo(f))
 	}

@@ -94,6 +94,7 @@ func (a *app) elect() *cobra.Command {
 	flags.StringVar(&f.to, "to", "", "with --handover: the `holder` that is to lead")
 	flags.VarP(&f.wait, "wait", "w", "with --handover: how long to wait (default: for ever)")
 	flags.Var(&f.ttl, "ttl", "how long nobody else leads after the death of this process (default 15s)")
+	a.clockSkewFlag(flags)
 	flags.Var(&f.lockDelay, "lock-delay", "how long nobody leads after the lease of a leader has ended")
 	flags.StringVar(&f.note, "note", "", "a `text` for people who ask about the leader, such as a build number")
 	flags.IntVar(&f.priority, "priority", 0, "leaders of a lower priority hand over to a candidate of a higher one")

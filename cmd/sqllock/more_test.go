@@ -109,6 +109,8 @@ func TestDoctor(t *testing.T) {
 		{"doctor", 0, "ok    lease locks: of two callers", ""},
 		{"doctor", 0, "note  session locks", ""},
 		{"doctor --strict", 1, "", "may surprise"},
+		{"doctor --member other", 64, "", "names no server"},
+		{"doctor --member nosuch://u:s3cret@other/d", 64, "", "nosuch://u:xxxxx@other/d"},
 	})
 	if doc := documentOf(t, 0, "doctor"); len(doc.Findings) < 5 || doc.Findings[0].What != "tables" {
 		t.Errorf("doctor --json has %+v", doc.Findings)

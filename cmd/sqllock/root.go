@@ -24,6 +24,7 @@ type app struct {
 	explicit               bool // the database is named on the command line
 	env                    string
 	databaseWait           cli.Duration // how long to wait for a database that isn't up yet
+	clockSkew              cli.Duration
 	identity               string
 	json                   bool
 	quiet, verbose         bool

@@ -106,6 +106,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.VarP(&f.wait, "wait", "w", "how long to wait for the lock (default: for ever)")
 	flags.BoolVar(&f.fair, "fair", false, "first come, first served: let all callers use it")
 	flags.Var(&f.ttl, "ttl", "how long the lock stays taken after the death of this process (default 15s)")
+	a.clockSkewFlag(flags)
 	flags.Var(&f.holdAtLeast, "hold-at-least", "keep others from the lock for so long, even if the command ends "+
 		"earlier")
 	flags.Var(&f.lockDelay, "lock-delay", "keep others from the lock for so long after its lease has ended")

@@ -32,6 +32,8 @@ func TestRunExitCodes(t *testing.T) {
 		{"run a --try -w 2 -- true", 64, "", "doesn't go with"},
 		{"run a --at tomorrow -- true", 64, "", "with its zone"},
 		{"run a --ttl 1ms -- true", 64, "", "TTL"},
+		{"run a --ttl 5s --clock-skew 5s -- true", 64, "", "the TTL must be at least 5.1s"},
+		{"run a --clock-skew 5s -- true", 0, "", ""},
 		{"run a --session -- true", 69, "", "session locks"},
 		{"run a -- nosuchprogram", 127, "", "there is no program"},
 		{"run a -- " + dir, 126, "", "can't be run"},

@@ -99,6 +99,13 @@ func rememberedByCommit(s *suite, level sql.IsolationLevel) {
 	s.is(s.claimTx(again, d.Name), d)
 	s.must(again.Commit())
 	s.remembered(d)
+
+	d = done(unique("brief"))
+	d.Keep = brief
+	tx = s.begin(level)
+	s.claims(tx, d.Name)
+	s.is(s.rememberTx(tx, d), d)
+	s.must(tx.Commit())
 }
 
 // unsettled checks that a claim without an outcome, or one that was rolled back, isn't remembered,

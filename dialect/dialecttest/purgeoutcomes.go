@@ -9,12 +9,11 @@ import (
 // purgeOutcomes checks that only outcomes that are no longer kept are purged.
 func purgeOutcomes(s *suite) {
 	kept, later := done(unique("kept")), done(unique("later"))
-	later.Keep = short
 	s.remember(kept)
 	var old []dialect.Done
 	for range 5 {
 		d := done(unique("old"))
-		d.Keep = 2 * tick
+		d.Keep = brief
 		s.remember(d)
 		old = append(old, d)
 	}
@@ -28,6 +27,7 @@ func purgeOutcomes(s *suite) {
 		}
 	}
 	s.remembered(kept)
+	later.Keep = short
 	s.remember(later)
 	s.eventually("purged when its time has come", func() bool { return s.purgeOutcomes(10) == 1 })
 	s.forgotten(later.Name)

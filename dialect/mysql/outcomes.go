@@ -50,7 +50,7 @@ func remember(ctx context.Context, s engine.Session, f flavour, o dialect.Done) 
 			return dialect.Outcome{}, false, err
 		},
 		func() (dialect.Outcome, error) {
-			kept, err := recall(ctx, s, f, o.Name)
+			kept, err := engine.ReadBack(ctx, s, f.caughtUp(sqlRecall), o)
 			return kept, partly(true, err)
 		})
 }
@@ -110,7 +110,7 @@ func rememberTx(ctx context.Context, s engine.Session, o dialect.Done) (dialect.
 	if err != nil || n == 0 {
 		return dialect.Outcome{}, engine.WithCause(ctx, err)
 	}
-	remembered, _, err := engine.QueryOutcome(ctx, s, sqlRecall, o.Name)
+	remembered, err := engine.ReadBack(ctx, s, sqlRecall, o)
 	return remembered, engine.WithCause(ctx, err)
 }
 

@@ -21,10 +21,16 @@ var (
 	sqlHolders   = load("holders")
 	sqlVariables = load("variables")
 	sqlPrepared  = load("prepared")
-	sqlSession   = load("session")
-	sqlEngines   = load("engines")
-	sqlReadOnly  = load("read_only")
-	sqlSchema    = load("schema")
+
+	sqlClock         = load("clock")
+	sqlMembership    = load("membership")
+	sqlGroupMembers  = load("group_members")
+	sqlGaleraMembers = load("galera_members")
+
+	sqlSession  = load("session")
+	sqlEngines  = load("engines")
+	sqlReadOnly = load("read_only")
+	sqlSchema   = load("schema")
 
 	sqlCompatible = load("compatible")
 

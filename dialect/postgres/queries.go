@@ -19,6 +19,8 @@ var (
 
 	sqlCompatible = load("compatible")
 	sqlIdentity   = load("identity")
+	sqlClock      = load("clock")
+	sqlMembers    = load("members")
 
 	sqlCreateLease   = load("create_lease")
 	sqlRenewLease    = load("renew_lease")

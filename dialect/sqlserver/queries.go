@@ -21,6 +21,7 @@ var (
 
 	sqlCheck      = load("check")
 	sqlCheckClock = load("check_clock")
+	sqlClock      = load("clock")
 
 	sqlCreateLease   = load("create_lease")
 	sqlRenewLease    = load("renew_lease")

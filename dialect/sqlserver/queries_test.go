@@ -9,7 +9,7 @@ import (
 )
 
 var statements = []string{
-	sqlServer, sqlSchema, sqlCompatible, sqlIdentity, sqlVersioned, sqlCheck, sqlCheckClock,
+	sqlServer, sqlSchema, sqlCompatible, sqlIdentity, sqlVersioned, sqlCheck, sqlCheckClock, sqlClock,
 	sqlCreateLease, sqlRenewLease, sqlExpireLease, sqlSeeLease, sqlOverlong, sqlEndBar,
 	sqlDeleteExpired, sqlDeleteLease,
 	sqlAcquire, sqlSeeLock, sqlInsertLock, sqlAwaitLock, sqlRelease, sqlGuard, sqlAdvanceFence,

@@ -78,19 +78,7 @@ type bench struct {
 
 func stepThrough(t *testing.T, url string, move func(by time.Duration) (offset time.Duration)) {
 	t.Helper()
-	target, err := open.URL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = target.DB.Close() })
-	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
-		t.Fatal(err)
-	}
-	second, err := open.URL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = second.DB.Close() })
+	target, second := prepared(t, url), connect(t, url)
 	b := bench{T: t, target: target, a: client(t, target), b: client(t, second)}
 	for _, step := range []time.Duration{-time.Hour, 25 * time.Hour, -24 * time.Hour} {
 		b.step = step
@@ -110,9 +98,37 @@ func stepThrough(t *testing.T, url string, move func(by time.Duration) (offset t
 	}
 }
 
+// connect opens the database for as long as the test lasts.
+func connect(t *testing.T, url string) *open.Database {
+	t.Helper()
+	target, err := open.URL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.DB.Close() })
+	return target
+}
+
+// prepared is connect to a database that gets sqllock's tables.
+func prepared(t *testing.T, url string) *open.Database {
+	t.Helper()
+	target := connect(t, url)
+	if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
 func client(t *testing.T, target *open.Database) *sqllock.Client {
 	t.Helper()
-	c, err := sqllock.New(t.Context(), target.Dialect, &sqllock.Options{TTL: ttl, ReapEvery: -1})
+	return clientWith(t, target, sqllock.Options{TTL: ttl})
+}
+
+// clientWith returns a Client that is closed with the test and reaps nothing.
+func clientWith(t *testing.T, target *open.Database, opts sqllock.Options) *sqllock.Client {
+	t.Helper()
+	opts.ReapEvery = -1
+	c, err := sqllock.New(t.Context(), target.Dialect, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,14 +256,7 @@ func (b bench) release(lock *sqllock.Lock) {
 // a statement stands still while the statement waits for the lock's row.
 func TestReleasedLockBarsNobody(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		target, err := open.URL(s.Database(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = target.DB.Close() })
-		if err := migrations.Up(t.Context(), target.DB, target.Migrations); err != nil {
-			t.Fatal(err)
-		}
+		target := prepared(t, s.Database(t))
 		var group sync.WaitGroup
 		for range 4 {
 			c := client(t, target)

@@ -6,15 +6,17 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 )
 
 // Standby starts an asynchronous streaming standby of a PostgreSQL server, and blocks until it has
-// all that the primary has. Its URL is the same database on the standby. Standby fails the test if
-// the server isn't PostgreSQL or has no pg_basebackup.
-func (i *Instance) Standby(t testing.TB) *Instance {
+// all that the primary has. It has the primary's options, and those given. Its URL is the same
+// database on the standby. Standby fails the test if the server isn't PostgreSQL or has no
+// pg_basebackup.
+func (i *Instance) Standby(t testing.TB, options ...Option) *Instance {
 	t.Helper()
 	l := i.local
 	if l.engine.scheme != "postgres" {
@@ -34,7 +36,11 @@ func (i *Instance) Standby(t testing.TB) *Instance {
 	if err != nil {
 		t.Fatalf("copying the primary: %v", err)
 	}
-	copied, err := launchOn(l.engine, l.program, dir, *l)
+	wanted := local{durable: l.durable, args: slices.Clone(l.args), before: l.before}
+	for _, option := range options {
+		option(&wanted)
+	}
+	copied, err := launchOn(l.engine, l.program, dir, wanted)
 	if err != nil {
 		t.Fatalf("starting the standby: %v", err)
 	}

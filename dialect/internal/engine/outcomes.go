@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -9,22 +10,43 @@ import (
 )
 
 // ScanOutcome reads fence, failed, result, done_at in microseconds since 1970, and whether the
-// outcome is kept.
+// outcome is kept. One that isn't kept any more is the zero Outcome.
 func ScanOutcome(rows dialect.Rows, o *dialect.Outcome) error {
+	if err := scanRemembered(rows, o); err != nil || o.Kept {
+		return err
+	}
+	*o = dialect.Outcome{}
+	return nil
+}
+
+// scanRemembered is ScanOutcome with all that the row has, also if it isn't kept any more.
+func scanRemembered(rows dialect.Rows, o *dialect.Outcome) error {
 	var at int64
 	var result []byte
 	if err := rows.Scan(&o.Fence, &o.Failed, &result, &at, &o.Kept); err != nil {
 		return err
-	}
-	if !o.Kept {
-		*o = dialect.Outcome{}
-		return nil
 	}
 	if len(result) > 0 {
 		o.Result = result
 	}
 	o.At = time.UnixMicro(at).UTC()
 	return nil
+}
+
+// ReadBack is QueryOutcome for an engine whose statements can't return what they have written: it
+// runs right after d was written, unless an outcome was kept. A row that equals d was kept at that
+// moment, whoever wrote it. So it holds, even if its time has passed since.
+func ReadBack(ctx context.Context, s Session, text string, d dialect.Done) (dialect.Outcome, error) {
+	all, err := Query(ctx, s, scanRemembered, text, d.Name)
+	if err != nil || len(all) == 0 {
+		return dialect.Outcome{}, err
+	}
+	o := all[0]
+	o.Kept = o.Kept || o.Fence == d.Fence && o.Failed == d.Failed && bytes.Equal(o.Result, d.Result)
+	if !o.Kept {
+		return dialect.Outcome{}, nil
+	}
+	return o, nil
 }
 
 // QueryOutcome runs a statement that returns one row for ScanOutcome, or none. It reports whether
