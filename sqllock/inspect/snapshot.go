@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/sqllock/sqllock/sqllock"
@@ -100,4 +101,14 @@ func (s *Snapshot) makeIndex() *index {
 		x.queues[w.Name] = append(x.queues[w.Name], w)
 	}
 	return x
+}
+
+// Select returns a Snapshot with the locks and the waiters whose names match. The Locks and Waiters
+// of s must not be used any more.
+func (s *Snapshot) Select(matches func(name string) bool) *Snapshot {
+	return &Snapshot{
+		Locks:   slices.DeleteFunc(s.Locks, func(l Lock) bool { return !matches(l.Name) }),
+		Waiters: slices.DeleteFunc(s.Waiters, func(w sqllock.Waiter) bool { return !matches(w.Name) }),
+		More:    s.More,
+	}
 }
