@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-runewidth"
-
 	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
@@ -116,7 +114,7 @@ func (v *topView) frame(width, height int) []string {
 		from, to = 0, count
 	}
 	title, rows := v.table(from, to)
-	table := align(append([][]string{title}, rows...), width/4)
+	table := (&grid{limit: width / 4}).lines(append([][]string{title}, rows...))
 	if v.colour {
 		table[0] = bold + fit(table[0], width) + reset
 		for i := range rows {
@@ -259,39 +257,4 @@ func (v *topView) blocking() (lines []string) {
 		lines = append(lines, indent(forestLines(v.last.Show(l.Name).Queue))...)
 	}
 	return lines
-}
-
-// align returns the rows as lines with columns. A column but the last is at most so wide; 0 is no
-// limit.
-func align(rows [][]string, limit int) []string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], runewidth.StringWidth(cell))
-		}
-	}
-	lines := make([]string, len(rows))
-	for r, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			if i < len(row)-1 {
-				width := widths[i]
-				if limit > 0 {
-					width = min(width, max(limit, len("LEASE-LEFT")))
-				}
-				cell = runewidth.FillRight(fit(cell, width), width) + "  "
-			}
-			b.WriteString(cell)
-		}
-		lines[r] = strings.TrimRight(b.String(), " ")
-	}
-	return lines
-}
-
-// fit cuts a line off at a width; 0 is no limit.
-func fit(line string, width int) string {
-	if width == 0 {
-		return line
-	}
-	return runewidth.Truncate(line, width, "…")
 }
