@@ -49,7 +49,11 @@ func (w *listWriter) flush() error {
 	if !w.begun && w.watch && isTerminal(w.stdout) {
 		b.WriteString(wipe)
 	}
-	for _, line := range w.lines() {
+	lines, err := w.lines()
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
@@ -60,11 +64,14 @@ func (w *listWriter) flush() error {
 	return nil
 }
 
-func (w *listWriter) lines() (lines []string) {
+func (w *listWriter) lines() (lines []string, err error) {
 	switch w.output {
 	case "jsonl":
 		for _, l := range w.locks {
-			line, _ := json.Marshal(l) // a Lock has nothing that JSON can't write
+			line, err := json.Marshal(l)
+			if err != nil {
+				return nil, err
+			}
 			lines = append(lines, string(line))
 		}
 	case "name":
@@ -75,9 +82,9 @@ func (w *listWriter) lines() (lines []string) {
 			w.last = l.Name
 		}
 	default:
-		return w.table()
+		return w.table(), nil
 	}
-	return lines
+	return lines, nil
 }
 
 // table returns the locks for people, at first with the titles of the columns.
