@@ -15,7 +15,8 @@ func terminalSize(file *os.File) error {
 	return err
 }
 
-// onResize returns a channel that receives when the terminal's size changes, until forget is called.
+// onResize returns a channel that receives when the terminal's size changes, until forget is
+// called.
 func onResize() (resized <-chan os.Signal, forget func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, unix.SIGWINCH)

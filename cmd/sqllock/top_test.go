@@ -176,8 +176,9 @@ func TestTopFits(t *testing.T) {
 	locks := make([]inspect.Lock, 1000)
 	for i := range locks {
 		locks[i] = inspect.Lock{
-			Name: "\x1b[2J\r\n鎖鎖鎖鎖鎖鎖鎖鎖\u202e" + strings.Repeat("x", i), Kind: sqllock.KindLock, State: sqllock.StateHeld,
-			Holder: "持有者持有者持有者", Note: strings.Repeat("界", i), Fence: int64(i), Since: time.Unix(int64(i), 0),
+			Name: "\x1b[2J\r\n鎖鎖鎖鎖鎖鎖鎖鎖\u202e" + strings.Repeat("x", i),
+			Kind: sqllock.KindLock, State: sqllock.StateHeld, Fence: int64(i),
+			Holder: "持有者持有者持有者", Note: strings.Repeat("界", i), Since: time.Unix(int64(i), 0),
 		}
 	}
 	v.see(topReading{Snapshot: &inspect.Snapshot{Locks: locks}, at: time.Now()})

@@ -218,7 +218,8 @@ func (v *topView) table(from, to int) (title []string, rows [][]string) {
 			longest = ago(*l.Waiting)
 		}
 		rows = append(rows, []string{
-			clean(l.Name), l.KindText(), l.HolderText(), ago(l.Since), left, fmt.Sprint(l.Waiters), longest, clean(l.Note),
+			clean(l.Name), l.KindText(), l.HolderText(), ago(l.Since), left, fmt.Sprint(l.Waiters), longest,
+			clean(l.Note),
 		})
 	}
 	return []string{"NAME", "KIND", "HOLDER", "SINCE", "LEASE-LEFT", "WAITERS", "LONGEST", "NOTE"}, rows
