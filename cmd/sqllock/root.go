@@ -105,7 +105,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	flags.BoolVar(&a.json, "json", false, "write the result, or the failure, as one JSON document")
 	root.AddCommand(a.runCommand(), a.ls(), a.show(), a.breakCommand(), a.waitCommand(), a.elect(),
-		a.doctor(), a.bench(), a.grants(), a.guardSQL(), a.serve())
+		a.doctor(), a.bench(), a.grants(), a.guardSQL(), a.serve(), a.top())
 	cli.NameVariables(root)
 	return root
 }
