@@ -31,7 +31,7 @@ func startElection(t *testing.T, n int, s setup) *electorate {
 		ledgerWorkers: ledgerWorkers{check: newLedgerCheck()},
 		setup:         s, queued: make(map[int64]int), frozen: make(chan struct{}, 1),
 	}
-	c.check.terms = true
+	c.check.terms = map[int64]bool{1: true}
 	for range n {
 		c.addCandidate(t, 0)
 	}

@@ -41,16 +41,16 @@ func (w *worker) elect(ctx context.Context, args electArgs) (any, error) {
 		w.event("leads", led{args.Worker, term.Number()})
 		for next := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-next.C {
 			n++
-			w.lead(ctx, term, job{Worker: args.Worker, Job: n, Fence: term.Number()})
+			w.lead(ctx, term, 1, job{Worker: args.Worker, Job: n, Fence: term.Number()})
 		}
 		return nil
 	})
 }
 
 // lead does one job of a leader. As in doJob, only the guard keeps a late writer from doing harm.
-func (w *worker) lead(ctx context.Context, term *election.Term, j job) {
+func (w *worker) lead(ctx context.Context, term *election.Term, account int64, j job) {
 	writing.Lock()
-	e := entry{Account: 1, Worker: j.Worker, Job: j.Job, Fence: j.Fence}
+	e := entry{Account: account, Worker: j.Worker, Job: j.Job, Fence: j.Fence}
 	err := e.write(context.WithoutCancel(ctx), w.target.DB, term)
 	writing.Unlock()
 	j.became(ctx, err)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -132,18 +133,26 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs
 		return
 	}
 	if err == nil {
-		j.Fence = fence
-		e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: j.Fence}
-		write := e.write
+		write := entry.write
 		if args.Cluster {
-			write = e.writeInTx
+			write = entry.writeInTx
 		}
-		err = write(context.WithoutCancel(ctx), w.target.DB, lock)
-		if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
-			j.Detail = late.Error()
-		}
+		err = w.writeUnder(ctx, j, account, fence, lock, write)
 	}
 	j.became(ctx, err)
+}
+
+// writeUnder writes the line of a job under its lock, and releases the lock.
+func (w *worker) writeUnder(ctx context.Context, j *job, account, fence int64, lock held,
+	write func(e entry, ctx context.Context, db *sql.DB, lock guard) error,
+) error {
+	j.Fence = fence
+	e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: fence}
+	err := write(e, context.WithoutCancel(ctx), w.target.DB, lock)
+	if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
+		j.Detail = late.Error()
+	}
+	return err
 }
 
 // became sets the outcome of a job that ended with err. If the database failed, it waits a little.
