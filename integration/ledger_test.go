@@ -55,6 +55,11 @@ func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	if err := e.readLast(ctx, db); err != nil {
 		return err
 	}
+	return e.writeNext(ctx, db, lock)
+}
+
+// writeNext is the second part of write, after the newest line was read.
+func (e entry) writeNext(ctx context.Context, db *sql.DB, lock guard) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

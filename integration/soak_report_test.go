@@ -124,7 +124,8 @@ func (r *soakResult) judge() {
 
 // soakReport is the report of a whole run.
 type soakReport struct {
-	lasts time.Duration
+	lasts  time.Duration
+	commit string
 
 	mu      sync.Mutex // guards results
 	results []*soakResult
@@ -153,7 +154,7 @@ func (r *soakReport) write(t *testing.T, path string) {
 	}
 	fmt.Fprintf(&b, ", at commit %s, on %s, %s/%s with %d cores, %s. The time counts for each engine.\n\n"+
 		"%d guarded writes in all. The goal is eight hours and 10,000,000 guarded writes.\n",
-		soakCommit(), time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
+		r.commit, time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		runtime.Version(), cycles)
 	for _, result := range r.results {
 		result.describe(&b)
@@ -194,6 +195,7 @@ func (r *soakResult) describe(b *strings.Builder) {
 	for _, f := range soakFaults {
 		row(f.name, r.faults[f.name])
 	}
+	row(soakFrozen, r.faults[soakFrozen])
 	row(soakKilled, r.faults[soakKilled])
 	if !r.judged {
 		fmt.Fprintf(b, "\nToo short to say whether anything grows: %d samples.\n", len(r.samples))

@@ -20,7 +20,6 @@ import (
 const (
 	soakWorkers  = 3
 	soakRoutines = 8
-	soakTTL      = 2 * time.Second
 	soakStep     = 3 * time.Second  // the most by which a server's clock is moved at once
 	soakPurge    = 10 * time.Second // more than a clock is ever set back
 	soakKeep     = time.Minute      // for outcomes of once.Do
@@ -42,7 +41,7 @@ func TestSoak(t *testing.T) {
 	} else {
 		t.Parallel()
 	}
-	report := &soakReport{lasts: lasts}
+	report := &soakReport{lasts: lasts, commit: soakCommit()}
 	defer report.write(t, os.Getenv("SQLLOCK_SOAK_REPORT"))
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) { report.add(runSoak(t, engine, lasts)) })
@@ -54,6 +53,7 @@ type soak struct {
 	*soakResult
 	t      *testing.T
 	rand   *rand.Rand
+	ttl    time.Duration
 	target *open.Database
 	locks  *sqllock.Client
 	url    string
@@ -61,7 +61,8 @@ type soak struct {
 	clock  *servers.Clock
 
 	workers []*soakWorker
-	next    int64 // the number of the next worker
+	next    int64         // the number of the next worker
+	frozen  chan struct{} // a worker is about to freeze itself
 
 	mu    sync.Mutex        // guards the fields below, and the counts of soakResult that events change
 	check *ledgerCheck      // of this round
@@ -79,9 +80,9 @@ type soakWorker struct {
 // runSoak soaks one engine, and returns what was counted, also if the test fails meanwhile.
 func runSoak(t *testing.T, engine string, lasts time.Duration) *soakResult {
 	t.Helper()
-	s := newSoak(t, engine)
+	s := newSoak(t, engine, min(2*time.Second, lasts/6))
 	t.Logf("seed %d (SQLLOCK_SOAK_SEED)", s.seed)
-	round := min(max(lasts/20, soakShort/2), 30*time.Second)
+	round := min(max(lasts/20, soakShort), 30*time.Second)
 	for began := time.Now(); time.Since(began) < lasts && !t.Failed(); s.took = time.Since(began) {
 		s.round(round)
 		servers.Progress()
@@ -92,7 +93,7 @@ func runSoak(t *testing.T, engine string, lasts time.Duration) *soakResult {
 	return s.soakResult
 }
 
-func newSoak(t *testing.T, engine string) *soak {
+func newSoak(t *testing.T, engine string, ttl time.Duration) *soak {
 	t.Helper()
 	seed := rand.Uint64()
 	if text := os.Getenv("SQLLOCK_SOAK_SEED"); text != "" {
@@ -102,7 +103,8 @@ func newSoak(t *testing.T, engine string) *soak {
 	}
 	s := &soak{
 		soakResult: &soakResult{engine: engine, seed: seed, faults: make(map[string]int), outcomes: make(map[outcome]int)},
-		t:          t, rand: rand.New(rand.NewPCG(seed, 0)), next: 1,
+		t:          t, rand: rand.New(rand.NewPCG(seed, 0)), next: 1, ttl: ttl,
+		frozen: make(chan struct{}, 1),
 	}
 	if engine == "sqlite" {
 		s.url = database(t, servers.Start(t, engine))
@@ -132,7 +134,7 @@ func (s *soak) worker() *soakWorker {
 		w.proxy, url = newProxy(s.t, url)
 	}
 	w.process = start(s.t, setup{
-		URL: url, Holder: fmt.Sprintf("worker %d", w.id), TTL: soakTTL, ReapEvery: time.Second, PurgeAfter: soakPurge,
+		URL: url, Holder: fmt.Sprintf("worker %d", w.id), TTL: s.ttl, ReapEvery: time.Second, PurgeAfter: soakPurge,
 	}, s.receive)
 	return w
 }
@@ -142,6 +144,8 @@ func (s *soak) receive(m message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch m.Event {
+	case "frozen":
+		s.frozen <- struct{}{}
 	case "job":
 		if s.check != nil {
 			s.check.record(m)
@@ -191,6 +195,12 @@ func (s *soak) round(lasts time.Duration) {
 	for _, w := range s.workers {
 		s.load(w, until)
 	}
+	var ids []int64
+	for _, w := range s.workers {
+		ids = append(ids, w.id)
+	}
+	s.check.awaitEach(s.t, 3, ids...)
+	s.freezeBetweenWrites(s.workers[s.rand.IntN(len(s.workers))])
 	for time.Until(until) > lasts/5 {
 		time.Sleep(time.Duration(100+s.rand.IntN(700)) * time.Millisecond)
 		s.fault(until)
@@ -202,6 +212,24 @@ func (s *soak) round(lasts time.Duration) {
 	}
 	s.prove()
 	s.sample()
+}
+
+// freezeBetweenWrites freezes a worker for longer than its leases last, at a moment when it doesn't
+// block the whole database. Others get its locks then, and when it goes on, only the guards keep it
+// from writing. So each round shows whether they do.
+func (s *soak) freezeBetweenWrites(w *soakWorker) {
+	s.t.Helper()
+	thawed, err := w.send("freezeBetweenWrites", struct{}{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	<-s.frozen
+	time.Sleep(s.ttl * 3 / 2)
+	await(s.t, "a worker that goes on", stepTimeout, func() bool {
+		w.cont()
+		return len(thawed) > 0
+	})
+	s.faults[soakFrozen]++
 }
 
 // load gives a worker its work for the rest of the round.
@@ -263,9 +291,12 @@ var soakFaults = []soakFault{
 	}},
 }
 
-const soakKilled = "worker killed (SIGKILL) and replaced"
+const (
+	soakFrozen = "worker frozen between its writes"
+	soakKilled = "worker killed (SIGKILL) and replaced"
+)
 
-// fault lets one thing go wrong, for up to one and a half TTLs. The first worker is never killed,
+// fault lets one thing go wrong, for up to one and three quarters of a TTL. The first worker is never killed,
 // since its memory is watched.
 func (s *soak) fault(until time.Time) {
 	s.t.Helper()
@@ -281,8 +312,11 @@ func (s *soak) fault(until time.Time) {
 		s.faults[soakKilled]++
 		return
 	}
-	f := possible[n]
-	f.do(s, s.workers[i], time.Duration(s.rand.Int64N(int64(soakTTL*3/2))))
+	s.inflict(possible[n], s.workers[i], s.ttl/4+time.Duration(s.rand.Int64N(int64(s.ttl*3/2))))
+}
+
+func (s *soak) inflict(f soakFault, w *soakWorker, lasts time.Duration) {
+	f.do(s, w, lasts)
 	s.faults[f.name]++
 }
 

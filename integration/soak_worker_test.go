@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -158,10 +159,27 @@ func (s *soaker) guarded(ctx context.Context, take func(context.Context) (grant,
 	}
 	j := s.job()
 	if err == nil {
-		err = s.writeUnder(ctx, &j, g.account, g.fence, g.lock, entry.write)
+		err = s.writeUnder(ctx, &j, g.account, g.fence, g.lock, s.write)
 	}
 	j.became(ctx, err)
 	s.event("job", j)
+}
+
+// write is entry.write, but now and then works for a while between reading and writing. A process
+// that is frozen meanwhile has lost its lock when it goes on, and only the guard keeps it from
+// writing.
+func (s *soaker) write(e entry, ctx context.Context, db *sql.DB, lock guard) error {
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	if err := e.readLast(ctx, db); err != nil {
+		return err
+	}
+	if s.rand.IntN(2) == 0 {
+		time.Sleep(time.Duration(s.rand.Int64N(int64(40 * time.Millisecond))))
+	}
+	writing.RLock()
+	defer writing.RUnlock()
+	return e.writeNext(ctx, db, lock)
 }
 
 func (s *soaker) job() job {
@@ -183,6 +201,8 @@ func (s *soaker) reader(ctx context.Context) {
 	if first.readLast(ctx, s.target.DB) != nil {
 		return
 	}
+	writing.RLock()
+	defer writing.RUnlock()
 	tx, err := s.target.DB.BeginTx(ctx, nil)
 	if err != nil {
 		return
