@@ -5,39 +5,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
-
-// url returns the URL of the database.
-func (a *app) url() (string, error) {
-	if a.database != "" && a.databaseFile != "" {
-		return "", cli.Usagef("SQLLOCK_DATABASE_URL and SQLLOCK_DATABASE_URL_FILE are both set: which one counts? " +
-			"Unset the other one, or give --database")
-	}
-	if a.databaseFile != "" {
-		text, err := os.ReadFile(a.databaseFile)
-		if err != nil {
-			return "", cli.Usagef("--database-url-file: %v", err)
-		}
-		a.database = strings.TrimSpace(string(text))
-		if a.database == "" {
-			return "", cli.Usagef("--database-url-file: the file %s is empty", a.databaseFile)
-		}
-	}
-	if a.database == "" {
-		return "", cli.Usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL or " +
-			"SQLLOCK_DATABASE_URL_FILE")
-	}
-	return a.database, nil
-}
 
 // databaseWaitFlag adds the flag for commands that may start before the database does.
 func (a *app) databaseWaitFlag(flags *pflag.FlagSet) {
@@ -59,7 +33,7 @@ func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, e
 func (a *app) connectBy(
 	ctx context.Context, opener func(url string) (*open.Database, error), opts sqllock.Options,
 ) (*connection, error) {
-	url, err := a.url()
+	url, err := a.database.URL()
 	if err != nil {
 		return nil, err
 	}
