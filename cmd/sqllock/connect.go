@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -54,12 +56,29 @@ func (a *app) connectBy(
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(a.databaseWait))
 		defer cancel()
 		opts.WaitForDatabase = true
+	} else if opts.Unprobed || opts.WithoutTables { // New sends nothing then, or waits, and later calls wait too
+		if err := reach(ctx, database.DB); err != nil {
+			return nil, errors.Join(err, database.DB.Close())
+		}
 	}
 	locks, err := sqllock.New(ctx, database.Dialect, &opts)
 	if err != nil {
 		return nil, errors.Join(err, database.DB.Close())
 	}
 	return &connection{database, locks}, nil
+}
+
+// reachTimeout is how long the database may take to accept a connection.
+const reachTimeout = 30 * time.Second
+
+// reach returns an error if the database can't be reached, or refuses the login.
+func reach(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database can't be reached: %w", err)
+	}
+	return nil
 }
 
 // reading makes a Client for a command that only reads. It doesn't try out whether locks work, so
