@@ -83,8 +83,8 @@ func (w *worker) handOverTo(ctx context.Context, holder string) (any, error) {
 	return nil, err
 }
 
-// freezeBetweenWrites is freeze at a moment when no write is under way. Frozen in the middle of a write,
-// its guard would keep the lock from every other process.
+// freezeBetweenWrites is freeze at a moment when no write is under way. Frozen in the middle of a
+// write, its guard would keep the lock from every other process.
 func (w *worker) freezeBetweenWrites(ctx context.Context, _ struct{}) (any, error) {
 	writing.Lock()
 	defer writing.Unlock()

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -133,22 +132,23 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs
 		return
 	}
 	if err == nil {
-		write := entry.write
-		if args.Cluster {
-			write = entry.writeInTx
-		}
-		err = w.writeUnder(ctx, j, account, fence, lock, write)
+		err = w.writeUnder(ctx, j, account, fence, lock, func(ctx context.Context, e entry) error {
+			if args.Cluster {
+				return e.writeInTx(ctx, w.target.DB, lock)
+			}
+			return e.write(ctx, w.target.DB, lock)
+		})
 	}
 	j.became(ctx, err)
 }
 
 // writeUnder writes the line of a job under its lock, and releases the lock.
 func (w *worker) writeUnder(ctx context.Context, j *job, account, fence int64, lock held,
-	write func(e entry, ctx context.Context, db *sql.DB, lock guard) error,
+	write func(ctx context.Context, e entry) error,
 ) error {
 	j.Fence = fence
 	e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: fence}
-	err := write(e, context.WithoutCancel(ctx), w.target.DB, lock)
+	err := write(context.WithoutCancel(ctx), e)
 	if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
 		j.Detail = late.Error()
 	}

@@ -74,7 +74,9 @@ func secretsOf(t *testing.T, s *servers.Server) secretURLs {
 		with := "password=" + url.QueryEscape(canary)
 		return secretURLs{
 			good: []string{admin},
-			bad:  map[string]string{"parameter": admin + "&" + with, "scheme": strings.Replace(admin, "sqlite", "lite", 1) + "&" + with},
+			bad: map[string]string{
+				"parameter": admin + "&" + with, "scheme": strings.Replace(admin, "sqlite", "lite", 1) + "&" + with,
+			},
 		}
 	}
 	u := parsed(t, admin)
@@ -125,8 +127,8 @@ func secretsOf(t *testing.T, s *servers.Server) secretURLs {
 // waits.
 var secretLines = map[string][]string{
 	"sqllock": {
-		"run a --note n -- true", "run a --nosuch -- true", "run a --ttl never -- true", "run a --session -- true", "ls",
-		"ls --stuck 1s", "show a", "break a --force --fence 1", "wait a --free -w 100ms", "elect a --handover",
+		"run a --note n -- true", "run a --nosuch -- true", "run a --ttl never -- true", "run a --session -- true",
+		"ls", "ls --stuck 1s", "show a", "break a --force --fence 1", "wait a --free -w 100ms", "elect a --handover",
 		"doctor", "bench --for 10ms --goroutines 1", "bench --for x", "grants postgres --role reader", "guard-sql",
 		"serve --listen nowhere", "serve --listen 192.0.2.1:1 --insecure", "completion bash", "help", "run --help",
 		"--help", "--version", "--nosuch", "nosuch",
@@ -135,7 +137,8 @@ var secretLines = map[string][]string{
 		"own up", "own status", "own version", "own up 1", "own goto 99", "own down x", "own force -2", "own drop",
 		"status -path .", "version -path .", "up -path .", "goto 9 -path .", "down 1 -path .", "redo -path .",
 		"repair -path .", "validate -path .", "unlock", "unlock --force", "force 1 -path .", "drop -path .",
-		"up --lock lease -path .", "up --lock nosuch -path .", "up -path nosuch", "create x -dir made", "schema postgres",
+		"up --lock lease -path .", "up --lock nosuch -path .", "up -path nosuch", "create x -dir made",
+		"schema postgres",
 		"completion bash", "help", "up --help", "--help", "--version", "--nosuch", "nosuch",
 	},
 }
@@ -146,7 +149,7 @@ var reachingLines = []string{
 	"wait a --free -w 100ms", "elect a --handover", "doctor",
 }
 
-var commandName = regexp.MustCompile(`(?m)^  ([a-z-]+) {2,}\S`)
+var commandName = regexp.MustCompile(`(?m)^ {2}([a-z-]+) {2,}\S`)
 
 // wantEveryCommand checks that secretLines has every command of a program.
 func wantEveryCommand(t *testing.T, program, path string) {
@@ -268,9 +271,10 @@ func TestSecretsOfRun(t *testing.T) {
 	eachSecret(t, "", func(t *testing.T, s *servers.Server) {
 		p, through := newProxy(t, secretsOf(t, s).good[0])
 		for _, line := range []string{"run a --ttl 2s", "elect a --ttl 2s", "run b --ttl 2s --json", "run c --session"} {
-			args := append(strings.Fields(line+" --verbose --database-url-file"), secretFile(t, through), "--", "sh", "-c",
-				"tr '\\0' '\\n' </proc/self/environ; tr '\\0' ' ' </proc/$PPID/cmdline; tr '\\0' '\\n' </proc/$PPID/environ; "+
-					"echo ready; "+path+" guard-sql; exec sleep 100")
+			script := "cat /proc/self/environ /proc/$PPID/cmdline /proc/$PPID/environ; echo ready; " + path +
+				" guard-sql; exec sleep 100"
+			args := append(strings.Fields(line+" --verbose --database-url-file"),
+				secretFile(t, through), "--", "sh", "-c", script)
 			cmd := exec.Command(path, args...)
 			out := &eventBuffer{wanted: "ready", seen: make(chan struct{})}
 			cmd.Stdout, cmd.Stderr = out, out
@@ -346,7 +350,8 @@ func TestSecretsOfServe(t *testing.T) {
 		}
 		base := pageURL.FindString(out.String())
 		pages := []string{
-			"", "api/locks", "api/locks/a", "locks/a", "healthz", "metrics", "nosuch", "break?name=a&fence=1", "?q=" + "%zz",
+			"", "api/locks", "api/locks/a", "locks/a", "healthz", "metrics", "nosuch", "break?name=a&fence=1",
+			"?q=%zz",
 		}
 		down := false
 		for _, password := range []string{canary, "wrong" + canary, canary} {

@@ -102,8 +102,10 @@ func newSoak(t *testing.T, engine string, ttl time.Duration) *soak {
 		}
 	}
 	s := &soak{
-		soakResult: &soakResult{engine: engine, seed: seed, faults: make(map[string]int), outcomes: make(map[outcome]int)},
-		t:          t, rand: rand.New(rand.NewPCG(seed, 0)), next: 1, ttl: ttl,
+		soakResult: &soakResult{
+			engine: engine, seed: seed, faults: make(map[string]int), outcomes: make(map[outcome]int),
+		},
+		t: t, rand: rand.New(rand.NewPCG(seed, 0)), next: 1, ttl: ttl,
 		frozen: make(chan struct{}, 1),
 	}
 	if engine == "sqlite" {
@@ -284,7 +286,7 @@ var soakFaults = []soakFault{
 	}},
 	{"server's clock moved (up to 3 s, both ways)", true, func(s *soak, _ *soakWorker, _ time.Duration) {
 		by := time.Duration(1+s.rand.IntN(int(soakStep/time.Second))) * time.Second
-		if s.clock.Offset() > 0 { // so that it never goes astray further than one step
+		if s.clock.Offset() > 0 { // so that it is never off by more than one step
 			by = -by
 		}
 		s.clock.Move(by)
@@ -296,12 +298,14 @@ const (
 	soakKilled = "worker killed (SIGKILL) and replaced"
 )
 
-// fault lets one thing go wrong, for up to one and three quarters of a TTL. The first worker is never killed,
-// since its memory is watched.
+// fault lets one thing go wrong, for up to one and three quarters of a TTL. The first worker is
+// never killed, since its memory is watched.
 func (s *soak) fault(until time.Time) {
 	s.t.Helper()
 	i := s.rand.IntN(len(s.workers))
-	possible := slices.DeleteFunc(slices.Clone(soakFaults), func(f soakFault) bool { return f.server && s.server == nil })
+	possible := slices.DeleteFunc(slices.Clone(soakFaults), func(f soakFault) bool {
+		return f.server && s.server == nil
+	})
 	n := s.rand.IntN(len(possible) + 1)
 	if n == len(possible) {
 		i = 1 + s.rand.IntN(len(s.workers)-1)

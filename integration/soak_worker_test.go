@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -159,7 +158,9 @@ func (s *soaker) guarded(ctx context.Context, take func(context.Context) (grant,
 	}
 	j := s.job()
 	if err == nil {
-		err = s.writeUnder(ctx, &j, g.account, g.fence, g.lock, s.write)
+		err = s.writeUnder(ctx, &j, g.account, g.fence, g.lock, func(ctx context.Context, e entry) error {
+			return s.write(ctx, e, g.lock)
+		})
 	}
 	j.became(ctx, err)
 	s.event("job", j)
@@ -168,10 +169,11 @@ func (s *soaker) guarded(ctx context.Context, take func(context.Context) (grant,
 // write is entry.write, but now and then works for a while between reading and writing. A process
 // that is frozen meanwhile has lost its lock when it goes on, and only the guard keeps it from
 // writing.
-func (s *soaker) write(e entry, ctx context.Context, db *sql.DB, lock guard) error {
+func (s *soaker) write(ctx context.Context, e entry, lock guard) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
-	if err := e.readLast(ctx, db); err != nil {
+	e, err := e.next(ctx, s.target.DB)
+	if err != nil {
 		return err
 	}
 	if s.rand.IntN(2) == 0 {
@@ -179,7 +181,7 @@ func (s *soaker) write(e entry, ctx context.Context, db *sql.DB, lock guard) err
 	}
 	writing.RLock()
 	defer writing.RUnlock()
-	return e.writeNext(ctx, db, lock)
+	return e.writeNext(ctx, s.target.DB, lock)
 }
 
 func (s *soaker) job() job {
@@ -197,8 +199,8 @@ func (s *soaker) reader(ctx context.Context) {
 	defer func() { _ = lock.Release(ctx) }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementLimit)
 	defer cancel()
-	first, second := entry{Account: soakRWAccount}, entry{Account: soakRWAccount}
-	if first.readLast(ctx, s.target.DB) != nil {
+	first, err := entry{Account: soakRWAccount}.next(ctx, s.target.DB)
+	if err != nil {
 		return
 	}
 	writing.RLock()
@@ -208,7 +210,11 @@ func (s *soaker) reader(ctx context.Context) {
 		return
 	}
 	defer tx.Rollback()
-	if lock.Guard(ctx, tx) == nil && second.readLast(ctx, tx) == nil && tx.Commit() == nil {
+	if lock.Guard(ctx, tx) != nil {
+		return
+	}
+	second, err := entry{Account: soakRWAccount}.next(ctx, tx)
+	if err == nil && tx.Commit() == nil {
 		s.event("read", soakRead{Overlap: first.Line != second.Line})
 	}
 }
@@ -257,7 +263,7 @@ func (s *soaker) writeUnderTx(ctx context.Context, j *job) error {
 		return err
 	}
 	e := entry{Account: soakTxAccount, Worker: j.Worker, Routine: j.Routine, Job: j.Job}
-	if err := e.readLast(writing, tx); err != nil {
+	if e, err = e.next(writing, tx); err != nil {
 		return err
 	}
 	e.Fence = e.Line

@@ -40,7 +40,8 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	}
 	visit(root)
 	for _, name := range []string{
-		"SQLLOCK_DATABASE_URL", "SQLLOCK_DATABASE_URL_FILE", "SQLLOCK_LOCK_TIMEOUT", "SQLLOCK_ENV", "SQLLOCK_DROP_FORCE",
+		"SQLLOCK_DATABASE_URL", "SQLLOCK_DATABASE_URL_FILE", "SQLLOCK_LOCK_TIMEOUT", "SQLLOCK_ENV",
+		"SQLLOCK_DROP_FORCE",
 		"SQLLOCK_OWN_DROP_FORCE", "SQLLOCK_DOWN_ALL", "SQLLOCK_CREATE_DIR",
 	} {
 		if flags[name] == nil {
@@ -140,5 +141,8 @@ func TestURLFile(t *testing.T) {
 		{"create -dir made x", "", 0, "made", ""}, // which needs no database
 	})
 	t.Setenv("SQLLOCK_DATABASE_URL", database)
-	runSteps(t, []step{{"-path m version", "", 2, "", "both set"}, {"-path m -database-url-file url version", "", 0, "1\n", ""}})
+	runSteps(t, []step{
+		{"-path m version", "", 2, "", "both set"},
+		{"-path m -database-url-file url version", "", 0, "1\n", ""},
+	})
 }
