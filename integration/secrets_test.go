@@ -270,7 +270,9 @@ func TestSecretsOfRun(t *testing.T) {
 	path := sqllockBinary.path(t)
 	eachSecret(t, "", func(t *testing.T, s *servers.Server) {
 		p, through := newProxy(t, secretsOf(t, s).good[0])
-		for _, line := range []string{"run a --ttl 2s", "elect a --ttl 2s", "run b --ttl 2s --json", "run c --session"} {
+		for _, line := range []string{
+			"run a --ttl 2s", "elect a --ttl 2s", "run b --ttl 2s --json", "run c --session",
+		} {
 			script := "cat /proc/self/environ /proc/$PPID/cmdline /proc/$PPID/environ; echo ready; " + path +
 				" guard-sql; exec sleep 100"
 			args := append(strings.Fields(line+" --verbose --database-url-file"),

@@ -201,7 +201,8 @@ func (r *soakResult) describe(b *strings.Builder) {
 		fmt.Fprintf(b, "\nToo short to say whether anything grows: %d samples.\n", len(r.samples))
 		return
 	}
-	b.WriteString("\nAt rest after a round, the first third being the warm-up; medians of the middle and the last third:\n\n" +
+	b.WriteString("\nAt rest after a round, the first third being the warm-up; medians of the middle and the last " +
+		"third:\n\n" +
 		"| figure | middle | last | tolerated | |\n| --- | ---: | ---: | ---: | --- |\n")
 	for i, f := range soakFigureNames {
 		middle, last := r.thirds(i)
