@@ -19,10 +19,17 @@ import (
 func FuzzRequests(f *testing.F) {
 	const markup = "<b7x"
 	for _, seed := range []struct{ path, query, form string }{
-		{"", "", ""}, {"", "q=" + markup + "&sort=name", ""}, {"locks/a", "", ""}, {"locks/" + markup + ">", "", ""},
-		{"lock", "name=" + markup, ""}, {"api/locks", "q=%zz", ""}, {"api/locks/%2f..%00", "", ""},
+		{"", "", ""},
+		{"", "q=" + markup + "&sort=name", ""},
+		{"locks/a", "", ""},
+		{"locks/" + markup + ">", "", ""},
+		{"lock", "name=" + markup, ""},
+		{"api/locks", "q=%zz", ""},
+		{"api/locks/%2f..%00", "", ""},
 		{"live", "since=-1", ""},
-		{"healthz", "", ""}, {"break", "name=a&fence=1", ""}, {"break", "name=a&fence=" + markup, ""},
+		{"healthz", "", ""},
+		{"break", "name=a&fence=1", ""},
+		{"break", "name=a&fence=" + markup, ""},
 		{"break", "", "name=a&fence=1&typed=a&reason=" + markup},
 		{"break", "", "name=" + markup + "&fence=99999999999999999999"},
 	} {
