@@ -56,6 +56,11 @@ func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	if err != nil {
 		return err
 	}
+	return e.writeNext(ctx, db, lock)
+}
+
+// writeNext is the second part of write, after the newest line was read.
+func (e entry) writeNext(ctx context.Context, db *sql.DB, lock guard) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func (e entry) writeInTx(ctx context.Context, db *sql.DB, lock guard) error {
 	return e.writeIn(ctx, tx, lock)
 }
 
-// next returns e as the line after the newest one.
+// next returns e as the line after the newest one of its account.
 func (e entry) next(ctx context.Context, from interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 },
