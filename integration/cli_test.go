@@ -373,8 +373,8 @@ func (c lockCommand) account(t *testing.T, admin, role string) string {
 	return u.String()
 }
 
-// doctor compares the clocks of the servers that the URL names, or --member. It says which server it
-// can't reach, and of which it only knows.
+// doctor compares the clocks of the servers that the URL names, or --member. It says which server
+// it can't reach, and of which it only knows.
 func TestCLIDoctorMembers(t *testing.T) {
 	t.Parallel()
 	c := buildSqllock(t)

@@ -16,13 +16,13 @@ import (
 	"github.com/sqllock/sqllock/sqllock"
 )
 
-// runCost is how much later than a program that has waited for a lock itself the child of a run that
-// has waited may begin.
+// runCost is how much later than a program that has waited for a lock itself the child of a run
+// that has waited may begin.
 const runCost = 50 * time.Millisecond
 
-// TestCLIWaitCost measures from when a waiter is granted the lock, by the database's clock, which is
-// this machine's: until the waiter's Acquire has returned, and until the child of a run works. The
-// wait itself is the Client's in both.
+// TestCLIWaitCost measures from when a waiter is granted the lock, by the database's clock, which
+// is this machine's: until the waiter's Acquire has returned, and until the child of a run works.
+// The wait itself is the Client's in both.
 func TestCLIWaitCost(t *testing.T) {
 	t.Parallel()
 	c := buildSqllock(t)

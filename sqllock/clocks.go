@@ -99,7 +99,8 @@ func readClocks(ctx context.Context, of []Member) []offset {
 func readClock(ctx context.Context, of Member) (best offset) {
 	reader, ok := of.Dialect.(dialect.ClockReader)
 	if !ok {
-		return offset{name: of.Name, err: fmt.Errorf("%w: %s has no clock of its own", ErrUnsupported, of.Dialect.Name())}
+		err := fmt.Errorf("%w: %s has no clock of its own", ErrUnsupported, of.Dialect.Name())
+		return offset{name: of.Name, err: err}
 	}
 	for i := range clockReadings {
 		sent := time.Now()

@@ -27,6 +27,12 @@ func (d clocked) Members(context.Context) ([]string, error) { return d.others, n
 func TestCheckClocks(t *testing.T) {
 	const s, ms = time.Second, time.Millisecond
 	unread := clocked{err: errors.New("no route")}
+	ahead := func(by ...time.Duration) (members []dialect.Dialect) {
+		for _, d := range by {
+			members = append(members, clocked{ahead: d})
+		}
+		return members
+	}
 	for name, test := range map[string]struct {
 		skew    time.Duration
 		own     clocked
@@ -34,16 +40,16 @@ func TestCheckClocks(t *testing.T) {
 		want    string // the verdicts, and texts of the findings
 	}{
 		"alone":             {0, clocked{}, nil, ""},
-		"agree":             {0, clocked{}, []dialect.Dialect{clocked{ahead: 5 * ms}, clocked{}}, "good clocks of the servers"},
-		"covered":           {3 * s, clocked{ahead: s}, []dialect.Dialect{clocked{ahead: 2500 * ms}, clocked{ahead: -s / 4}}, "good up to 2.75s ClockSkew is 3s"},
-		"not covered":       {s, clocked{ahead: -s}, []dialect.Dialect{clocked{ahead: s / 2}}, "notice up to 1.5s a check and an act 1.5"},
-		"beyond the margin": {s, clocked{}, []dialect.Dialect{clocked{}, clocked{ahead: -3 * s}}, "bad m2 -3.000s may come before ClockSkew to more than 3s"},
-		"without ClockSkew": {0, clocked{}, []dialect.Dialect{clocked{ahead: 1100 * ms}}, "bad m1 +1.100s"},
-		"one can't be read": {0, clocked{}, []dialect.Dialect{unread, clocked{ahead: 1}}, "notice good clock of m1 no route m2 +0.000s"},
+		"agree":             {0, clocked{}, ahead(5*ms, 0), "good clocks of the servers"},
+		"covered":           {3 * s, clocked{ahead: s}, ahead(2500*ms, -s/4), "good up to 2.75s ClockSkew is 3s"},
+		"not covered":       {s, clocked{ahead: -s}, ahead(s / 2), "notice up to 1.5s a check and an act 1.5"},
+		"beyond the margin": {s, clocked{}, ahead(0, -3*s), "bad m2 -3.000s may come before ClockSkew to more than 3s"},
+		"without ClockSkew": {0, clocked{}, ahead(1100 * ms), "bad m1 +1.100s"},
+		"one can't be read": {0, clocked{}, append(ahead(), unread, clocked{}), "notice good m1 no route m2 +0.000s"},
 		"none can be read":  {0, clocked{}, []dialect.Dialect{unread}, "notice clock of m1"},
 		"without a clock":   {0, clocked{}, []dialect.Dialect{sqllocktest.New()}, "notice no clock of its own"},
-		"not compared":      {0, clocked{others: []string{"b:1", "c:2"}}, nil, "notice none was compared: b:1, c:2 --member"},
-		"one compared":      {0, clocked{others: []string{"b", "c"}}, []dialect.Dialect{clocked{}}, "good notice 1 compared: b, c"},
+		"not compared":      {0, clocked{others: []string{"b", "c"}}, nil, "notice none was compared: b, c --member"},
+		"one compared":      {0, clocked{others: []string{"b", "c"}}, ahead(0), "good notice 1 compared: b, c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.own.Dialect = sqllocktest.New()

@@ -69,7 +69,8 @@ func (a *app) doctor() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 also if something may surprise")
 	cmd.Flags().StringArrayVar(&named, "member", nil, "another server of the cluster, to compare its clock: "+
-		"`HOST:PORT`, where the account and the parameters of --database are used, or a URL; may be given several times")
+		"`HOST:PORT`, where the account and the parameters of --database are used, or a URL; "+
+		"may be given several times")
 	a.clockSkewFlag(cmd.Flags())
 	cmd.Flags().Var(&limit, "limit", "how long the examination may take")
 	return cmd

@@ -35,7 +35,7 @@ func scanRemembered(rows dialect.Rows, o *dialect.Outcome) error {
 
 // ReadBack is QueryOutcome for an engine whose statements can't return what they have written: it
 // runs right after d was written, unless an outcome was kept. A row that equals d was kept at that
-// moment, whoever wrote it. So it holds, even if its time has passed since.
+// moment, no matter by which process. So it holds, even if its time has passed since.
 func ReadBack(ctx context.Context, s Session, text string, d dialect.Done) (dialect.Outcome, error) {
 	all, err := Query(ctx, s, scanRemembered, text, d.Name)
 	if err != nil || len(all) == 0 {
