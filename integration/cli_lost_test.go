@@ -67,7 +67,7 @@ func TestCLILost(t *testing.T) {
 					fault.lose(r, t)
 					r.check(t, fault.code, &all)
 				}
-				t.Logf("%s: %s", fault.name, all)
+				t.Logf("%s: %s", fault.name, &all)
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func (r *lostRound) cutOff(t *testing.T) {
 // sent to the frozen server must not count when it goes on, so every lease has ended by then.
 func (r *lostRound) freeze(t *testing.T) {
 	t.Helper()
-	thaw := func() {}
+	var thaw func()
 	if r.server != nil {
 		r.server.Stop()
 		thaw = r.server.Cont
@@ -295,7 +295,7 @@ func (f *lostFigures) add(told, gone time.Duration) {
 	f.told, f.gone = append(f.told, told), append(f.gone, gone)
 }
 
-func (f lostFigures) String() string {
+func (f *lostFigures) String() string {
 	if len(f.told) == 0 {
 		return fmt.Sprintf("%d children are gone", f.n)
 	}

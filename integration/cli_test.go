@@ -127,18 +127,16 @@ func (h *lockHolder) line(beginning string) string {
 	}
 }
 
-// end waits for the end of the run, checks its exit code, and returns what the child wrote last.
-func (h *lockHolder) end(code int) (rest []string) {
+// end waits for the end of the run, and checks its exit code.
+func (h *lockHolder) end(code int) {
 	h.t.Helper()
 	defer endHanging(h.Cmd)()
-	for line := range h.lines {
-		rest = append(rest, line)
+	for range h.lines { // what the child still writes
 	}
 	_ = h.Wait()
 	if got := h.ProcessState.ExitCode(); got != code {
 		h.t.Errorf("%v ended with %d, want %d: %s", h.Args[1:], got, code, h.stderr)
 	}
-	return rest
 }
 
 // finish ends a run by a signal, which its child gets.

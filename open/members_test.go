@@ -24,8 +24,13 @@ func TestMember(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ url, address string }{
-		{"postgres://u:p@a/d", "b/e"}, {"postgres://u:p@a/d", "x@b"}, {"postgres://u:p@a/d", ""},
-		{"postgres://u:p@a/d", "b,c"}, {"sqlite:///f.db", "b"}, {"nosuch://a", "b"}, {"mysql://u:p@tcp(a", "b"},
+		{"postgres://u:p@a/d", "b/e"},
+		{"postgres://u:p@a/d", "x@b"},
+		{"postgres://u:p@a/d", ""},
+		{"postgres://u:p@a/d", "b,c"},
+		{"sqlite:///f.db", "b"},
+		{"nosuch://a", "b"},
+		{"mysql://u:p@tcp(a", "b"},
 	} {
 		if got, err := open.Member(test.url, test.address); !errors.Is(err, dialect.ErrInvalid) {
 			t.Errorf("%s on %q is %q, %v; want ErrInvalid", test.url, test.address, got, err)

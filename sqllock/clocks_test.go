@@ -67,7 +67,7 @@ func TestCheckClocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := describe(findings)
-			for _, text := range strings.Split(test.want, " ") {
+			for text := range strings.SplitSeq(test.want, " ") {
 				if !strings.Contains(got, text) {
 					t.Errorf("no %q in: %s", text, got)
 				}
