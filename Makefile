@@ -205,6 +205,12 @@ simulate: ## attack the core in simulated time for SIMULATE_FOR (default 1m), fr
 simulate-mutants: ## attack each mutant of the core for up to SIMULATE_FOR, and print which are detected
 	$(GO) run ./internal/simulate -mutants -for $(SIMULATE_FOR)
 
+SOAK ?= 10m
+.PHONY: soak
+soak: $(if $(root),deps) ## work under all locks for SOAK (default 10m) on each engine, with faults, and watch what grows; into build/soak.md
+	SQLLOCK_TEST_LONG=1 SQLLOCK_SOAK=$(SOAK) SQLLOCK_SOAK_REPORT=$(CURDIR)/build/soak.md \
+		$(GO) test -count=1 -timeout=0 -run '^TestSoak$$' -v ./integration
+
 COVERED := github.com/sqllock/sqllock/sqllock/...,github.com/sqllock/sqllock/dialect/...,github.com/sqllock/sqllock/migrations/...
 .PHONY: cover
 cover: ## the share of statements that tests reach, by package (build/cover.html for the lines)

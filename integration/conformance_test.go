@@ -3,11 +3,13 @@ package integration
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/dialecttest"
+	"github.com/sqllock/sqllock/dialect/mysql"
 	"github.com/sqllock/sqllock/integration/servers"
 	"github.com/sqllock/sqllock/migrations"
 	"github.com/sqllock/sqllock/open"
@@ -68,6 +70,10 @@ func harnessThrough(
 		h.Powers.Holders = err == nil // Babelfish lacks that view
 	}
 	h.EndSessions = func(t *testing.T) { endSessions(t, target) }
+	if target.Migrations.Name == "mysql" && strings.Contains(scan[string](t, target, "SELECT VERSION()"), "-TiDB-") {
+		h.New = func(db *sql.DB) dialect.Dialect { return sessionless(mysql.New(db)) }
+		h.Dialect, h.Powers, h.ExclusiveGuards = h.New(h.DB), tidbPowers, true
+	}
 	return h
 }
 

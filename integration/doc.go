@@ -37,6 +37,7 @@
 //   - subqueries_test.go: no decisive condition stands in a subquery alone.
 //   - postgres_*_test.go, mysql_*_test.go, sqlite_*_test.go, galera_*_test.go: the ways of one
 //     product: costs in statements, plans, sessions, notifications, probes.
+//   - tidb_test.go: the statements for TiDB, on MySQL.
 //   - pgbouncer_test.go, pools_test.go: poolers, and pools that are small or exhausted.
 //   - refused_test.go: setups that cannot work are refused with the reason.
 //

@@ -31,7 +31,7 @@ func startElection(t *testing.T, n int, s setup) *electorate {
 		ledgerWorkers: ledgerWorkers{check: newLedgerCheck()},
 		setup:         s, queued: make(map[int64]int), frozen: make(chan struct{}, 1),
 	}
-	c.check.terms = true
+	c.check.terms = map[int64]bool{1: true}
 	for range n {
 		c.addCandidate(t, 0)
 	}
@@ -157,7 +157,7 @@ func TestElection(t *testing.T) {
 		c.check.kill(c.workers[l.Worker-1], l.Worker)
 		l = c.next(t, "kill -9", l, killed, within)
 
-		thawed, err := c.workers[l.Worker-1].send("freezeLeader", struct{}{})
+		thawed, err := c.workers[l.Worker-1].send("freezeBetweenWrites", struct{}{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestElection(t *testing.T) {
 		frozen := l
 		l = c.next(t, "SIGSTOP", frozen, time.Now(), within)
 		c.workers[frozen.Worker-1].cont()
-		if _, err := receive[any](c.workers[frozen.Worker-1], "freezeLeader", thawed, stepTimeout); err != nil {
+		if _, err := receive[any](c.workers[frozen.Worker-1], "freezeBetweenWrites", thawed, stepTimeout); err != nil {
 			t.Fatal(err)
 		}
 

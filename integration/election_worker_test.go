@@ -24,11 +24,11 @@ var (
 	_ = handle("elect", (*worker).elect)
 	_ = handle("handOver", (*worker).handOver)
 	_ = handle("handOverTo", (*worker).handOverTo)
-	_ = handle("freezeLeader", (*worker).freezeLeader)
+	_ = handle("freezeBetweenWrites", (*worker).freezeBetweenWrites)
 )
 
-// writing is locked while a leader is in the middle of a write.
-var writing sync.Mutex
+// writing is held for reading while a leader, or a worker of a soak, is in the middle of a write.
+var writing sync.RWMutex
 
 func (w *worker) elect(ctx context.Context, args electArgs) (any, error) {
 	e, err := election.New(w.locks, electionName,
@@ -41,18 +41,18 @@ func (w *worker) elect(ctx context.Context, args electArgs) (any, error) {
 		w.event("leads", led{args.Worker, term.Number()})
 		for next := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-next.C {
 			n++
-			w.lead(ctx, term, job{Worker: args.Worker, Job: n, Fence: term.Number()})
+			w.lead(ctx, term, 1, job{Worker: args.Worker, Job: n, Fence: term.Number()})
 		}
 		return nil
 	})
 }
 
 // lead does one job of a leader. As in doJob, only the guard keeps a late writer from doing harm.
-func (w *worker) lead(ctx context.Context, term *election.Term, j job) {
-	writing.Lock()
-	e := entry{Account: 1, Worker: j.Worker, Job: j.Job, Fence: j.Fence}
+func (w *worker) lead(ctx context.Context, term *election.Term, account int64, j job) {
+	writing.RLock()
+	e := entry{Account: account, Worker: j.Worker, Job: j.Job, Fence: j.Fence}
 	err := e.write(context.WithoutCancel(ctx), w.target.DB, term)
-	writing.Unlock()
+	writing.RUnlock()
 	j.became(ctx, err)
 	w.event("job", j)
 }
@@ -83,9 +83,9 @@ func (w *worker) handOverTo(ctx context.Context, holder string) (any, error) {
 	return nil, err
 }
 
-// freezeLeader is freeze at a moment when no write is under way. Frozen in the middle of a write,
-// its guard would keep the lock from every other process.
-func (w *worker) freezeLeader(ctx context.Context, _ struct{}) (any, error) {
+// freezeBetweenWrites is freeze at a moment when no write is under way. Frozen in the middle of a
+// write, its guard would keep the lock from every other process.
+func (w *worker) freezeBetweenWrites(ctx context.Context, _ struct{}) (any, error) {
 	writing.Lock()
 	defer writing.Unlock()
 	return w.freeze(ctx, struct{}{})

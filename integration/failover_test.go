@@ -117,7 +117,7 @@ func TestGroupReplication(t *testing.T) {
 		}
 		return primary.Addr()
 	})
-	c := startFailover(t, through)
+	c := startFailover(t, through+"?readTimeout=20s") // a Commit sent to a frozen primary ends by that alone
 	// The old primary stays up, read-only, with all its connections.
 	c.survives(t, "a planned switchover", func() { members[1].SwitchPrimary(t) })
 	// A frozen primary is expelled. When it continues, it still has its connections, and

@@ -21,7 +21,7 @@ type ledgerCheck struct {
 	counts   map[outcome]int
 	byWorker map[int64]int  // counts the jobs written
 	details  map[string]int // counts the errors
-	terms    bool           // whether many lines may have the same fence, as a leader's do
+	terms    map[int64]bool // accounts of which many lines may have the same fence, as a leader's do
 }
 
 func newLedgerCheck() *ledgerCheck {

@@ -52,9 +52,15 @@ const statementLimit = 20 * time.Second
 func (e entry) write(ctx context.Context, db *sql.DB, lock guard) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
-	if err := e.readLast(ctx, db); err != nil {
+	e, err := e.next(ctx, db)
+	if err != nil {
 		return err
 	}
+	return e.writeNext(ctx, db, lock)
+}
+
+// writeNext is the second part of write, after the newest line was read.
+func (e entry) writeNext(ctx context.Context, db *sql.DB, lock guard) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -73,26 +79,26 @@ func (e entry) writeInTx(ctx context.Context, db *sql.DB, lock guard) error {
 		return err
 	}
 	defer tx.Rollback()
-	if err := e.readLast(ctx, tx); err != nil {
+	if e, err = e.next(ctx, tx); err != nil {
 		return err
 	}
 	return e.writeIn(ctx, tx, lock)
 }
 
-// readLast makes e the line after the newest one.
-func (e *entry) readLast(ctx context.Context, from interface {
+// next returns e as the line after the newest one of its account.
+func (e entry) next(ctx context.Context, from interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 },
-) error {
+) (entry, error) {
 	err := from.QueryRowContext(ctx, fmt.Sprintf("SELECT line, balance FROM ledger "+
 		"WHERE account = %[1]d AND line = (SELECT MAX(line) FROM ledger WHERE account = %[1]d)",
 		e.Account)).Scan(&e.Line, &e.Balance)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+		return e, err
 	}
 	e.Line++
 	e.Balance += e.Job
-	return nil
+	return e, nil
 }
 
 // writeIn writes the line in tx, guards tx, and commits it.

@@ -132,18 +132,27 @@ func (w *worker) doJob(ctx context.Context, j *job, account int64, args loadArgs
 		return
 	}
 	if err == nil {
-		j.Fence = fence
-		e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: j.Fence}
-		write := e.write
-		if args.Cluster {
-			write = e.writeInTx
-		}
-		err = write(context.WithoutCancel(ctx), w.target.DB, lock)
-		if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
-			j.Detail = late.Error()
-		}
+		err = w.writeUnder(ctx, j, account, fence, lock, func(ctx context.Context, e entry) error {
+			if args.Cluster {
+				return e.writeInTx(ctx, w.target.DB, lock)
+			}
+			return e.write(ctx, w.target.DB, lock)
+		})
 	}
 	j.became(ctx, err)
+}
+
+// writeUnder writes the line of a job under its lock, and releases the lock.
+func (w *worker) writeUnder(ctx context.Context, j *job, account, fence int64, lock held,
+	write func(ctx context.Context, e entry) error,
+) error {
+	j.Fence = fence
+	e := entry{Account: account, Worker: j.Worker, Routine: j.Routine, Job: j.Job, Fence: fence}
+	err := write(context.WithoutCancel(ctx), e)
+	if late := lock.Release(ctx); err == nil && late != nil && !errors.Is(late, sqllock.ErrLost) {
+		j.Detail = late.Error()
+	}
+	return err
 }
 
 // became sets the outcome of a job that ended with err. If the database failed, it waits a little.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // proxy sits between a Client and its server. It can lose one of the server's replies after the
@@ -21,6 +22,7 @@ type proxy struct {
 	dead  bool                  // drops everything without closing the connections
 	count int                   // how many replies from now the lost one is; 0 if none is to be lost
 	lost  func()                // called when that reply has arrived, before its connection is closed
+	delay time.Duration         // by which each reply is late
 }
 
 // newProxy starts a proxy that ends with the test, and returns the URL through it.
@@ -87,6 +89,30 @@ func (p *proxy) blackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dead = true
+}
+
+// revive ends blackhole and slow, and closes the connections on which something was dropped.
+func (p *proxy) revive() {
+	p.mu.Lock()
+	dropped := p.dead
+	p.dead, p.delay = false, 0
+	p.mu.Unlock()
+	if dropped {
+		p.closeAll()
+	}
+}
+
+// slow makes each reply late by d from now on.
+func (p *proxy) slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+func (p *proxy) lateness() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.delay
 }
 
 func (p *proxy) swallows() bool {
@@ -157,6 +183,9 @@ func (p *proxy) serve(client net.Conn) {
 			}
 			if p.swallows() {
 				continue
+			}
+			if late := p.lateness(); late > 0 {
+				time.Sleep(late)
 			}
 			if _, err := client.Write(reply[:n]); err != nil {
 				return

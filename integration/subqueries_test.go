@@ -26,6 +26,7 @@ type rewriting struct {
 	driver.Connector
 	pieces []string // pairs of an old piece and its replacement; a statement's white space is normalized first
 	seen   func(piece string)
+	sent   func(query string) // is called with each statement; may be nil
 }
 
 func (r rewriting) text(query string) string {
@@ -35,6 +36,9 @@ func (r rewriting) text(query string) string {
 			r.seen(r.pieces[i])
 			query = strings.ReplaceAll(query, r.pieces[i], r.pieces[i+1])
 		}
+	}
+	if r.sent != nil {
+		r.sent(query)
 	}
 	return query
 }
@@ -90,7 +94,7 @@ func rewritten(t *testing.T, url string, pieces ...string) dialect.Dialect {
 		t.Fatal(err)
 	}
 	found := make(chan string, 10_000)
-	db := sql.OpenDB(rewriting{connector, pieces, func(piece string) { found <- piece }})
+	db := sql.OpenDB(rewriting{connector, pieces, func(piece string) { found <- piece }, nil})
 	t.Cleanup(func() {
 		_ = db.Close()
 		close(found)
@@ -289,10 +293,10 @@ var (
 		"((" + free + ") OR owner = ?) LIMIT 1 FOR UPDATE SKIP LOCKED", "(TRUE OR owner = ?) LIMIT 1",
 	}
 	mysqlMany = []string{
-		"WHERE (" + lckFree + ") OR lck.owner = asked.owner LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED", "LIMIT 1000",
+		"WHERE (" + lckFree + ") OR lck.owner = asked.owner LIMIT 1000 FOR UPDATE SKIP LOCKED", "LIMIT 1000",
 	}
 	mysqlRelease = []string{
-		"WHERE lck.owner = asked.owner LIMIT 1000 FOR UPDATE OF lck SKIP LOCKED", "LIMIT 1000",
+		"WHERE lck.owner = asked.owner LIMIT 1000 FOR UPDATE SKIP LOCKED", "LIMIT 1000",
 		"IFNULL(l.owner = asked.owner, FALSE) AS mine", "TRUE AS mine",
 	}
 	mysqlFree = []string{

@@ -30,6 +30,7 @@ type setup struct {
 	KeepAlive  time.Duration
 	ReapEvery  time.Duration
 	PurgeAfter time.Duration
+	TiDB       bool // use the statements for TiDB
 }
 
 // command asks a worker to do something. A worker runs its commands concurrently.
@@ -107,6 +108,9 @@ func (w *worker) open(ctx context.Context) error {
 	}
 	if w.target.Migrations.Name == "sqlserver" { // Babelfish needs a second for each new connection
 		w.target.DB.SetMaxIdleConns(20)
+	}
+	if w.setup.TiDB {
+		w.target.Dialect = asTiDB(w.target.DB)
 	}
 	d := newFaultDialect(w.target.Dialect, func(_ string, do func()) {
 		w.gate.RLock()

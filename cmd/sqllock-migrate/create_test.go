@@ -19,7 +19,7 @@ func TestCreate(t *testing.T) {
 		{"create -ext .sql -dir " + folder + " -seq -digits 3 second", "", 0, filepath.Join(folder,
 			"002_second.down.sql") + "\n", ""},
 		{"create -dir " + folder + " -seq -digits 0 third", "", 2, "", "--digits is 0"},
-		{"create -dir " + folder + " -format 2 third", "", 0, "_third.up.sql", ""},
+		{"create -dir " + folder + " -format 200601 third", "", 0, "_third.up.sql", ""},
 		{"create -dir " + folder + " -format Monday third", "", 2, "", "must be a number"},
 		{"create -dir " + folder + " -seq -format unix third", "", 2, "", "exclude each other"},
 		{"create -dir " + folder + " -tz Nowhere/Land third", "", 2, "", "Nowhere/Land"},

@@ -40,7 +40,8 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	}
 	visit(root)
 	for _, name := range []string{
-		"SQLLOCK_DATABASE_URL", "SQLLOCK_LOCK_TIMEOUT", "SQLLOCK_ENV", "SQLLOCK_DROP_FORCE",
+		"SQLLOCK_DATABASE_URL", "SQLLOCK_DATABASE_URL_FILE", "SQLLOCK_LOCK_TIMEOUT", "SQLLOCK_ENV",
+		"SQLLOCK_DROP_FORCE",
 		"SQLLOCK_OWN_DROP_FORCE", "SQLLOCK_DOWN_ALL", "SQLLOCK_CREATE_DIR",
 	} {
 		if flags[name] == nil {
@@ -118,4 +119,30 @@ func TestEnvironmentOfAnother(t *testing.T) {
 			t.Errorf("%s: %d, %s", line, code, stderr)
 		}
 	}
+}
+
+// The URL may come from a file. Two sources of one rank are refused.
+func TestURLFile(t *testing.T) {
+	database := inFolder(t, "")
+	if err := os.WriteFile("url", []byte(database+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("empty", []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SQLLOCK_DATABASE_URL_FILE", "url")
+	runSteps(t, []step{
+		{"-path m up", "", 0, "", "1/u users"},
+		{"-path m -database-url-file url version", "", 0, "1\n", ""},
+		{"-path m -database-url-file empty version", "", 2, "", "the file empty is empty"},
+		{"-path m -database-url-file nosuch version", "", 2, "", "--database-url-file: open nosuch"},
+		{"-path m -database sqlite://other.db version", "", 4, "", "there is no file other.db"},
+		{"-path m -database x -database-url-file url version", "", 2, "", "exclude each other"},
+		{"create -dir made x", "", 0, "made", ""}, // which needs no database
+	})
+	t.Setenv("SQLLOCK_DATABASE_URL", database)
+	runSteps(t, []step{
+		{"-path m version", "", 2, "", "both set"},
+		{"-path m -database-url-file url version", "", 0, "1\n", ""},
+	})
 }

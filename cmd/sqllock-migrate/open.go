@@ -38,7 +38,10 @@ type opener func(*migrations.Options) (*migrations.Migrator, *sql.DB, error)
 func (a *app) withThat(cmd *cobra.Command, migrator opener, f func(m *migrations.Migrator) error) error {
 	a.result.Command = cli.CommandName(cmd)
 	if a.database == "" {
-		return cli.Usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL")
+		var err error
+		if a.database, err = a.named.URL(); err != nil {
+			return err
+		}
 	}
 	if name := cmd.Name(); name != "up" && name != "goto" { // these may create the file
 		file, err := open.Missing(a.database)

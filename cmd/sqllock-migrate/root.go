@@ -19,7 +19,8 @@ type app struct {
 	stdout, stderr io.Writer
 
 	env         string
-	database    string
+	named       cli.Database
+	database    string // its URL
 	source      string
 	path        string
 	lockTimeout lockTimeout
@@ -74,6 +75,8 @@ Database URLs:
   sqlserver://user:password@host:port?database=db              also mssql://
   sqlite:///abs/path.db, sqlite://rel/path.db                  also sqlite3://
 golang-migrate's own parameters (x-migrations-table and the like) are honored, or refused by name.
+The URL comes from --database, SQLLOCK_DATABASE_URL, or the file that SQLLOCK_DATABASE_URL_FILE names. A password is
+never shown.
 
 Every flag has an environment variable, which --help names. The command line takes precedence over the environment, and
 the environment over the file .env, or the file that --env names.
@@ -115,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.database, "database", "", "database `URL`")
+	a.named.Flags(flags)
 	flags.StringVar(&a.source, "source", "", "the application's migrations: a `directory` (or file:// URL)")
 	flags.StringVar(&a.path, "path", "", "the same as --source")
 	flags.Var(&a.lockTimeout, "lock-timeout",

@@ -2,42 +2,18 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/sqllock/sqllock/internal/cli"
 	"github.com/sqllock/sqllock/open"
 	"github.com/sqllock/sqllock/sqllock"
 )
-
-// url returns the URL of the database.
-func (a *app) url() (string, error) {
-	if a.database != "" && a.databaseFile != "" {
-		return "", cli.Usagef("SQLLOCK_DATABASE_URL and SQLLOCK_DATABASE_URL_FILE are both set: which one counts? " +
-			"Unset the other one, or give --database")
-	}
-	if a.databaseFile != "" {
-		text, err := os.ReadFile(a.databaseFile)
-		if err != nil {
-			return "", cli.Usagef("--database-url-file: %v", err)
-		}
-		a.database = strings.TrimSpace(string(text))
-		if a.database == "" {
-			return "", cli.Usagef("--database-url-file: the file %s is empty", a.databaseFile)
-		}
-	}
-	if a.database == "" {
-		return "", cli.Usagef("no database: give --database URL, or set SQLLOCK_DATABASE_URL or " +
-			"SQLLOCK_DATABASE_URL_FILE")
-	}
-	return a.database, nil
-}
 
 // databaseWaitFlag adds the flag for commands that may start before the database does.
 func (a *app) databaseWaitFlag(flags *pflag.FlagSet) {
@@ -59,7 +35,7 @@ func (a *app) connect(ctx context.Context, opts sqllock.Options) (*connection, e
 func (a *app) connectBy(
 	ctx context.Context, opener func(url string) (*open.Database, error), opts sqllock.Options,
 ) (*connection, error) {
-	url, err := a.url()
+	url, err := a.database.URL()
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +56,29 @@ func (a *app) connectBy(
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(a.databaseWait))
 		defer cancel()
 		opts.WaitForDatabase = true
+	} else if opts.Unprobed || opts.WithoutTables { // New sends nothing then, or waits, and later calls wait too
+		if err := reach(ctx, database.DB); err != nil {
+			return nil, errors.Join(err, database.DB.Close())
+		}
 	}
 	locks, err := sqllock.New(ctx, database.Dialect, &opts)
 	if err != nil {
 		return nil, errors.Join(err, database.DB.Close())
 	}
 	return &connection{database, locks}, nil
+}
+
+// reachTimeout is how long the database may take to accept a connection.
+const reachTimeout = 30 * time.Second
+
+// reach returns an error if the database can't be reached, or refuses the login.
+func reach(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		return fmt.Errorf("the database can't be reached: %w", err)
+	}
+	return nil
 }
 
 // reading makes a Client for a command that only reads. It doesn't try out whether locks work, so

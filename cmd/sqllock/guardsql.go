@@ -59,7 +59,7 @@ func (a *app) engine(args []string) (string, error) {
 	if len(args) > 0 {
 		return engineOf(args[0])
 	}
-	url, err := a.url()
+	url, err := a.database.URL()
 	if err != nil {
 		return "", cli.Usagef("which engine? Name one of %s, or give a database URL", strings.Join(engineNames, ", "))
 	}

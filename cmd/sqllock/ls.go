@@ -2,18 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sqllock/sqllock/internal/cli"
-	"github.com/sqllock/sqllock/sqllock"
 	"github.com/sqllock/sqllock/sqllock/inspect"
 )
 
@@ -107,21 +102,13 @@ func (f *lsFlags) matches(args []string) func(inspect.Lock) bool {
 
 func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches func(inspect.Lock) bool) error {
 	for {
-		list, err := db.list(ctx, f.all, matches)
+		count, err := a.listOnce(ctx, db, f, matches)
 		if err != nil {
 			return err
 		}
-		if f.onlyStuck {
-			now := time.Now()
-			list = slices.DeleteFunc(list, func(l inspect.Lock) bool { return !l.Stuck(now, time.Duration(f.stuck)) })
-		}
-		a.document.Locks = &list
-		if err := a.writeList(f, list); err != nil {
-			return err
-		}
 		if !f.watch {
-			if f.failIf && len(list) > 0 {
-				return &noError{fmt.Sprintf("there are %d such locks", len(list))}
+			if f.failIf && count > 0 {
+				return &noError{fmt.Sprintf("there are %d such locks", count)}
 			}
 			return nil
 		}
@@ -133,72 +120,37 @@ func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches 
 	}
 }
 
-// writeList writes a list in the format that was asked for.
-func (a *app) writeList(f *lsFlags, list []inspect.Lock) error {
-	colour := colours(a.stdout)
-	if f.watch && isTerminal(a.stdout) {
-		_, _ = io.WriteString(a.stdout, wipe)
+// listOnce writes the list while it is read, and returns how many locks it has.
+func (a *app) listOnce(
+	ctx context.Context, db *connection, f *lsFlags, matches func(inspect.Lock) bool,
+) (count int, err error) {
+	w := a.newListWriter(f)
+	if a.json {
+		a.document.Locks = &[]inspect.Lock{}
 	}
-	switch {
-	case f.count:
-		a.print("%d", len(list))
-	case f.output == "jsonl":
-		for _, l := range list {
-			line, err := json.Marshal(l)
-			if err != nil {
-				return err
+	for l, err := range inspect.Each(ctx, db.locks, f.all) {
+		if err != nil {
+			if len(w.locks) > 0 {
+				err = errors.Join(err, w.flush())
 			}
-			a.print("%s", line)
+			return count, err
 		}
-	case f.output == "name":
-		last := ""
-		for _, l := range list {
-			if l.Name != last {
-				a.print("%s", clean(l.Name))
+		if !matches(l) || f.onlyStuck && !l.Stuck(time.Now(), time.Duration(f.stuck)) {
+			continue
+		}
+		count++
+		switch {
+		case a.json: // one document, which is written in the end
+			*a.document.Locks = append(*a.document.Locks, l)
+		case !f.count:
+			if err := w.add(l); err != nil {
+				return count, err
 			}
-			last = l.Name
-		}
-	default:
-		a.print("%s", strings.TrimSuffix(table(list, f.output == "wide", colour), "\n"))
-	}
-	return nil
-}
-
-// table returns the list for people.
-func table(list []inspect.Lock, wide, colour bool) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "NAME\tKIND\tHOLDER\tSINCE\tLEASE-LEFT\tWAITERS\tFENCE\tNOTE")
-	if wide {
-		fmt.Fprint(w, "\tSTATE\tSINCE (UTC)\tFIRST WAITS FOR")
-	}
-	fmt.Fprintln(w)
-	for _, l := range list {
-		left := short(l.Remaining())
-		if l.State == sqllock.StateExpired || l.State == sqllock.StateFree {
-			left = string(l.State)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", clean(l.Name), l.KindText(), clean(l.Holder),
-			ago(l.Since), left, l.Waiters, l.Fence, clean(l.Note))
-		if wide {
-			waiting := ""
-			if l.Waiting != nil {
-				waiting = ago(*l.Waiting)
-			}
-			fmt.Fprintf(w, "\t%s\t%s\t%s", l.State, l.Since.UTC().Format(time.RFC3339), waiting)
-		}
-		fmt.Fprintln(w)
-	}
-	_ = w.Flush()
-	if !colour {
-		return b.String()
-	}
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	lines[0] = bold + lines[0] + reset
-	for i, l := range list {
-		if l.State == sqllock.StateExpired {
-			lines[i+1] = red + lines[i+1] + reset
 		}
 	}
-	return strings.Join(lines, "\n") + "\n"
+	if f.count {
+		a.print("%d", count)
+		return count, nil
+	}
+	return count, w.flush()
 }

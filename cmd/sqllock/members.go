@@ -29,7 +29,7 @@ type members struct {
 // an address on which the database's own URL is valid too. It doesn't connect. A password goes to
 // no server but these, so the addresses that a server reports for its cluster are only shown.
 func (a *app) members(named []string) (*members, error) {
-	url, err := a.url()
+	url, err := a.database.URL()
 	if err != nil {
 		return nil, err
 	}

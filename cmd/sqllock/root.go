@@ -20,14 +20,13 @@ type app struct {
 	stdout, stderr io.Writer
 	signals        chan os.Signal
 
-	database, databaseFile string
-	explicit               bool // the database is named on the command line
-	env                    string
-	databaseWait           cli.Duration // how long to wait for a database that isn't up yet
-	clockSkew              cli.Duration
-	identity               string
-	json                   bool
-	quiet, verbose         bool
+	database       cli.Database
+	env            string
+	databaseWait   cli.Duration // how long to wait for a database that isn't up yet
+	clockSkew      cli.Duration
+	identity       string
+	json           bool
+	quiet, verbose bool
 
 	document document
 	toStderr bool // the document goes to stderr, since stdout is the child's
@@ -94,9 +93,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.database, "database", "", "database `URL`")
-	flags.StringVar(&a.databaseFile, "database-url-file", "", "a `file` whose only line is the database URL, such as "+
-		"a container's secret")
+	a.database.Flags(flags)
 	flags.StringVar(&a.identity, "identity", "", "the `name` of this process for people who ask who holds a lock "+
 		"(default sqllock@host[pid])")
 	flags.StringVar(&a.env, "env", "", "read variables that the environment doesn't set from this `file` (default "+
@@ -105,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	flags.BoolVar(&a.json, "json", false, "write the result, or the failure, as one JSON document")
 	root.AddCommand(a.runCommand(), a.ls(), a.show(), a.breakCommand(), a.waitCommand(), a.elect(),
-		a.doctor(), a.bench(), a.grants(), a.guardSQL(), a.serve())
+		a.doctor(), a.bench(), a.grants(), a.guardSQL(), a.serve(), a.top())
 	cli.NameVariables(root)
 	return root
 }
@@ -113,14 +110,10 @@ func (a *app) root() *cobra.Command {
 // prepare sets the flags from the environment.
 func (a *app) prepare(cmd *cobra.Command, _ []string) error {
 	a.document.Command = cli.CommandName(cmd)
-	a.explicit = cmd.Flags().Changed("database")
-	byFile := cmd.Flags().Changed("database-url-file")
-	if a.explicit && byFile {
-		return cli.Usagef("--database and --database-url-file exclude each other")
+	if err := a.database.Check(cmd); err != nil {
+		return err
 	}
-	err := cli.Environment{File: a.env, Say: a.say, Skip: func(flag string) bool {
-		return byFile && flag == "database" || a.explicit && flag == "database-url-file"
-	}}.Apply(cmd)
+	err := cli.Environment{File: a.env, Say: a.say, Skip: a.database.Skip}.Apply(cmd)
 	if err == nil && a.quiet && a.verbose {
 		err = cli.Usagef("--quiet and --verbose exclude each other")
 	}

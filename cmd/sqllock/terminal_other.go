@@ -9,3 +9,6 @@ import (
 
 // terminalSize returns an error: terminals aren't recognized here.
 func terminalSize(*os.File) error { return errors.ErrUnsupported }
+
+// onResize returns a channel that never receives.
+func onResize() (resized <-chan os.Signal, forget func()) { return nil, func() {} }

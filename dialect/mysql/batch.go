@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sqllock/sqllock/dialect"
+	"github.com/sqllock/sqllock/dialect/internal/engine"
 )
 
 // maxBatch is how many locks go in one statement. The statements have it as their LIMIT.
@@ -41,6 +42,19 @@ func inBatches[In, Out any](
 		out[index] = result
 	}
 	return out, nil
+}
+
+// oneByOne asks for each element alone.
+func oneByOne[In, Out any](in []In, singleRowOnly func(In) (Out, error)) ([]Out, error) {
+	done := 0
+	out, err := engine.Each(in, func(one In) (Out, error) {
+		result, err := singleRowOnly(one)
+		if err == nil {
+			done++
+		}
+		return result, err
+	})
+	return out, partly(done > 0, err)
 }
 
 // inOrder returns the indexes of the elements in the order of their keys: first those with the

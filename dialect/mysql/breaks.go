@@ -22,7 +22,11 @@ func (d *Dialect) breakLock(ctx context.Context, b dialect.Break) (bool, error) 
 	if err := b.Check(); err != nil {
 		return false, err
 	}
-	in := func(tx engine.Tx) engine.Session { return tx }
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return false, err
+	}
+	in := func(tx engine.Tx) engine.Session { return f.on(tx) }
 	return breakStatements(b).Commit(ctx, engine.SQLConns(d.db), in)
 }
 

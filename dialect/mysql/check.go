@@ -96,7 +96,7 @@ func (d *Dialect) checkTx(ctx context.Context, _ variables) (dialect.Finding, er
 // checkClock reads the clock until it has advanced a few times.
 func (d *Dialect) checkClock(ctx context.Context, _ variables) (dialect.Finding, error) {
 	least, err := engine.Resolution(func() (time.Duration, error) {
-		us, err := one(ctx, dialect.SQL(d.db), engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
+		us, err := one(ctx, d.pool, engine.One[int64], "SELECT MICROSECOND(UTC_TIMESTAMP(6))")
 		return engine.Duration(us), err
 	})
 	if err != nil {
@@ -117,8 +117,12 @@ func (d *Dialect) checkAffected(ctx context.Context, _ variables) (dialect.Findi
 		return dialect.Finding{}, err
 	}
 	defer tx.Rollback() //nolint:errcheck // it is meant to be rolled back
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return dialect.Finding{}, err
+	}
 	id := rand.Text()
-	if err = createLease(ctx, tx, dialect.Lease{ID: id, Holder: "sqllock check", TTL: time.Hour}); err != nil {
+	if err = createLease(ctx, f.on(tx), dialect.Lease{ID: id, Holder: "sqllock check", TTL: time.Hour}); err != nil {
 		return engine.Finding(what, "unknown", "", d.explain(err)), ctx.Err()
 	}
 	n, err := engine.Exec(ctx, tx, "UPDATE sqllock_leases SET holder = holder WHERE id = ?", id)

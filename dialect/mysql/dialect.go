@@ -21,6 +21,9 @@
 // several primaries, they hold in the whole group only if group_replication_consistency is BEFORE
 // or stricter, or if all processes connect to the same member. Otherwise a lease looks dead to a
 // member that hasn't received it yet.
+//
+// TiDB gets statements of its own, each in a transaction, with the cluster's clock. They were run
+// on MySQL, and not on TiDB itself: see docs/clusters.md.
 package mysql
 
 import (
@@ -39,9 +42,10 @@ import (
 type Dialect struct {
 	churn     engine.Churn
 	db        *sql.DB
-	pool      *engine.Prepared
+	pool      *pool
 	connector driver.Connector        // for sessions; nil if there are none
 	server    atomic.Pointer[flavour] // nil until read
+	clock     *clock                  // WithTiDB's; otherwise nil
 	rows      rows
 	proven    atomic.Bool // a lock of one session has been seen to exclude another
 }
@@ -70,7 +74,8 @@ func WithConnector(connector driver.Connector) Option {
 // database and never fails. Probe reports a db that is nil or can't serve locks. Every other call
 // on a nil db returns an error.
 func New(db *sql.DB, options ...Option) *Dialect {
-	d := &Dialect{db: db, pool: &engine.Prepared{DB: db, Stale: stale}, churn: engine.NewChurn(db)}
+	d := &Dialect{db: db, churn: engine.NewChurn(db)}
+	d.pool = &pool{engine.Prepared{DB: db, Stale: stale}, d}
 	for _, option := range options {
 		option(d)
 	}

@@ -15,6 +15,7 @@ type flavour struct {
 	maria, galera bool
 	cluster       string // the cluster it is a member of, if other members take writes too
 	rollsBack     bool   // a row-lock wait that times out rolls back the whole transaction
+	clock         *clock // TiDB's
 }
 
 // flavour returns the server's flavour, and reads it from the server the first time.
@@ -22,22 +23,24 @@ func (d *Dialect) flavour(ctx context.Context) (flavour, error) {
 	if known := d.server.Load(); known != nil {
 		return *known, nil
 	}
-	f, err := readFlavour(ctx, d.pool)
+	f, err := d.readFlavour(ctx, &d.pool.Prepared)
 	if err == nil {
 		d.server.Store(&f)
 	}
 	return f, err
 }
 
-func readFlavour(ctx context.Context, s engine.Session) (f flavour, err error) {
+func (d *Dialect) readFlavour(ctx context.Context, s engine.Session) (f flavour, err error) {
 	version, err := one(ctx, s, engine.One[string], sqlVersion)
 	if err != nil {
 		return f, err
 	}
 	f.maria = strings.Contains(strings.ToLower(version), "mariadb")
 	switch {
+	case d.clock != nil:
+		f.product, f.clock = tidb, d.clock
 	case strings.Contains(version, "-TiDB-"): // "8.0.11-TiDB-v8.5.0"
-		f.product = tidb
+		f.product, f.clock = tidb, clusterClock
 	case strings.Contains(version, "-Vitess"): // "8.0.40-Vitess"
 		f.product = vitess
 	}
@@ -67,6 +70,19 @@ func (f flavour) caughtUp(query string) string {
 		return "SET STATEMENT wsrep_sync_wait = 1 FOR " + query
 	}
 	return query
+}
+
+// mayHoldSessions refuses session locks where GET_LOCK can't be relied on.
+func (f flavour) mayHoldSessions() error {
+	if f.product == tidb {
+		return fmt.Errorf("%w: GET_LOCK of TiDB waits for a second at least, and finds no deadlocks; %s",
+			dialect.ErrUnsupported, insteadOfSession)
+	}
+	if f.product == vitess {
+		return fmt.Errorf("%w: vtgate takes GET_LOCK only alone in a SELECT, and its connections aren't the "+
+			"server's; %s", dialect.ErrUnsupported, insteadOfSession)
+	}
+	return f.mayLock("GET_LOCK")
 }
 
 // mayLock refuses a lock that another member could give away too.

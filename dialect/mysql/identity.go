@@ -10,8 +10,16 @@ import (
 var _ dialect.Identifier = (*Dialect)(nil)
 
 // Identities returns the server, the servers that it replicates from where this account may see
-// them, and the Galera cluster or replication group that it is a member of.
+// them, and the Galera cluster or replication group that it is a member of. It returns the same for
+// all of TiDB, whose servers don't say which cluster they belong to.
 func (d *Dialect) Identities(ctx context.Context) ([]dialect.Identity, error) {
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("identify the server", err)
+	}
+	if f.product == tidb {
+		return []dialect.Identity{{What: "a TiDB cluster, for all that can be seen", ID: "TiDB"}}, nil
+	}
 	v, err := readVariables(ctx, d.pool, sqlIdentity, sqlIdentityStatus)
 	if err != nil {
 		return nil, fail("identify the server", err)

@@ -119,3 +119,8 @@ func leases(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease
 	}
 	return engine.Query(ctx, s, engine.ScanLease, sqlLeases, string(wanted))
 }
+
+// leasesIn is leases for TiDB.
+func leasesIn(ctx context.Context, s engine.Session, ids []string) ([]engine.Lease, error) {
+	return readIn(ctx, s, engine.ScanLease, sqlLeasesIn, ids, func(id string) []any { return []any{id} })
+}

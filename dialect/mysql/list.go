@@ -16,40 +16,63 @@ func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, e
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	rows, err := getRow(ctx, d.pool, keys)
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("get", err)
+	}
+	rows, err := getRow(ctx, d.pool, f, keys)
 	return rows, fail("get", err)
 }
 
-func getRow(ctx context.Context, s engine.Session, keys []dialect.Key) ([]dialect.Row, error) {
-	rows, pairs := make([]dialect.Row, len(keys)), make([][2]any, len(keys))
+func getRow(ctx context.Context, s engine.Session, f flavour, keys []dialect.Key) ([]dialect.Row, error) {
+	rows := make([]dialect.Row, len(keys))
 	for i, key := range keys {
 		if err := texts.Check("name", key.Name, 255); err != nil {
 			return nil, err
 		}
-		rows[i].Key, pairs[i] = key, [2]any{key.Name, key.Slot}
+		rows[i].Key = key
+	}
+	read := readKeys
+	if f.product == tidb {
+		read = readKeysIn
+	}
+	if err := read(ctx, s, keys, rows); err != nil {
+		return nil, err
+	}
+	return rows, addLeases(ctx, s, f, rows)
+}
+
+// readKeys reads the rows of the keys into rows.
+func readKeys(ctx context.Context, s engine.Session, keys []dialect.Key, rows []dialect.Row) error {
+	pairs := make([][2]any, len(keys))
+	for i, key := range keys {
+		pairs[i] = [2]any{key.Name, key.Slot}
 	}
 	wanted, err := json.Marshal(pairs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlGet, string(wanted))
-	if err != nil {
-		return nil, err
-	}
 	for _, one := range found {
 		rows[one.Index] = one.Row
 	}
-	return rows, addLeases(ctx, s, rows)
+	return err
 }
 
 // List returns up to limit lock rows beyond the key after, in key order, and then reads their
 // leases. It waits for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	rows, err := list(ctx, d.pool, after, heldOnly, limit)
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("list", err)
+	}
+	rows, err := list(ctx, d.pool, f, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 
-func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
+func list(
+	ctx context.Context, s engine.Session, f flavour, after dialect.Key, heldOnly bool, limit int,
+) ([]dialect.Row, error) {
 	found, err := engine.Query(ctx, s, engine.ScanPlaced, sqlList, after.Name, after.Name, after.Slot, !heldOnly,
 		max(limit, 0))
 	if err != nil {
@@ -59,7 +82,7 @@ func list(ctx context.Context, s engine.Session, after dialect.Key, heldOnly boo
 	for i, one := range found {
 		rows[i] = one.Row
 	}
-	return rows, addLeases(ctx, s, rows)
+	return rows, addLeases(ctx, s, f, rows)
 }
 
 // Purge deletes up to limit lock rows that have been free for longer than idle, and skips those
@@ -95,6 +118,11 @@ func purgeLock(ctx context.Context, s engine.Session, f flavour, key dialect.Key
 }
 
 // addLeases adds to the rows what it finds of the leases that they name.
-func addLeases(ctx context.Context, s engine.Session, rows []dialect.Row) error {
-	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) { return leases(ctx, s, ids) })
+func addLeases(ctx context.Context, s engine.Session, f flavour, rows []dialect.Row) error {
+	return engine.AddLeases(rows, func(ids []string) ([]engine.Lease, error) {
+		if f.product == tidb {
+			return leasesIn(ctx, s, ids)
+		}
+		return leases(ctx, s, ids)
+	})
 }

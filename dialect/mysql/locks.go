@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -30,6 +31,11 @@ func (d *Dialect) Acquire(ctx context.Context, requests []dialect.Request) ([]di
 	}
 	grants, err := inBatches(requests, func(r dialect.Request) dialect.Key { return r.Key },
 		func(several []dialect.Request) ([]dialect.Grant, error) {
+			if f.product == tidb {
+				return oneByOne(several, func(r dialect.Request) (dialect.Grant, error) {
+					return acquireNow(ctx, d.pool, f, r)
+				})
+			}
 			return acquireMany(ctx, d.pool, f, several)
 		}, singleRowOnly)
 	return grants, fail("acquire", err)
@@ -39,23 +45,53 @@ func acquire(ctx context.Context, s engine.Session, f flavour, r dialect.Request
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
 	}
+	return attempt(ctx, s, f, r).Run()
+}
+
+// acquireNow is acquire for a lock of a batch, which waits for no row.
+func acquireNow(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
+	if err := texts.CheckRequest(r); err != nil {
+		return dialect.Grant{}, err
+	}
+	now := attempt(ctx, s, f, r)
+	now.Await = nil
+	return now.Run()
+}
+
+func attempt(ctx context.Context, s engine.Session, f flavour, r dialect.Request) engine.Attempt {
 	return engine.Attempt{
-		Take: func() (dialect.Grant, error) { return take(ctx, s, f, r) },
-		See: func() ([]bool, error) {
-			return engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
-		},
+		Take:   func() (dialect.Grant, error) { return take(ctx, s, f, r) },
+		See:    func() ([]bool, error) { return seeLock(ctx, s, r) },
 		Insert: func() (dialect.Grant, error) { return insertLock(ctx, s, r) },
 		Await: func() error {
 			_, err := engine.Query(ctx, s, engine.One[int], sqlAwaitLock, r.Name, r.Slot)
 			return err
 		},
-	}.Run()
+	}
 }
 
 // take takes a lock whose row exists, is free, and isn't locked.
 func take(ctx context.Context, s engine.Session, f flavour, r dialect.Request) (dialect.Grant, error) {
-	return granted(sqlAcquire.run(ctx, s, f, []any{r.Name, r.Slot, r.Owner},
-		r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)))
+	run := func(s engine.Session) (sql.Result, error) {
+		return sqlAcquire.run(ctx, s, f, []any{r.Name, r.Slot, r.Owner},
+			r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay))
+	}
+	if f.product == tidb {
+		return granted(f.together(ctx, s, func(s engine.Session) (sql.Result, error) {
+			takeable, err := seeLock(ctx, s, r)
+			if err != nil || len(takeable) == 0 || !takeable[0] {
+				return driver.RowsAffected(0), err // so that no lock of the row disturbs its holder
+			}
+			return run(s)
+		}))
+	}
+	return granted(run(s))
+}
+
+// seeLock reports whether the row could be taken, without locking it. There is no element if there
+// is no row.
+func seeLock(ctx context.Context, s engine.Session, r dialect.Request) ([]bool, error) {
+	return engine.Query(ctx, s, engine.One[bool], sqlSeeLock, r.Owner, r.Name, r.Slot)
 }
 
 // insertLock inserts the row of a name that was never taken. The lock is not granted if another
@@ -95,7 +131,15 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 		return nil, fail("release", err)
 	}
 	ours, err := inBatches(claims, func(c dialect.Claim) dialect.Key { return c.Key },
-		func(several []dialect.Claim) ([]bool, error) { return releaseMany(ctx, d.pool, f, several) }, singleRowOnly)
+		func(several []dialect.Claim) ([]bool, error) {
+			if f.product == tidb {
+				return oneByOne(several, func(c dialect.Claim) (bool, error) {
+					n, err := engine.Affected(sqlReleaseUnguarded.run(ctx, d.pool, f, []any{c.Name, c.Slot, c.Owner}))
+					return n == 1, err
+				})
+			}
+			return releaseMany(ctx, d.pool, f, several)
+		}, singleRowOnly)
 	return ours, fail("release", err)
 }
 
@@ -112,7 +156,7 @@ func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 // In a cluster whose members all take writes, a member doesn't see another's locks, only its
 // writes, and these at the commit. There Guard writes the row and writes it back. So of a guarded
 // transaction and a takeover on another member, one fails at its commit, with 1213. Guards of one
-// lock then wait for each other.
+// lock then wait for each other, as they do on TiDB, which has no share locks.
 //
 // Roll tx back if the result is false or an error. Above READ COMMITTED, InnoDB keeps a row locked
 // that it has examined, and so keeps the release of its new holder waiting. A deadlock, 1213, has
@@ -129,7 +173,8 @@ func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Cla
 	if err != nil {
 		return nil, fail("guard", err)
 	}
-	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, tx, f, c) })
+	in := f.on(tx)
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, in, f, c) })
 }
 
 func guard(ctx context.Context, s engine.Session, f flavour, c dialect.Claim) (bool, error) {

@@ -69,7 +69,12 @@ func (d *Dialect) ClaimTx(ctx context.Context, tx dialect.Tx, names []string) ([
 	if err := engine.CheckTx(tx, len(names)); err != nil {
 		return nil, fail("claim", err)
 	}
-	return each("claim", names, func(name string) (dialect.Outcome, error) { return claimOutcome(ctx, tx, name) })
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("claim", err)
+	}
+	in := f.on(tx)
+	return each("claim", names, func(name string) (dialect.Outcome, error) { return claimOutcome(ctx, in, name) })
 }
 
 func claimOutcome(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
@@ -89,8 +94,13 @@ func (d *Dialect) RememberTx(ctx context.Context, tx dialect.Tx, done []dialect.
 	if err := engine.CheckTx(tx, len(done)); err != nil {
 		return nil, fail("remember in a transaction", err)
 	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("remember in a transaction", err)
+	}
+	in := f.on(tx)
 	return each("remember in a transaction", done, func(o dialect.Done) (dialect.Outcome, error) {
-		return rememberTx(ctx, tx, o)
+		return rememberTx(ctx, in, o)
 	})
 }
 

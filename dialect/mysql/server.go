@@ -31,6 +31,9 @@ func (d *Dialect) readServer(ctx context.Context) (dialect.Server, error) {
 		return server, err
 	}
 	f, err := d.flavour(ctx)
+	if err == nil && f.product == tidb {
+		err = checkTxMode(ctx, dialect.SQL(d.db), f)
+	}
 	if err != nil {
 		return server, err
 	}
@@ -80,7 +83,7 @@ func checkVersion(server dialect.Server) error {
 	case "MariaDB":
 		least = [3]int{10, 6, 0}
 	case "TiDB":
-		return nil // Probe finds out by trying
+		return nil // it isn't asked for either; Probe finds out by trying
 	}
 	var have [3]int
 	for i, part := range strings.SplitN(server.Version, ".", 3) {

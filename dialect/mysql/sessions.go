@@ -32,6 +32,7 @@ const insteadOfSession = "use a lease lock"
 //   - The dialect has no connector; see [WithConnector].
 //   - The server is a node of a Galera cluster or a member of a group with several primaries, where
 //     GET_LOCK is local to a server.
+//   - The server is TiDB or Vitess, whose GET_LOCK differs from MySQL's.
 //   - The server is read-only.
 //   - Two connections were both given the same lock: a proxy makes them share a session, or
 //     GET_LOCK does nothing. OpenSession tries this with a second connection, once, and once again
@@ -49,7 +50,7 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 	if err != nil {
 		return nil, err
 	}
-	if err = s.begin(ctx); err == nil && !d.proven.Load() {
+	if err = d.begin(ctx, s); err == nil && !d.proven.Load() {
 		if err = d.prove(ctx, s); err == nil {
 			d.proven.Store(true)
 		}
@@ -96,10 +97,10 @@ func literal(text string) string {
 
 // begin reads where the session is, and takes its marker: a lock of a name that no other session
 // uses, by which the session is later recognized.
-func (s *session) begin(ctx context.Context) error {
-	f, err := readFlavour(ctx, s.conn)
+func (d *Dialect) begin(ctx context.Context, s *session) error {
+	f, err := d.readFlavour(ctx, s.conn)
 	if err == nil {
-		err = f.mayLock("GET_LOCK")
+		err = f.mayHoldSessions()
 	}
 	if err != nil {
 		return err

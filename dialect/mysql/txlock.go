@@ -26,7 +26,7 @@ const slice = 900 * time.Millisecond
 // LockTx doesn't fix the snapshot of a REPEATABLE READ transaction, so later reads see what was
 // committed before it. A READ ONLY transaction can't lock rows. On Galera, and in a group with
 // several primaries, row locks are local to a node until the commit. There the error wraps
-// [dialect.ErrUnsupported].
+// [dialect.ErrUnsupported], and so it does for a shared lock on TiDB.
 func (d *Dialect) LockTx(ctx context.Context, tx dialect.Tx, lock dialect.ServerLock, wait bool) (bool, error) {
 	got, err := d.lockTx(ctx, tx, lock, wait)
 	if err != nil {
@@ -79,6 +79,9 @@ func (d *Dialect) rowLock(ctx context.Context, tx dialect.Tx, lock dialect.Serve
 	}
 	if err = l.mayLock("a row lock"); err != nil {
 		return l, err
+	}
+	if l.product == tidb && lock.Shared {
+		return l, fmt.Errorf("%w: TiDB has no shared locks of rows; take an exclusive one", dialect.ErrUnsupported)
 	}
 	return l, d.haveRow(ctx, l.flavour, lock.Name)
 }
@@ -133,6 +136,9 @@ func (l rowLock) statement(how string) string {
 // atMost makes the server end a statement after that time. MariaDB's row-lock wait can be set to
 // any time, even zero.
 func (l rowLock) atMost(d time.Duration, text string) string {
+	if l.clock == clusterClock { // its MAX_EXECUTION_TIME is for reads alone
+		return text + " WAIT 1"
+	}
 	ms := (d + time.Millisecond - 1).Milliseconds()
 	if l.maria {
 		return fmt.Sprintf("SET STATEMENT max_statement_time = %d.%03d, innodb_lock_wait_timeout = 60 FOR %s",

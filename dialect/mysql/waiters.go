@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sqllock/sqllock/dialect"
 	"github.com/sqllock/sqllock/dialect/internal/engine"
@@ -78,13 +79,24 @@ func waitingHolders(ctx context.Context, s engine.Session, after int64, limit in
 // Transfer gives each lock that its claim's owner still holds to the next acquisition, unless
 // another process waits for it. One statement reads the queue, and another one decides and commits.
 // A waiter that arrives between the two is passed over once.
+//
+// It waits behind a Guard of the same lock until that transaction ends, ctx ends, or
+// innodb_lock_wait_timeout has passed (Transient). On TiDB, where its clock would stand still
+// meanwhile, it waits for nothing, and the error is Transient at once.
 func (d *Dialect) Transfer(ctx context.Context, transfers []dialect.Transfer) ([]dialect.Grant, error) {
+	if len(transfers) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx)
+	if err != nil {
+		return nil, fail("transfer", err)
+	}
 	return each("transfer", transfers, func(p dialect.Transfer) (dialect.Grant, error) {
-		return transfer(ctx, d.pool, p)
+		return transfer(ctx, d.pool, f, p)
 	})
 }
 
-func transfer(ctx context.Context, s engine.Session, p dialect.Transfer) (dialect.Grant, error) {
+func transfer(ctx context.Context, s engine.Session, f flavour, p dialect.Transfer) (dialect.Grant, error) {
 	r := p.Next
 	if err := texts.CheckRequest(r); err != nil {
 		return dialect.Grant{}, err
@@ -93,8 +105,12 @@ func transfer(ctx context.Context, s engine.Session, p dialect.Transfer) (dialec
 	if err != nil || others {
 		return dialect.Grant{}, err
 	}
-	return granted(engine.ExecResult(ctx, s, sqlTransfer, r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast),
-		engine.Micros(r.LockDelay), p.Claim.Name, p.Claim.Slot, p.Claim.Owner))
+	set := []any{r.LeaseID, r.Owner, r.Note, engine.Micros(r.HoldAtLeast), engine.Micros(r.LockDelay)}
+	which := []any{p.Claim.Name, p.Claim.Slot, p.Claim.Owner}
+	if f.product == tidb {
+		return granted(choice{maria: sqlTransfer, row: lockRow}.ifUnlocked(ctx, s, f, which, slices.Concat(set, which)))
+	}
+	return granted(engine.ExecResult(ctx, s, sqlTransfer, slices.Concat(set, which)...))
 }
 
 // exists reports whether the query finds a row.

@@ -22,18 +22,22 @@ func (d *Dialect) breakLock(ctx context.Context, b dialect.Break) (bool, error) 
 	if _, err := d.pool.learned(ctx); err != nil {
 		return false, err
 	}
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return false, err
+	}
 	in := func(tx engine.Tx) engine.Session { return d.pool.in(ctx, tx) }
-	broken, err := breakStatements(b).Commit(ctx, d.pool.source, in)
-	if broken && err == nil {
+	broken, err := f.breakStatements(b).Commit(ctx, d.pool.source, in)
+	if broken && err == nil && !f.plain {
 		d.released(ctx, b.Claim, false)
 	}
 	return broken, engine.WithCause(ctx, err)
 }
 
-func breakStatements(b dialect.Break) engine.Break {
+func (f *flavour) breakStatements(b dialect.Break) engine.Break {
 	return engine.Break{
 		Release: func(ctx context.Context, s engine.Session) (bool, error) {
-			released, _, err := handOver(ctx, s, b.Claim)
+			released, _, err := f.handOver(ctx, s, b.Claim)
 			return released, err
 		},
 		Record: func(ctx context.Context, s engine.Session) error {

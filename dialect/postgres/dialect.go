@@ -30,6 +30,21 @@
 // probability of 3 in 100 million. Two such names are one lock, which costs waiting but no safety.
 // An application's own advisory lock collides with one of them no more often.
 //
+// # CockroachDB and YugabyteDB
+//
+// On a server whose version() names CockroachDB or YugabyteDB, the dialect uses a plain flavour of
+// its statements: see [Plain]. It hasn't been run on these servers. Its statements follow their
+// documentation, and ran in the tests on PostgreSQL. It differs in these points:
+//
+//   - There are only lease locks. Session locks and transaction locks are refused.
+//   - Waiters poll. There are no notifications, and a release never hands a lock over.
+//   - [Dialect.Guard] updates the lock's row. A second guard of the same lock waits for the end of
+//     the first one's transaction.
+//   - Many waiters that leave their queues cost a statement each.
+//
+// CockroachDB has no columns with COLLATE "C". sqllock's migrations can't create the tables there.
+// Create them by hand from the same files, without that clause: CockroachDB's order is the same.
+//
 // # Durations
 //
 // Durations are stored in microseconds and rounded up, so that no lock is freed earlier than asked.
@@ -56,6 +71,7 @@ type Dialect struct {
 	pool          *pool
 	tried         atomic.Bool // a trial has shown that connections are sessions and session locks hold
 	recentWaiters recentWaiters
+	server        atomic.Pointer[flavour] // nil until read, or set by Plain
 
 	readsAnywhere bool
 }
@@ -71,7 +87,7 @@ var (
 	_ dialect.Reconnecter   = (*Dialect)(nil)
 )
 
-// Option is a setting of [New].
+// Option is a setting of [New] and [NewPool].
 type Option func(*Dialect)
 
 // ReadsAnywhere lets the reads of locks run with the right to SELECT alone. It is for a program
@@ -109,8 +125,12 @@ func New(db *sql.DB, options ...Option) *Dialect {
 // AfterConnect). Everything else is as with [New].
 //
 // For a transaction of pgx, see [Tx] and [DoTx].
-func NewPool(pgxPool *pgxpool.Pool) *Dialect {
-	return &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
+func NewPool(pgxPool *pgxpool.Pool, options ...Option) *Dialect {
+	d := &Dialect{pool: &pool{source: newPgxPool(pgxPool)}}
+	for _, option := range options {
+		option(d)
+	}
+	return d
 }
 
 // Reconnect implements [dialect.Reconnecter]. It closes the idle connections of an *sql.DB whose

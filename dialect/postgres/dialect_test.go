@@ -42,5 +42,8 @@ func TestProduct(t *testing.T) {
 		if name, version := product(c.banner, c.number); name != c.name || version != c.version {
 			t.Errorf("product(%q, %q) = %q, %q", c.banner, c.number, name, version)
 		}
+		if got, want := distributed(c.banner), c.name != postgreSQL; got != want {
+			t.Errorf("distributed(%q) = %t", c.banner, got)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func renewLease(ctx context.Context, s engine.Session, id string) (bool, error) 
 // ExpireLeases ends the leases that have expired, and returns which of ids are dead. It runs two
 // statements for all of them. It waits for a heartbeat of the same lease that is in flight.
 func (d *Dialect) ExpireLeases(ctx context.Context, ids []string) ([]dialect.Expiry, error) {
-	expiries, err := expireLeases(ctx, d.pool, ids, nil)
+	expiries, err := d.expireLeases(ctx, ids, nil)
 	return expiries, fail("expire leases", err)
 }
 
@@ -44,16 +44,26 @@ func (d *Dialect) ExpireUnrenewed(ctx context.Context, renewals []dialect.Renewa
 	for i, r := range renewals {
 		ids[i], at[i] = r.LeaseID, strconv.FormatInt(r.RenewedAt.UnixMicro(), 10)
 	}
-	expiries, err := expireLeases(ctx, d.pool, ids, at)
+	expiries, err := d.expireLeases(ctx, ids, at)
 	return expiries, fail("expire leases", err)
+}
+
+func (d *Dialect) expireLeases(ctx context.Context, ids, renewedAt []string) ([]dialect.Expiry, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return nil, err
+	}
+	return f.expireLeases(ctx, d.pool, ids, renewedAt)
 }
 
 // expireLeases ends the leases first and reads them afterwards, so that a lease that isn't found
 // then is known to be dead.
-func expireLeases(ctx context.Context, s engine.Session, ids, renewedAt []string) ([]dialect.Expiry, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
+func (f *flavour) expireLeases(
+	ctx context.Context, s engine.Session, ids, renewedAt []string,
+) ([]dialect.Expiry, error) {
 	if _, err := exec(ctx, s, sqlExpireLeases, array(ids), array(renewedAt)); err != nil {
 		return nil, err
 	}
@@ -63,7 +73,7 @@ func expireLeases(ctx context.Context, s engine.Session, ids, renewedAt []string
 	}
 	seen, err := query(ctx, s, func(rows dialect.Rows, l *lease) error {
 		return engine.ScanExpiry(rows, &l.Expiry, &l.index)
-	}, sqlSeeLeases, array(ids))
+	}, f.seeLeases, array(ids))
 	if err != nil {
 		return nil, err
 	}

@@ -11,18 +11,26 @@ import (
 
 // Get reads lock rows with their leases. It runs one statement for all keys and waits for nothing.
 func (d *Dialect) Get(ctx context.Context, keys []dialect.Key) ([]dialect.Row, error) {
-	text := sqlGet
-	if d.readsAnywhere {
-		text = sqlGetAnywhere
-	}
-	rows, err := getRow(ctx, d.pool, text, keys)
-	return rows, fail("get", err)
-}
-
-func getRow(ctx context.Context, s engine.Session, text string, keys []dialect.Key) ([]dialect.Row, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
+	f, err := d.reading(ctx)
+	if err != nil {
+		return nil, fail("get", err)
+	}
+	rows, err := getRow(ctx, d.pool, f.get, keys)
+	return rows, fail("get", err)
+}
+
+// reading returns the flavour for reads. The plain one's reads need only the right to SELECT.
+func (d *Dialect) reading(ctx context.Context) (*flavour, error) {
+	if d.readsAnywhere {
+		return &plain, nil
+	}
+	return d.flavour(ctx, d.pool)
+}
+
+func getRow(ctx context.Context, s engine.Session, text string, keys []dialect.Key) ([]dialect.Row, error) {
 	names, slots := make([]string, len(keys)), make([]string, len(keys))
 	rows := make([]dialect.Row, len(keys))
 	for i, key := range keys {
@@ -42,11 +50,11 @@ func getRow(ctx context.Context, s engine.Session, text string, keys []dialect.K
 // List reads up to limit lock rows beyond the key after, in key order, with their leases. It waits
 // for nothing.
 func (d *Dialect) List(ctx context.Context, after dialect.Key, heldOnly bool, limit int) ([]dialect.Row, error) {
-	text := sqlList
-	if d.readsAnywhere {
-		text = sqlListAnywhere
+	f, err := d.reading(ctx)
+	if err != nil {
+		return nil, fail("list", err)
 	}
-	rows, err := list(ctx, d.pool, text, after, heldOnly, limit)
+	rows, err := list(ctx, d.pool, f.list, after, heldOnly, limit)
 	return rows, fail("list", err)
 }
 

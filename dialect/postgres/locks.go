@@ -52,6 +52,13 @@ func (d *Dialect) Release(ctx context.Context, claims []dialect.Claim) ([]bool, 
 
 // release tries the hand-over first if the lock had waiters recently.
 func (d *Dialect) release(ctx context.Context, c dialect.Claim) (bool, error) {
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return false, err
+	}
+	if f.plain {
+		return releasePlain(ctx, d.pool, c)
+	}
 	if !d.recentWaiters.has(c.Key) {
 		freed, err := release(ctx, d.pool, c)
 		if freed {
@@ -86,6 +93,29 @@ func release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, erro
 	return n == 1, err
 }
 
+// release frees the lock. The native flavour frees it only if no waiter can be notified.
+func (f *flavour) release(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	if f.plain {
+		return releasePlain(ctx, s, c)
+	}
+	return release(ctx, s, c)
+}
+
+// releasePlain frees the lock, even if it has waiters.
+func releasePlain(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	n, err := exec(ctx, s, sqlReleasePlain, c.Name, int64(c.Slot), c.Owner)
+	return n == 1, err
+}
+
+// handOver gives the lock to the next waiter, or frees it. The plain flavour always frees it.
+func (f *flavour) handOver(ctx context.Context, s engine.Session, c dialect.Claim) (ours, handed bool, err error) {
+	if f.plain {
+		ours, err = releasePlain(ctx, s, c)
+		return ours, false, err
+	}
+	return handOver(ctx, s, c)
+}
+
 // handOver gives the lock to the next waiter, or frees it.
 func handOver(ctx context.Context, s engine.Session, c dialect.Claim) (ours, handed bool, err error) {
 	notified, err := query(ctx, s, engine.One[sql.NullString], sqlHandOver, c.Name, int64(c.Slot), c.Owner)
@@ -102,7 +132,9 @@ func handFree(ctx context.Context, s engine.Session, c dialect.Claim) (bool, err
 }
 
 // Guard share-locks each row that still names its claim's owner until tx ends. Guards of one lock
-// don't block each other.
+// don't block each other. The plain flavour updates the row instead: a second guard of the same
+// lock waits for the first one's transaction, and fails with 40001 above READ COMMITTED if that
+// transaction commits.
 //
 // If tx is REPEATABLE READ or SERIALIZABLE and its snapshot is older than the lock's acquisition,
 // the result is false or the error 40001, and the transaction has to be run again. So acquire the
@@ -120,11 +152,15 @@ func (d *Dialect) Guard(ctx context.Context, tx dialect.Tx, claims []dialect.Cla
 		return nil, nil
 	}
 	s := d.pool.in(ctx, tx)
-	return each("guard", claims, func(c dialect.Claim) (bool, error) { return guard(ctx, s, c) })
+	f, err := d.flavour(ctx, s)
+	if err != nil {
+		return nil, fail("guard", err)
+	}
+	return each("guard", claims, func(c dialect.Claim) (bool, error) { return f.guardLock(ctx, s, c) })
 }
 
-func guard(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
-	found, err := query(ctx, s, engine.One[int], sqlGuard, c.Name, int64(c.Slot), c.Owner)
+func (f *flavour) guardLock(ctx context.Context, s engine.Session, c dialect.Claim) (bool, error) {
+	found, err := query(ctx, s, engine.One[int], f.guard, c.Name, int64(c.Slot), c.Owner)
 	return len(found) == 1, err
 }
 

@@ -39,26 +39,38 @@ func acquireMany(ctx context.Context, s engine.Session, requests []dialect.Reque
 // releaseMany runs one statement for all claims, and one more for each lock that it has freed and
 // that may have a waiter.
 func (d *Dialect) releaseMany(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return nil, err
+	}
+	released, err := f.releaseAll(ctx, d.pool, claims)
+	if err != nil {
+		return nil, err
+	}
+	ours := make([]bool, len(claims))
+	for _, r := range released {
+		ours[r.index-1] = true
+		if !f.plain {
+			d.released(ctx, claims[r.index-1], r.notified.Valid)
+		}
+	}
+	return ours, nil
+}
+
+// released is a row of release_many.sql: a claim whose lock was freed or handed over.
+type released struct {
+	index    int
+	notified sql.NullString
+}
+
+func (f *flavour) releaseAll(ctx context.Context, s engine.Session, claims []dialect.Claim) ([]released, error) {
 	n := len(claims)
 	names, owners, slots := make([]string, n), make([]string, n), make([]int64, n)
 	for i, c := range claims {
 		names[i], slots[i], owners[i] = c.Name, int64(c.Slot), c.Owner
 	}
-	type release struct {
-		index    int
-		notified sql.NullString
-	}
-	scan := func(rows dialect.Rows, r *release) error { return rows.Scan(&r.index, &r.notified) }
-	released, err := query(ctx, d.pool, scan, sqlReleaseMany, array(names), numbers(slots), array(owners))
-	if err != nil {
-		return nil, err
-	}
-	ours := make([]bool, n)
-	for _, r := range released {
-		ours[r.index-1] = true
-		d.released(ctx, claims[r.index-1], r.notified.Valid)
-	}
-	return ours, nil
+	scan := func(rows dialect.Rows, r *released) error { return rows.Scan(&r.index, &r.notified) }
+	return query(ctx, s, scan, f.releaseMany, array(names), numbers(slots), array(owners))
 }
 
 // enqueueMany runs one statement for all waiters, whose keys and owners must all differ.

@@ -36,7 +36,7 @@ func (d *Dialect) OpenListener(ctx context.Context, holder string) (dialect.List
 }
 
 func (d *Dialect) openListener(ctx context.Context, holder string) (*listener, error) {
-	s, err := dial(ctx, d.pool)
+	s, err := d.dialNative(ctx, errPolls)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (d *Dialect) OpenSession(ctx context.Context, options dialect.SessionOption
 }
 
 func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOptions) (*session, error) {
-	s, err := dial(ctx, d.pool)
+	s, err := d.dialNative(ctx, errPlain("a session lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,26 @@ func (d *Dialect) openSession(ctx context.Context, options dialect.SessionOption
 
 var errStandby = fmt.Errorf("%w: this server is a standby in recovery, and session locks on it are its own: nobody on "+
 	"the primary sees them; connect to the primary (for pgx: target_session_attrs=read-write)", dialect.ErrUnsupported)
+
+// dialNative is dial for what the plain flavour doesn't have. There it returns refusal.
+func (d *Dialect) dialNative(ctx context.Context, refusal error) (*session, error) {
+	if f := d.server.Load(); f != nil && f.plain {
+		return nil, refusal
+	}
+	s, err := dial(ctx, d.pool)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.flavour(ctx, s.conn) // not on the pool, whose connections may all be in use
+	if err == nil && f.plain {
+		err = refusal
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
 
 // dial opens a connection, and remembers the server process that serves it.
 func dial(ctx context.Context, p *pool) (*session, error) {

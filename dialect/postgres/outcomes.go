@@ -11,11 +11,18 @@ import (
 // Recall reads the outcome that is kept for each name. It runs one statement for each and waits for
 // nothing.
 func (d *Dialect) Recall(ctx context.Context, names []string) ([]dialect.Outcome, error) {
-	return each("recall", names, func(name string) (dialect.Outcome, error) { return recall(ctx, d.pool, name) })
+	if len(names) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return nil, fail("recall", err)
+	}
+	return each("recall", names, func(name string) (dialect.Outcome, error) { return f.recalled(ctx, d.pool, name) })
 }
 
-func recall(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
-	o, _, err := outcome(ctx, s, sqlRecall, name)
+func (f *flavour) recalled(ctx context.Context, s engine.Session, name string) (dialect.Outcome, error) {
+	o, _, err := outcome(ctx, s, f.recall, name)
 	return o, err
 }
 
@@ -31,13 +38,20 @@ func outcome(ctx context.Context, s engine.Session, text string, args ...any) (d
 // Remember writes each outcome, unless one is kept for its name already. It runs one statement for
 // each, and one more to read an outcome that is kept.
 func (d *Dialect) Remember(ctx context.Context, done []dialect.Done) ([]dialect.Outcome, error) {
-	return each("remember", done, func(o dialect.Done) (dialect.Outcome, error) { return remember(ctx, d.pool, o) })
+	if len(done) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return nil, fail("remember", err)
+	}
+	return each("remember", done, func(o dialect.Done) (dialect.Outcome, error) { return f.remember(ctx, d.pool, o) })
 }
 
-func remember(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
+func (f *flavour) remember(ctx context.Context, s engine.Session, o dialect.Done) (dialect.Outcome, error) {
 	return engine.FirstWins(
 		func() (dialect.Outcome, bool, error) { return write(ctx, s, sqlRemember, o) },
-		func() (dialect.Outcome, error) { return recall(ctx, s, o.Name) })
+		func() (dialect.Outcome, error) { return f.recalled(ctx, s, o.Name) })
 }
 
 func write(ctx context.Context, s engine.Session, text string, o dialect.Done) (dialect.Outcome, bool, error) {

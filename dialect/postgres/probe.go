@@ -25,16 +25,45 @@ func (d *Dialect) Probe(ctx context.Context) (dialect.Server, error) {
 	}
 	server, err := d.readServer(ctx)
 	if err == nil {
-		err = engine.Trial(ctx, d.pool.source, "a trigger, a rule or a row-level security policy on sqllock's tables",
-			func(tx engine.Session, try engine.Try) { trial(ctx, d.pool.in(ctx, tx), try) })
-	}
-	if err == nil {
-		err = rivals(d.pool).Compete(ctx)
+		err = d.tryStatements(ctx)
 	}
 	if err != nil {
 		return dialect.Server{}, fail("probe", d.explain(err))
 	}
 	return server, nil
+}
+
+// maxConflicts is how often in a row the trial may conflict with other transactions. Under
+// SERIALIZABLE, which CockroachDB has by default, it does so beside busy clients.
+const maxConflicts = 10
+
+// tryStatements runs the statements of the server's flavour, and lets two sessions compete.
+func (d *Dialect) tryStatements(ctx context.Context) error {
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return err
+	}
+	for range maxConflicts {
+		if err = d.tryFlavour(ctx, f); !conflict(err) {
+			break
+		}
+	}
+	return err
+}
+
+// conflict reports whether the server refused a transaction because of another one.
+func conflict(err error) bool {
+	var withState interface{ SQLState() string }
+	return errors.As(err, &withState) && (withState.SQLState() == "40001" || withState.SQLState() == "40P01")
+}
+
+func (d *Dialect) tryFlavour(ctx context.Context, f *flavour) error {
+	err := engine.Trial(ctx, d.pool.source, "a trigger, a rule or a row-level security policy on sqllock's tables",
+		func(tx engine.Session, try engine.Try) { f.trial(ctx, d.pool.in(ctx, tx), try) })
+	if err != nil {
+		return err
+	}
+	return f.rivals(d.pool).Compete(ctx)
 }
 
 // readServer finds out the server's product and version, and which migrations have been applied.
@@ -77,8 +106,11 @@ func (e encodings) check() error {
 		dialect.ErrInvalid, e.client)
 }
 
-// product distinguishes PostgreSQL from servers that speak its protocol, for messages only. What a
-// server can do is found out by trying.
+const postgreSQL = "PostgreSQL"
+
+// product distinguishes PostgreSQL from servers that speak its protocol: for messages, and for the
+// flavour. What a server can do is found out by trying. number is server_version, and may be empty
+// if only the name is wanted.
 func product(banner, number string) (name, version string) {
 	version, _, _ = strings.Cut(number, " ") // "15.18 (Debian 15.18-0+deb12u1)"
 	switch {
@@ -89,21 +121,21 @@ func product(banner, number string) (name, version string) {
 			}
 		}
 		return "CockroachDB", version
-	case strings.Contains(number, "-YB-"): // "11.2-YB-2.20.1.0-b0"
+	case strings.Contains(banner, "-YB-"), strings.Contains(number, "-YB-"): // "11.2-YB-2.20.1.0-b0"
 		return "YugabyteDB", version
 	}
-	return "PostgreSQL", version
+	return postgreSQL, version
 }
 
 // rivals returns the statements with which two sessions compete for a row of Probe.
-func rivals(p *pool) engine.Rivals {
+func (f *flavour) rivals(p *pool) engine.Rivals {
 	return engine.Rivals{
 		Conns: p.source,
 		CreateLease: func(ctx context.Context, s engine.Session, lease dialect.Lease) error {
 			return createLease(ctx, sending{s, p}, lease)
 		},
-		Insert: through(p, acquire), AdvanceFence: through(p, advanceFence), Release: through(p, release),
-		Take: through(p, acquire), Guard: through(p, guard), Free: through(p, free),
+		Insert: through(p, acquire), AdvanceFence: through(p, advanceFence), Release: through(p, f.release),
+		Take: through(p, acquire), Guard: through(p, f.guardLock), Free: through(p, free),
 		Remove: func(ctx context.Context, s engine.Session, lock, lease string) error {
 			s = sending{s, p}
 			if _, err := exec(ctx, s, sqlRemoveLock, lock); err != nil {
@@ -123,7 +155,7 @@ func through[In, Out any](
 
 // trial tries every statement. Those that scan the tables run with a limit of 0, because they would
 // lock other clients' rows.
-func trial(ctx context.Context, s engine.Session, try engine.Try) {
+func (f *flavour) trial(ctx context.Context, s engine.Session, try engine.Try) {
 	id := rand.Text()
 	request := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + id}, LeaseID: id, Owner: id}
 	claim := dialect.Claim{Key: request.Key, Owner: request.Owner}
@@ -136,19 +168,19 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 		return grant.Granted, err
 	}
 	try("acquire a lock", acquireIt)
-	try("guard it", func() (bool, error) { return guard(ctx, s, claim) })
-	trialQueue(ctx, s, try, request)
-	try("release it", func() (bool, error) { return release(ctx, s, claim) })
+	try("guard it", func() (bool, error) { return f.guardLock(ctx, s, claim) })
+	f.trialQueue(ctx, s, try, request)
+	try("release it", func() (bool, error) { return f.release(ctx, s, claim) })
 	try("acquire it again", acquireIt)
 	try("read it", func() (bool, error) {
-		rows, err := getRow(ctx, s, sqlGet, []dialect.Key{request.Key})
+		rows, err := getRow(ctx, s, f.get, []dialect.Key{request.Key})
 		return err == nil && rows[0].Lease == dialect.LeaseLive && rows[0].Fence == grant.Fence, err
 	})
 	try("free it", func() (bool, error) {
 		return free(ctx, s, dialect.DeadHolder{Key: request.Key, Fence: grant.Fence, LeaseID: id})
 	})
 	try("see the lease alive", func() (bool, error) {
-		expiries, err := expireLeases(ctx, s, []string{id}, nil)
+		expiries, err := f.expireLeases(ctx, s, []string{id}, nil)
 		return err == nil && !expiries[0].Dead, err
 	})
 	try("end its bar", func() (bool, error) {
@@ -159,12 +191,13 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 		_, err := exec(ctx, s, sqlOverlong, int64(0))
 		return true, err
 	})
-	trialOutcomes(ctx, s, try, request.Name)
+	f.trialMany(ctx, s, try, id)
+	f.trialOutcomes(ctx, s, try, request.Name)
 	try("acquire it once more", acquireIt)
-	trialBreaks(ctx, s, try, claim)
+	f.trialBreaks(ctx, s, try, claim)
 	try("delete the lease", func() (bool, error) { return true, deleteLeases(ctx, s, []string{id}) })
 	try("read the list", func() (bool, error) {
-		_, err := list(ctx, s, sqlList, request.Key, false, 1)
+		_, err := list(ctx, s, f.list, request.Key, false, 1)
 		return true, err
 	})
 	try("delete expired leases", func() (bool, error) {
@@ -182,7 +215,7 @@ func trial(ctx context.Context, s engine.Session, try engine.Try) {
 
 // trialQueue hands a lock over to its own waiter. The message isn't sent, because the transaction
 // is rolled back.
-func trialQueue(ctx context.Context, s engine.Session, try engine.Try, held dialect.Request) {
+func (f *flavour) trialQueue(ctx context.Context, s engine.Session, try engine.Try, held dialect.Request) {
 	waiter := dialect.Waiter{Request: held, Channel: "sqllock_probe", Holds: held.Owner}
 	waiter.Owner = rand.Text()
 	claim := dialect.Claim{Key: held.Key, Owner: waiter.Owner}
@@ -195,40 +228,81 @@ func trialQueue(ctx context.Context, s engine.Session, try engine.Try, held dial
 		return len(waiting) == 1 && waiting[0].Owner == waiter.Owner, err
 	})
 	try("read the waiting holders", func() (bool, error) { _, err := waitingHolders(ctx, s, 0, 0); return true, err })
-	try("hand over a free lock", func() (bool, error) {
-		handed, err := handFree(ctx, s, dialect.Claim{Key: held.Key, Owner: held.Owner})
-		return !handed, err
-	})
-	try("hand it over", func() (bool, error) {
-		_, handed, err := handOver(ctx, s, dialect.Claim{Key: held.Key, Owner: held.Owner})
-		return handed, err
-	})
-	try("leave the queue after the hand-over", func() (bool, error) {
-		waits, err := dequeue(ctx, s, claim)
-		return !waits, err
-	})
+	holder := dialect.Claim{Key: held.Key, Owner: held.Owner}
+	if f.plain {
+		try("leave the queue", func() (bool, error) { return dequeue(ctx, s, claim) })
+		try("transfer it to the waiter", func() (bool, error) {
+			grant, err := transfer(ctx, s, dialect.Transfer{Claim: holder, Next: waiter.Request})
+			return grant.Granted, err
+		})
+	} else {
+		trialHandOver(ctx, s, try, holder, claim)
+	}
 	try("transfer it", func() (bool, error) {
 		grant, err := transfer(ctx, s, dialect.Transfer{Claim: claim, Next: held})
 		return grant.Granted, err
 	})
 }
 
-func trialOutcomes(ctx context.Context, s engine.Session, try engine.Try, name string) {
+// trialHandOver hands the lock over from its holder to the only waiter.
+func trialHandOver(ctx context.Context, s engine.Session, try engine.Try, holder, waiter dialect.Claim) {
+	try("hand over a free lock", func() (bool, error) {
+		handed, err := handFree(ctx, s, holder)
+		return !handed, err
+	})
+	try("hand it over", func() (bool, error) {
+		_, handed, err := handOver(ctx, s, holder)
+		return handed, err
+	})
+	try("leave the queue after the hand-over", func() (bool, error) {
+		waits, err := dequeue(ctx, s, waiter)
+		return !waits, err
+	})
+}
+
+// trialMany tries the statements for several locks.
+func (f *flavour) trialMany(ctx context.Context, s engine.Session, try engine.Try, lease string) {
+	requests := make([]dialect.Request, 2)
+	waiters, claims := make([]dialect.Waiter, len(requests)), make([]dialect.Claim, len(requests))
+	for i := range requests {
+		r := dialect.Request{Key: dialect.Key{Name: "sqllock probe " + rand.Text()}, LeaseID: lease, Owner: rand.Text()}
+		requests[i], claims[i] = r, dialect.Claim{Key: r.Key, Owner: r.Owner}
+		waiters[i].Request = r
+	}
+	try("acquire two locks", func() (bool, error) {
+		grants, err := acquireMany(ctx, s, requests)
+		return err == nil && grants[0].Granted && grants[1].Granted, err
+	})
+	try("acquire them again", func() (bool, error) {
+		grants, err := acquireMany(ctx, s, requests)
+		return err == nil && grants[0].Granted && grants[1].Granted, err
+	})
+	try("queue for both", func() (bool, error) {
+		positions, err := enqueueMany(ctx, s, waiters)
+		return err == nil && positions[0].First && positions[1].First, err
+	})
+	try("release both", func() (bool, error) {
+		released, err := f.releaseAll(ctx, s, claims)
+		return len(released) == len(claims), err
+	})
+}
+
+func (f *flavour) trialOutcomes(ctx context.Context, s engine.Session, try engine.Try, name string) {
 	done := dialect.Done{Name: name, Fence: 1, Keep: time.Hour}
 	try("claim an outcome", func() (bool, error) { o, err := claimOutcome(ctx, s, name); return !o.Kept, err })
 	try("remember it", func() (bool, error) { o, err := rememberTx(ctx, s, done); return o.Kept, err })
-	try("recall it", func() (bool, error) { o, err := recall(ctx, s, name); return o.Kept && o.Fence == 1, err })
+	try("recall it", func() (bool, error) { o, err := f.recalled(ctx, s, name); return o.Kept && o.Fence == 1, err })
 	try("keep the first outcome", func() (bool, error) {
 		done.Fence = 2
-		o, err := remember(ctx, s, done)
+		o, err := f.remember(ctx, s, done)
 		return o.Fence == 1, err
 	})
 }
 
-func trialBreaks(ctx context.Context, s engine.Session, try engine.Try, claim dialect.Claim) {
+func (f *flavour) trialBreaks(ctx context.Context, s engine.Session, try engine.Try, claim dialect.Claim) {
 	b := dialect.Break{Claim: claim, ID: rand.Text()}
-	try("break it", func() (bool, error) { return breakStatements(b).Run(ctx, s) })
-	try("find it broken", func() (bool, error) { return breakStatements(b).Run(ctx, s) })
+	try("break it", func() (bool, error) { return f.breakStatements(b).Run(ctx, s) })
+	try("find it broken", func() (bool, error) { return f.breakStatements(b).Run(ctx, s) })
 	try("list its breaks", func() (bool, error) {
 		broken, err := listBreaks(ctx, s, b.Name, 1)
 		return len(broken) == 1 && broken[0].ID == b.ID, err

@@ -12,6 +12,8 @@ import (
 var files embed.FS
 
 var (
+	sqlVersion = load("version")
+
 	sqlServer = load("server")
 	sqlSchema = load("schema")
 
@@ -40,7 +42,11 @@ var (
 	sqlRemoveLock   = load("remove_lock")
 	sqlLocate       = load("locate")
 	sqlFree         = load("free")
-	sqlEndBar       = load("end_bar")
+	// of the plain flavour
+	sqlReleasePlain     = load("release_plain")
+	sqlReleaseManyPlain = load("release_many_plain")
+	sqlGuardPlain       = load("guard_plain")
+	sqlEndBar           = load("end_bar")
 
 	sqlGet  = load("get")
 	sqlList = load("list")

@@ -10,11 +10,12 @@ import (
 )
 
 var statements = []string{
-	sqlServer, sqlSchema, sqlCompatible, sqlIdentity,
+	sqlVersion, sqlServer, sqlSchema, sqlCompatible, sqlIdentity,
 	sqlCreateLease, sqlRenewLease, sqlExpireLeases, sqlSeeLeases, sqlOverlong, sqlEndBar,
 	sqlDeleteExpired, sqlDeleteLeases,
 	sqlAcquire, sqlMakeLock, sqlRelease, sqlGuard, sqlAdvanceFence, sqlFree, sqlRemoveLock, sqlLocate,
 	sqlAcquireMany, sqlReleaseMany, sqlHandOver, sqlHandFree,
+	sqlGuardPlain, sqlReleasePlain, sqlReleaseManyPlain,
 	sqlEnqueue, sqlDequeue, sqlEnqueueMany, sqlDequeueMany, sqlQueue, sqlListWaiters, sqlWaitingHolders, sqlTransfer,
 	sqlPurgeWaiters, sqlNotify,
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlPurgeOutcomes,

@@ -28,7 +28,14 @@ func (d *Dialect) LockTx(ctx context.Context, tx dialect.Tx, lock dialect.Server
 		return false, fmt.Errorf("postgres: lock in a transaction: %w: the transaction is nil; "+
 			"pass the transaction that the lock is for", dialect.ErrInvalid)
 	}
-	got, err := lockTx(ctx, d.pool.in(ctx, tx), lock, wait)
+	s := d.pool.in(ctx, tx)
+	switch f, err := d.flavour(ctx, s); {
+	case err != nil:
+		return false, fmt.Errorf("postgres: lock %q in a transaction: %w", lock.Name, err)
+	case f.plain:
+		return false, fmt.Errorf("postgres: lock %q: %w", lock.Name, errPlain("a lock in a transaction"))
+	}
+	got, err := lockTx(ctx, s, lock, wait)
 	if err != nil {
 		return false, fmt.Errorf("postgres: lock %q in a transaction: %w", lock.Name, deadlock(lock.Name, err))
 	}

@@ -44,11 +44,17 @@ func enqueue(ctx context.Context, s engine.Session, w dialect.Waiter) (dialect.Q
 
 // Dequeue removes each waiter from its queue. It runs one statement for all, and one more for each
 // that the first didn't find. That one waits for a release that is just handing the lock to the
-// waiter.
+// waiter. The plain flavour runs one statement for each.
 func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, error) {
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	f, err := d.flavour(ctx, d.pool)
+	if err != nil {
+		return nil, fail("dequeue", err)
+	}
 	found := make([]bool, len(claims))
-	if len(claims) > 1 {
-		var err error
+	if len(claims) > 1 && !f.plain {
 		if found, err = dequeueMany(ctx, d.pool, claims); err != nil {
 			return nil, fail("dequeue", err)
 		}
@@ -57,7 +63,6 @@ func (d *Dialect) Dequeue(ctx context.Context, claims []dialect.Claim) ([]bool, 
 		if found[i] {
 			continue
 		}
-		var err error
 		if found[i], err = dequeue(ctx, d.pool, claims[i]); err != nil {
 			return nil, fail("dequeue", err)
 		}

@@ -52,6 +52,14 @@ func (w *testWatch) see(t testing.TB) {
 	})
 }
 
+// Progress says that a test which takes longer than the limit against hangs does not hang. It must
+// have asked for a server.
+func Progress() {
+	running.mu.Lock()
+	defer running.mu.Unlock()
+	running.progress()
+}
+
 // progress restarts the timer. The caller holds w.mu.
 func (w *testWatch) progress() {
 	if w.timer == nil {

@@ -2,7 +2,10 @@ package inspect
 
 import (
 	"context"
+	"iter"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/sqllock/sqllock/sqllock"
 )
@@ -49,6 +52,53 @@ func Read(ctx context.Context, locks *sqllock.Client, all bool, limit int) (*Sna
 	}
 	addWaiters(s.Locks, s.Waiters)
 	return s, nil
+}
+
+// Each lists the locks that [Read] reads, without keeping them: it reads the waiters, and then the
+// locks page by page during the iteration. What it needs of memory grows with the number of locks
+// that are waited for, and not with the number of locks. An error ends the iteration.
+func Each(ctx context.Context, locks *sqllock.Client, all bool) iter.Seq2[Lock, error] {
+	return func(yield func(Lock, error) bool) {
+		queues, err := readQueues(ctx, locks)
+		if err != nil {
+			yield(Lock{}, err)
+			return
+		}
+		infos := locks.Locks(ctx)
+		if all {
+			infos = locks.AllLocks(ctx)
+		}
+		for info, err := range infos {
+			l := Of(info)
+			if queue := queues[queueOf{l.Name, l.Kind}]; queue != nil {
+				l.Waiters, l.Waiting = queue.length, &queue.since
+			}
+			if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// queueLength is how many processes wait, and since when the first of them does.
+type queueLength struct {
+	length int
+	since  time.Time
+}
+
+func readQueues(ctx context.Context, locks *sqllock.Client) (map[queueOf]*queueLength, error) {
+	queues := map[queueOf]*queueLength{}
+	for w, err := range locks.Waiters(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		key := queueOf{w.Name, w.Kind}
+		if queues[key] == nil {
+			queues[key] = &queueLength{since: w.Since}
+		}
+		queues[key].length++
+	}
+	return queues, nil
 }
 
 // queueOf is what a waiter waits for: any permit of a semaphore, either side of an RWLock.
@@ -100,4 +150,14 @@ func (s *Snapshot) makeIndex() *index {
 		x.queues[w.Name] = append(x.queues[w.Name], w)
 	}
 	return x
+}
+
+// Select returns a Snapshot with the locks and the waiters whose names match. The Locks and Waiters
+// of s must not be used any more.
+func (s *Snapshot) Select(matches func(name string) bool) *Snapshot {
+	return &Snapshot{
+		Locks:   slices.DeleteFunc(s.Locks, func(l Lock) bool { return !matches(l.Name) }),
+		Waiters: slices.DeleteFunc(s.Waiters, func(w sqllock.Waiter) bool { return !matches(w.Name) }),
+		More:    s.More,
+	}
 }

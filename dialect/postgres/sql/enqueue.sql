@@ -9,11 +9,11 @@ WITH mine AS (
     RETURNING ticket
 )
 SELECT mine.ticket,
-       NOT EXISTS (SELECT FROM sqllock_waiters AS w
+       NOT EXISTS (SELECT 1 FROM sqllock_waiters AS w
                    WHERE name = $1::text
                      AND slot = $2::bigint::integer
                      AND ticket < mine.ticket
-                     AND EXISTS (SELECT FROM sqllock_leases
+                     AND EXISTS (SELECT 1 FROM sqllock_leases
                                  WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
                    OFFSET 0)
 FROM mine

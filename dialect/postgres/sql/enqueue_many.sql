@@ -16,11 +16,11 @@ WITH asked AS MATERIALIZED (
     RETURNING name, slot, owner, ticket
 )
 SELECT asked.ord, mine.ticket,
-       NOT EXISTS (SELECT FROM sqllock_waiters AS w
+       NOT EXISTS (SELECT 1 FROM sqllock_waiters AS w
                    WHERE name = mine.name
                      AND slot = mine.slot
                      AND ticket < mine.ticket
-                     AND EXISTS (SELECT FROM sqllock_leases
+                     AND EXISTS (SELECT 1 FROM sqllock_leases
                                  WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
                    OFFSET 0)
 FROM mine

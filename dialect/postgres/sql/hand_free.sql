@@ -9,7 +9,7 @@ WITH mine AS MATERIALIZED (
       AND slot = $2::bigint::integer
       AND lease_id IS NULL
       AND free_at <= clock_timestamp()
-      AND EXISTS (SELECT FROM sqllock_waiters
+      AND EXISTS (SELECT 1 FROM sqllock_waiters
                   WHERE name = $1::text AND slot = $2::bigint::integer AND channel IS NOT NULL OFFSET 0)
     FOR NO KEY UPDATE SKIP LOCKED
 ), first_waiter AS MATERIALIZED (
@@ -21,7 +21,7 @@ WITH mine AS MATERIALIZED (
         WHERE name = $1::text
           AND slot = $2::bigint::integer
           AND owner <> $3::text
-          AND EXISTS (SELECT FROM sqllock_leases
+          AND EXISTS (SELECT 1 FROM sqllock_leases
                       WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
         ORDER BY ticket
         LIMIT 1

@@ -22,7 +22,7 @@ WITH mine AS MATERIALIZED (
         WHERE name = $1::text
           AND slot = $2::bigint::integer
           AND owner <> $3::text
-          AND EXISTS (SELECT FROM sqllock_leases
+          AND EXISTS (SELECT 1 FROM sqllock_leases
                       WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
         ORDER BY ticket
         LIMIT 1

@@ -7,6 +7,6 @@ SELECT $1::text, $2::bigint::integer, (extract(epoch FROM clock_timestamp()) * 1
        clock_timestamp(),
        CASE WHEN $6::bigint > 0 THEN clock_timestamp() + $6::bigint * interval '1 microsecond' ELSE 'epoch' END,
        $7::bigint
-WHERE NOT EXISTS (SELECT FROM sqllock_locks WHERE name = $1::text AND slot = $2::bigint::integer)
+WHERE NOT EXISTS (SELECT 1 FROM sqllock_locks WHERE name = $1::text AND slot = $2::bigint::integer)
 ON CONFLICT (name, slot) DO NOTHING
 RETURNING fence

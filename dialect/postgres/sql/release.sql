@@ -14,5 +14,5 @@ SET lease_id    = NULL,
 WHERE name = $1::text
   AND slot = $2::bigint::integer
   AND owner = $3::text
-  AND NOT EXISTS (SELECT FROM sqllock_waiters
+  AND NOT EXISTS (SELECT 1 FROM sqllock_waiters
                   WHERE name = $1::text AND slot = $2::bigint::integer AND channel IS NOT NULL OFFSET 0)

@@ -14,9 +14,9 @@ WITH asked AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT ctid AS place,
                free_at <= clock_timestamp()
-               AND coalesce((SELECT true FROM (SELECT FROM sqllock_waiters ORDER BY name, slot, ticket LIMIT 1) AS anybody),
+               AND coalesce((SELECT true FROM (SELECT 1 FROM sqllock_waiters ORDER BY name, slot, ticket LIMIT 1) AS anybody),
                             false)
-               AND EXISTS (SELECT FROM sqllock_waiters
+               AND EXISTS (SELECT 1 FROM sqllock_waiters
                            WHERE name = asked.name AND slot = asked.slot AND channel IS NOT NULL OFFSET 0) AS waited
         FROM sqllock_locks
         WHERE name = asked.name
@@ -33,7 +33,7 @@ WITH asked AS MATERIALIZED (
         WHERE name = mine.name
           AND slot = mine.slot
           AND owner <> mine.owner
-          AND EXISTS (SELECT FROM sqllock_leases
+          AND EXISTS (SELECT 1 FROM sqllock_leases
                       WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
         ORDER BY ticket
         LIMIT 1

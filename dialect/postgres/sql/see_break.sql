@@ -1,2 +1,2 @@
 -- Reports whether a break is recorded.
-SELECT EXISTS (SELECT FROM sqllock_breaks WHERE id = $1::text)
+SELECT EXISTS (SELECT 1 FROM sqllock_breaks WHERE id = $1::text)

@@ -14,11 +14,11 @@ WHERE name = $1::text
   AND slot = $2::bigint::integer
   AND owner = $3::text
   AND free_at <= clock_timestamp()
-  AND NOT EXISTS (SELECT FROM sqllock_waiters AS w
+  AND NOT EXISTS (SELECT 1 FROM sqllock_waiters AS w
                   WHERE name = $1::text
                     AND slot = $2::bigint::integer
                     AND lease_id <> $5::text
-                    AND EXISTS (SELECT FROM sqllock_leases
+                    AND EXISTS (SELECT 1 FROM sqllock_leases
                                 WHERE id = w.lease_id AND expires_at > clock_timestamp() OFFSET 0)
                   OFFSET 0)
 RETURNING fence

@@ -1,0 +1,2 @@
+-- Reads what the server calls itself.
+SELECT version()
