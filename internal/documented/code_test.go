@@ -26,7 +26,7 @@ var known = map[string]string{
 	"context": "context", "embed": "embed", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os",
 	"slog": "log/slog", "sql": "database/sql", "sync": "sync", "time": "time",
 
-	"http": "net/http",
+	"fnv": "hash/fnv", "http": "net/http",
 
 	"gocron":     "github.com/go-co-op/gocron/v2",
 	"pgx":        "github.com/jackc/pgx/v5",
