@@ -359,16 +359,16 @@ var subqueryTrials = map[string][]subqueryTrial{
 		}, []string{"IF(sqllock_locks.owner = VALUES(owner)", "IF(TRUE"}, anothersReleased},
 	},
 	"postgres15": {
-		{"purge, held", pgIdle, []string{")) AND lease_id IS NULL " + pgOld, "))"}, rowPurged(stillHeld)},
+		{"purge, held", pgIdle, []string{"FROM idle) AND lease_id IS NULL " + pgOld, "FROM idle)"}, rowPurged(stillHeld)},
 		{"purge, released", pgIdle, []string{
 			"AND lease_id IS NULL " + pgOld, "AND lease_id IS NULL",
 		}, rowPurged(sinceReleased)},
 		{"purge waiters", []string{
-			"WHERE NOT EXISTS (SELECT FROM sqllock_leases " +
+			"WHERE NOT EXISTS (SELECT 1 FROM sqllock_leases " +
 				"WHERE id = w.lease_id AND expires_at > clock_timestamp()) LIMIT",
 			"LIMIT",
 		}, []string{
-			"AND NOT EXISTS (SELECT FROM sqllock_leases " +
+			"AND NOT EXISTS (SELECT 1 FROM sqllock_leases " +
 				"WHERE id = waiter.lease_id AND expires_at > clock_timestamp() OFFSET 0)",
 			"",
 		}, waiterPurged},

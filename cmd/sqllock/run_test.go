@@ -331,7 +331,7 @@ func TestLostGently(t *testing.T) {
 // --timeout sends SIGTERM, and SIGKILL --kill-after that.
 func TestTimeout(t *testing.T) {
 	db := newDatabase(t)
-	p := start(t, "stubborn", "run a --timeout 100ms --kill-after 50ms --events json --", testBinary)
+	p := start(t, "stubborn", "run a --timeout 2s --kill-after 50ms --events json --", testBinary)
 	told, killed := p.await("stopping").Time, p.await("killed").Time
 	if between := killed.Sub(told); between < 40*time.Millisecond {
 		t.Errorf("the child was killed %v after it was told to end; want 50 ms", between)

@@ -22,6 +22,7 @@ var statements = []string{
 	sqlRecall, sqlRemember, sqlClaimOutcome, sqlRememberTx, sqlOldOutcomes,
 	sqlPurgeOutcome.mysql, sqlPurgeOutcome.maria,
 	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlOldBreaks, sqlDeleteBreak,
+	sqlClock, sqlMembership, sqlGroupMembers, sqlGaleraMembers,
 	sqlGuardCluster, sqlWhere, sqlHolders, sqlVariables, sqlPrepared,
 	sqlSeeRow, sqlAddRow, sqlLockRow, sqlKeepRow.mysql, sqlKeepRow.maria,
 	sqlDeleteExpiredLease.mysql, sqlAcquire.mysql, sqlFree.mysql, sqlPurgeLock.mysql,

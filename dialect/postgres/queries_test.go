@@ -22,7 +22,7 @@ var statements = []string{
 	sqlRecordBreak, sqlSeeBreak, sqlListBreaks, sqlPurgeBreaks,
 	sqlGet, sqlList, sqlPurge,
 	sqlTxLock, sqlTxShare, sqlTxTryLock, sqlTxTryShare,
-	sqlCheck, sqlCheckClock, sqlCheckLimits, sqlReadOnly,
+	sqlCheck, sqlCheckClock, sqlCheckLimits, sqlReadOnly, sqlClock, sqlMembers,
 }
 
 // sessionStatements run only on sessions, behind no pooler that shares server processes.
