@@ -129,7 +129,8 @@ var secretLines = map[string][]string{
 	"sqllock": {
 		"run a --note n -- true", "run a --nosuch -- true", "run a --ttl never -- true", "run a --session -- true",
 		"ls", "ls --stuck 1s", "show a", "break a --force --fence 1", "wait a --free -w 100ms", "elect a --handover",
-		"top --once", "doctor", "bench --for 10ms --goroutines 1", "bench --for x", "grants postgres --role reader", "guard-sql",
+		"top --once", "doctor", "bench --for 10ms --goroutines 1", "bench --for x", "grants postgres --role reader",
+		"guard-sql",
 		"serve --listen nowhere", "serve --listen 192.0.2.1:1 --insecure", "completion bash", "help", "run --help",
 		"--help", "--version", "--nosuch", "nosuch",
 	},
