@@ -359,7 +359,9 @@ var subqueryTrials = map[string][]subqueryTrial{
 		}, []string{"IF(sqllock_locks.owner = VALUES(owner)", "IF(TRUE"}, anothersReleased},
 	},
 	"postgres15": {
-		{"purge, held", pgIdle, []string{"FROM idle) AND lease_id IS NULL " + pgOld, "FROM idle)"}, rowPurged(stillHeld)},
+		{"purge, held", pgIdle, []string{
+			"FROM idle) AND lease_id IS NULL " + pgOld, "FROM idle)",
+		}, rowPurged(stillHeld)},
 		{"purge, released", pgIdle, []string{
 			"AND lease_id IS NULL " + pgOld, "AND lease_id IS NULL",
 		}, rowPurged(sinceReleased)},
