@@ -103,6 +103,9 @@ func (f *lsFlags) matches(args []string) func(inspect.Lock) bool {
 func (a *app) showList(ctx context.Context, db *connection, f *lsFlags, matches func(inspect.Lock) bool) error {
 	for {
 		count, err := a.listOnce(ctx, db, f, matches)
+		if f.watch && ctx.Err() != nil { // Ctrl-C came while it read
+			return nil //nolint:nilerr // that is how the user ends it
+		}
 		if err != nil {
 			return err
 		}
