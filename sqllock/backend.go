@@ -125,16 +125,18 @@ func (a leaseBackend) releaseOnce(ctx context.Context, l *lease, claim dialect.C
 // with it what was requested under it.
 //
 // remove reports whether it has found what it removes. If it hasn't, it may have asked a server
-// that was the primary until a moment ago and doesn't know yet what the next one has granted. So it
-// is repeated for a while, on other connections.
+// that was the primary until a moment ago and doesn't know what the next one has granted. So it is
+// repeated for up to a TTL. Within that time a heartbeat has reached the primary, or the lease is
+// over.
 func (l *lease) retryUntilCertain(late time.Duration, remove func(ctx context.Context) (found bool, err error)) {
 	started := clock.Now()
 	for backoff := store.FirstBackoff; ; backoff *= 2 {
 		found, err := remove(l.c.store.Operation(context.Background()))
-		left := late - clock.Now().Since(started)
+		until := late
 		if !found {
-			left += max(l.ttl-late, 0)
+			until = max(late, l.ttl)
 		}
+		left := until - clock.Now().Since(started)
 		switch {
 		case err != nil:
 			backoff = min(backoff, store.MaxBackoff)

@@ -163,8 +163,8 @@ var mutants = []mutant{
 		"what is in doubt is released once, and not until no request can arrive any more (1a8a37e)",
 		[]edit{{
 			"sqllock/backend.go",
-			"left := late - clock.Now().Since(started)",
-			"left := min(late, 0) - clock.Now().Since(started)",
+			"until := late\n",
+			"until := time.Duration(0)\n",
 		}},
 	},
 	{
