@@ -30,8 +30,9 @@ func TestManyLocks(t *testing.T) {
 	mustTry(t, client(t, target, sqllock.Options{}), "original", sqllock.WithTTL(time.Hour))
 	hold := func(n int) {
 		execute(t, target, "DELETE FROM sqllock_locks WHERE name <> 'original'")
-		execute(t, target, fmt.Sprintf(`INSERT INTO sqllock_locks (name, slot, fence, lease_id, owner, note, acquired_at,
-			free_at, lock_delay) SELECT 'many/' || i, slot, fence, lease_id, 'o' || i, note, acquired_at, free_at, lock_delay
+		execute(t, target, fmt.Sprintf(`INSERT INTO sqllock_locks
+			(name, slot, fence, lease_id, owner, note, acquired_at, free_at, lock_delay)
+			SELECT 'many/' || i, slot, fence, lease_id, 'o' || i, note, acquired_at, free_at, lock_delay
 			FROM sqllock_locks, generate_series(1, %d) AS i`, n))
 	}
 	hold(long.Or(5_000, 100_000))
