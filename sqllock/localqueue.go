@@ -47,17 +47,15 @@ func (qs *localQueues) enter(
 		qs.queues[key] = q
 	}
 	q.waiters++
-	alone := q.waiters == 1
-	seen, found := qs.busy[key]
-	busy = found && time.Since(seen) < busyFor
+	behind := q.waiters > 1
 	qs.mu.Unlock()
-	if !alone && trace != nil {
+	if behind && trace != nil {
 		trace.wait(nil)
 	}
 
 	select {
 	case q.head <- struct{}{}:
-		return q, busy || !alone && qs.contended(key), nil
+		return q, qs.contended(key), nil
 	case <-ctx.Done():
 		err = gaveUp(ctx, key.Name, nil)
 	case <-qs.open.Done():

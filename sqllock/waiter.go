@@ -76,7 +76,8 @@ func (w *waiter) leaveQueue() { w.c.queues.leave(w.req.queueKey(), w.queue, true
 // that reads the row after that can't miss a notification.
 func (w *waiter) step(ctx context.Context) (lock *Lock, err error) {
 	if w.readFirst && w.held == nil && w.listens() {
-		err, w.pollNow = w.enqueue(ctx), false
+		err = w.enqueue(ctx)
+		w.pollNow = false // the attempt is that poll
 	}
 	if err == nil {
 		lock, w.abandoned, err = w.c.attempt(ctx, w.req, w.readFirst, w.leaveQueue)
