@@ -85,7 +85,7 @@ func once(ctx context.Context, edits []edit, s settings) error {
 	})
 	took := time.Since(began)
 	fmt.Fprintf(os.Stdout, "%s in %s: %.0f process-years an hour\n",
-		did, took.Round(time.Second), float64(did.Simulated)/float64(year)/took.Hours())
+		did, took.Round(time.Second), did.Years/took.Hours())
 	switch {
 	case err != nil:
 		return err

@@ -15,26 +15,24 @@ import (
 
 // figures are what a worker has done, as it prints them.
 type figures struct {
-	Rounds    int64
-	Simulated time.Duration // of all processes together
-	Requests  int64
-	Grants    int64
-	Faults    int64
+	Rounds   int64
+	Years    float64 // simulated, of all processes together; a time.Duration would end at 292
+	Requests int64
+	Grants   int64
+	Faults   int64
 }
 
 func (f figures) plus(other figures) figures {
 	return figures{
-		f.Rounds + other.Rounds, f.Simulated + other.Simulated, f.Requests + other.Requests, f.Grants + other.Grants,
+		f.Rounds + other.Rounds, f.Years + other.Years, f.Requests + other.Requests, f.Grants + other.Grants,
 		f.Faults + other.Faults,
 	}
 }
 
-const year = 8766 * time.Hour
-
 // String says how much was done.
 func (f figures) String() string {
 	return fmt.Sprintf("%d rounds, %.2f process-years, %d requests, %d grants, %d faults",
-		f.Rounds, float64(f.Simulated)/float64(year), f.Requests, f.Grants, f.Faults)
+		f.Rounds, f.Years, f.Requests, f.Grants, f.Faults)
 }
 
 // settings of a run.

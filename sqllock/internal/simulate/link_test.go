@@ -121,6 +121,17 @@ func (l *link) has(a action) (until time.Time) {
 	return until
 }
 
+// slept tells the link that the host was suspended for that long, during which a failover goes on.
+func (l *link) slept(lasted time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, f := range l.faults {
+		if f.action == former {
+			l.faults[i].until = f.until.Add(-lasted)
+		}
+	}
+}
+
 // stop stops the process for that long.
 func (l *link) stop(lasts time.Duration) {
 	l.mu.Lock()

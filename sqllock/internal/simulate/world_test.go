@@ -36,18 +36,20 @@ type world struct {
 	traced    strings.Builder
 }
 
+const hoursOfYear = 8766
+
 // figures say how much a round did.
 type figures struct {
-	Rounds    int64
-	Simulated time.Duration // of all processes together
-	Requests  int64
-	Grants    int64
-	Faults    int64
+	Rounds   int64
+	Years    float64 // simulated, of all processes together
+	Requests int64
+	Grants   int64
+	Faults   int64
 }
 
 func (f *figures) add(other figures) {
 	f.Rounds += other.Rounds
-	f.Simulated += other.Simulated
+	f.Years += other.Years
 	f.Requests += other.Requests
 	f.Grants += other.Grants
 	f.Faults += other.Faults
@@ -74,8 +76,8 @@ func run(t *testing.T, s schedule) (did figures, broken *violation) {
 			lastTrace = w.traced.String()
 		}
 		did = figures{
-			Simulated: time.Since(w.began) * time.Duration(s.processes),
-			Requests:  w.requests.Load(), Grants: int64(w.ledger.grants),
+			Years:    time.Since(w.began).Hours() * float64(s.processes) / hoursOfYear,
+			Requests: w.requests.Load(), Grants: int64(w.ledger.grants),
 		}
 	})
 	for _, e := range s.events {
@@ -171,6 +173,13 @@ func (w *world) process(number int) *process {
 	return w.processes[number]
 }
 
+// failoversGoOn ends what a suspend has outlasted.
+func (w *world) failoversGoOn(lasted time.Duration) {
+	for number := range w.schedule.processes {
+		w.process(number).link.slept(lasted)
+	}
+}
+
 // happens begins what an event says.
 func (w *world) happens(e event) {
 	p := w.process(e.process)
@@ -199,6 +208,7 @@ func (w *world) happens(e event) {
 		if suspendHost(e.lasts) {
 			w.ledger.stepped(false)
 			w.db.Advance(e.lasts)
+			w.failoversGoOn(e.lasts)
 			w.ledger.checkAll()
 		}
 	case cutNotices:
